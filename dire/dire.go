@@ -1,0 +1,53 @@
+// Package dire is the device identity and reconciliation engine: it decides
+// which updates of which sources are the same device. It is pure: a batch and
+// the stored rows the batch can touch go in, a plan comes out. It does no I/O,
+// has no clock and no logger, and imports the standard library only. It never
+// sees more than one tenant.
+package dire
+
+import "time"
+
+// Batch is what one source says in one chunk of one run.
+type Batch struct {
+	// Source scopes native ids: the integration source's UUID, or for a client
+	// without one "<component id>/<source type>".
+	Source string
+	// SourceType, Confidence and Partition are the source record's.
+	SourceType string
+	Confidence int
+	Partition  string
+	Run        Run
+	// Received is when the batch arrived; timestamps after it are clamped to it.
+	Received time.Time
+	Updates  []Update
+}
+
+// Run is one discovery of one source.
+type Run struct {
+	ID      string
+	Started time.Time
+	// Snapshot is true for a run that names every device of its source.
+	Snapshot bool
+}
+
+// Update is one device as a source says it. Spellings may be any: the engine
+// normalises them.
+type Update struct {
+	// NativeID is the source's own id of the thing ("device:7"), or empty.
+	NativeID string
+	// MACs and IPs hold every one the update names, the primary first.
+	MACs, IPs    []string
+	Hostname     string
+	SerialNumber string
+	Manufacturer string
+	Model        string
+	OS           string
+	DeviceType   string
+	Site         string
+	Tags         []string
+	Available    bool
+	// Deleted is the source's word that the thing is gone.
+	Deleted  bool
+	SeenAt   time.Time
+	Metadata map[string]string
+}
