@@ -15,6 +15,9 @@ import (
 	adminv1 "edgesync/proto/admin/v1"
 )
 
+// Version is this build's. A release sets it with the linker.
+var Version = "dev"
+
 // AdminFunc reaches the platform. It may be called more than once; the
 // connection stays open until the program ends.
 type AdminFunc func(ctx context.Context) (adminv1.AdminClient, error)
@@ -26,8 +29,12 @@ type Factory struct {
 	IO  *IOStreams
 	Env func(name string) (string, bool)
 	Now func() time.Time
-	// Admin is the platform of StateDir.
-	Admin AdminFunc
+	// UID is the effective user id.
+	UID int
+	// Admin is the platform of StateDir; CreateAdmin makes the directory for one
+	// first, with the keyset in keysetFile unless that is empty.
+	Admin       AdminFunc
+	CreateAdmin func(ctx context.Context, keysetFile string) (adminv1.AdminClient, error)
 
 	// Persistent flags.
 	StateDirFlag string
@@ -43,6 +50,11 @@ func (f *Factory) AddPersistentFlags(root *cobra.Command) {
 	flags.VarP(&f.Format, "output", "o", "output format: table, json or yaml")
 	flags.BoolVar(&f.NoInput, "no-input", false, "never prompt: a missing value is an error that names its flag")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// StateDir is the platform's directory, absolute.
+func (f *Factory) StateDir() (string, error) {
+	return StateDir(f.StateDirFlag, f.Env, f.UID)
 }
 
 // CanPrompt tells whether a question may be asked.
