@@ -131,16 +131,20 @@ func unpack(archive []byte) ([]File, error) {
 	}
 	// The limit is on what comes out, headers included.
 	limited := &io.LimitedReader{R: compressed, N: maxUnpacked}
-	entries := tar.NewReader(limited)
+	files, err := readEntries(tar.NewReader(limited))
+	if limited.N <= 0 {
+		return nil, fmt.Errorf("it unpacks to more than %d bytes", maxUnpacked)
+	}
+	return files, err
+}
+
+func readEntries(entries *tar.Reader) ([]File, error) {
 	var files []File
 	seen := map[string]bool{}
-	for n := 0; ; n++ {
+	for range maxArchiveFiles {
 		header, err := entries.Next()
-		if errors.Is(err, io.EOF) && limited.N > 0 {
+		if errors.Is(err, io.EOF) {
 			return files, nil
-		}
-		if limited.N <= 0 || n >= maxArchiveFiles {
-			return nil, fmt.Errorf("it unpacks to more than %d bytes or %d files", maxUnpacked, maxArchiveFiles)
 		}
 		if err != nil {
 			return nil, err
@@ -162,6 +166,7 @@ func unpack(archive []byte) ([]File, error) {
 		}
 		files = append(files, File{Path: name, Mode: fs.FileMode(header.Mode) & 0o755, Data: data, ModTime: header.ModTime})
 	}
+	return nil, fmt.Errorf("it unpacks to more than %d files and folders", maxArchiveFiles)
 }
 
 // entryName is the entry's name if it is a file or folder below a package's.
