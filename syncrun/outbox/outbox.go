@@ -69,7 +69,9 @@ type Run struct {
 	// Mode is payload.ModeSnapshot or payload.ModeIncremental.
 	Mode string
 	// Note says why the run does not cover its source; empty when it does.
-	Note      string
+	Note string
+	// Refused counts what was found and left out because it is not valid.
+	Refused   int64
 	Updates   int64
 	Chunks    int
 	Bytes     int64

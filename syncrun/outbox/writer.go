@@ -167,8 +167,9 @@ func (w *Writer) giveUpOlderLocked() bool {
 
 // Outcome is what is known of a run once it is read.
 type Outcome struct {
-	// Mode and Note are those of Run.
+	// Mode, Note and Refused are those of Run.
 	Mode, Note string
+	Refused    int64
 }
 
 // Commit closes the run: from then on it can be leased. A run without updates
@@ -187,7 +188,7 @@ func (w *Writer) Commit(ctx context.Context, outcome Outcome) (Run, []Run, error
 	}
 	w.end()
 	o := w.outbox
-	run := Run{Head: w.head, Mode: outcome.Mode, Note: outcome.Note, Updates: w.updates, Chunks: w.chunks, Bytes: w.bytes, Committed: o.options.Now()}
+	run := Run{Head: w.head, Mode: outcome.Mode, Note: outcome.Note, Refused: outcome.Refused, Updates: w.updates, Chunks: w.chunks, Bytes: w.bytes, Committed: o.options.Now()}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
