@@ -247,6 +247,10 @@ func TestKeyFileIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := onboarding.LoadIdentity(onboarding.PathsIn(dir))
+			private := test.want == "chmod 600" || test.want == "symbolic link"
+			if errors.Is(err, onboarding.ErrNotPrivate) != private {
+				t.Errorf("%v: is ErrNotPrivate, want %v", err, private)
+			}
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "canary") {
 				t.Fatalf("got %v, want %q", err, test.want)
 			}
