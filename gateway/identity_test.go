@@ -20,19 +20,24 @@ import (
 	"edgesync/proto/payload"
 )
 
-func TestCallsCarryTheIdentityOfTheCertificate(t *testing.T) {
+func TestR21_CallsCarryTheIdentityOfTheCertificate(t *testing.T) {
 	w := newWorld(t, nil)
 	answer, err := w.dial(w.edge("acme", "hq-sync")).Hello(t.Context(), &monitoring.AgentHelloRequest{AgentId: "hq-sync", Partition: "elsewhere"})
 	must(t, err)
 	if answer.GetTenantId() != w.ids["acme"].String() || answer.GetTenantSlug() != "acme" {
 		t.Errorf("answered %v", answer)
 	}
-	_, err = w.dial(w.saas()).GetConfig(t.Context(), &monitoring.AgentConfigRequest{AgentId: "platform-sync"})
-	must(t, err)
-	edge, saas := w.platform.peers[0], w.platform.peers[1]
+	edge := w.platform.peers[0]
 	if edge.Class != certs.ClassTenant || edge.TenantID != w.ids["acme"] || edge.Component != "hq-sync" || edge.Partition != "default" || edge.Addr == "" {
 		t.Errorf("the edge service is %+v", edge)
 	}
+}
+
+func TestR22_PlatformServiceIsRecognised(t *testing.T) {
+	w := newWorld(t, nil)
+	_, err := w.dial(w.saas()).GetConfig(t.Context(), &monitoring.AgentConfigRequest{AgentId: "platform-sync"})
+	must(t, err)
+	saas := w.platform.peers[0]
 	if saas.Class != certs.ClassPlatform || saas.TenantID != w.ids["platform"] || saas.Type != certs.TypeSync {
 		t.Errorf("the platform's service is %+v", saas)
 	}
@@ -88,7 +93,7 @@ func TestAgentIDMustNotChangeInAStream(t *testing.T) {
 }
 
 // The certificate decides the tenant; what a request says is ignored, and told.
-func TestTenantInARequestIsIgnored(t *testing.T) {
+func TestR21_TenantInARequestIsIgnored(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.dial(w.edge("acme", "hq-sync"))
 	push := func(id, slug string) {
