@@ -115,3 +115,20 @@ func leafNames(leaf *x509.Certificate) (names, *Refusal) {
 	}
 	return n, nil
 }
+
+// ReadLeaf is what a client's leaf says of itself: its names, found to agree, and
+// its serial and end. Nobody has vouched for it; Class and TenantID are zero.
+func ReadLeaf(leaf *x509.Certificate) (Identity, error) {
+	n, refusal := leafNames(leaf)
+	if refusal != nil {
+		return Identity{}, refusal
+	}
+	return n.identity(leaf), nil
+}
+
+func (n names) identity(leaf *x509.Certificate) Identity {
+	return Identity{
+		Type: n.kind, Tenant: n.tenant, Partition: n.partition, Component: n.component, TrustDomain: n.trustDomain,
+		Serial: leaf.SerialNumber.String(), NotAfter: leaf.NotAfter,
+	}
+}
