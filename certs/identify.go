@@ -32,15 +32,12 @@ func (i *Issuers) Identify(chain []*x509.Certificate, now time.Time) (Identity, 
 	if refusal != nil {
 		return Identity{}, refusal.by(&issuer.Issuer)
 	}
-	class := ClassTenant
+	identity := n.identity(leaf)
+	identity.Class, identity.TenantID = ClassTenant, issuer.TenantID
 	if issuer.Platform {
-		class = ClassPlatform
+		identity.Class = ClassPlatform
 	}
-	return Identity{
-		Class: class, Type: n.kind, TenantID: issuer.TenantID, Tenant: issuer.Tenant,
-		Partition: n.partition, Component: n.component, TrustDomain: n.trustDomain,
-		Serial: leaf.SerialNumber.String(), NotAfter: leaf.NotAfter,
-	}, nil
+	return identity, nil
 }
 
 // verify checks signature, time, usage and constraints: leaf, issuer, root and

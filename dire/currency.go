@@ -49,7 +49,10 @@ func changeOf(it *item, run Run, k *Known) change {
 		case older, run.Started.Equal(current) && order < 0:
 			c.superseded++
 		case order == 0 && !never && !c.revives(run):
-			c.seen = true
+			// Of a retracted one only the run is news, which Seen would make the
+			// device's.
+			c.seen = k.RetractedAt.IsZero()
+			c.facts = !c.seen && run.Started.After(current)
 			c.unchanged++
 		default:
 			c.facts = true
