@@ -1,0 +1,198 @@
+package syncrun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"edgesync/proto/payload"
+	"edgesync/syncrun/outbox"
+	"edgesync/syncrun/source"
+)
+
+// errRunTimeout ends a run that reads for too long.
+var errRunTimeout = errors.New("the run took longer than it may")
+
+// progressStep is how many devices lie between two Discovered events.
+const progressStep = 250
+
+// discover is one run of a source: from the adapter to the outbox. It returns
+// when the source comes round again.
+func (r *Runtime) discover(ctx context.Context, id string) time.Time {
+	runCtx, cancel, this, ok := r.loops.start(ctx, id)
+	if !ok {
+		return time.Time{}
+	}
+	defer cancel()
+	reading := &reading{runtime: r, run: this, head: r.head(this)}
+	reading.tell(Event{Kind: RunStarted, Total: -1})
+	err := reading.toOutbox(runCtx)
+	switch {
+	case err == nil:
+		r.deliveries.set(id, this.definition.fairTenant(), r.options.Now())
+		if !r.loops.has(id) {
+			// It was taken away while its last run was being put down.
+			r.outbox.DropSource(id)
+		}
+	case abandoned(runCtx):
+		// Nobody waits for the end of this run any more: the runtime or
+		// the source is on its way out.
+		return time.Time{}
+	default:
+		reading.failed(runCtx, err)
+	}
+	return r.loops.finish(id, this, err)
+}
+
+// abandoned tells a run that was stopped from one that ran out of time.
+func abandoned(ctx context.Context) bool {
+	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), errRunTimeout)
+}
+
+func (r *Runtime) head(this run) outbox.Head {
+	d := this.definition
+	partition := d.source.Partition
+	setDefault(&partition, r.options.Partition)
+	return outbox.Head{
+		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: d.source.TenantID,
+		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Partition: partition, Started: this.started.UTC().Round(0),
+	}
+}
+
+// reading is a run on its way into the outbox.
+type reading struct {
+	runtime *Runtime
+	run     run
+	head    outbox.Head
+	writer  *outbox.Writer
+	refused int64
+	// firstRefusal is why the first invalid update is none.
+	firstRefusal error
+}
+
+func (r *reading) toOutbox(ctx context.Context) error {
+	if r.run.invalid != nil {
+		return r.run.invalid
+	}
+	writer, err := r.runtime.outbox.Begin(r.head)
+	if err != nil {
+		return err
+	}
+	r.writer = writer
+	defer func() { r.runtime.superseded(writer.Abort()) }()
+	discovery, err := r.read(ctx)
+	if err != nil {
+		return err
+	}
+	run, replaced, err := writer.Commit(ctx, r.outcome(discovery))
+	r.runtime.superseded(replaced)
+	if err != nil {
+		return err
+	}
+	r.tell(Event{Kind: Spooled, Devices: run.Updates, Refused: r.refused, Total: discovery.Total})
+	return nil
+}
+
+// read calls the adapter. A panic of an adapter is the end of its run, not of
+// everybody's.
+func (r *reading) read(ctx context.Context) (discovery source.Discovery, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.runtime.options.Logger.Error("adapter panicked", "source", r.head.Name, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("read source %s: the %s adapter broke down; report it with the log", r.head.Name, r.run.definition.source.Type)
+		}
+	}()
+	discovery, err = r.run.adapter.Discover(ctx, source.Request{}, func(u payload.Update) error { return r.emit(ctx, u) })
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return discovery, err
+}
+
+// emit takes one device from the adapter.
+func (r *reading) emit(ctx context.Context, u payload.Update) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r.enrich(&u)
+	if err := u.Validate(r.runtime.options.Now()); err != nil {
+		r.refused++
+		if r.firstRefusal == nil {
+			r.firstRefusal = err
+		}
+		return nil
+	}
+	if err := r.writer.Add(ctx, &u); err != nil {
+		return err
+	}
+	if n := r.writer.Updates(); n%progressStep == 0 {
+		r.tell(Event{Kind: Discovered, Devices: n, Refused: r.refused, Total: -1})
+	}
+	return nil
+}
+
+// enrich says in an update what the runtime knows of it: whose it is, and from
+// which source. The run itself is added by the outbox.
+func (r *reading) enrich(u *payload.Update) {
+	s := r.run.definition.source
+	u.Source = s.Type
+	u.AgentID = r.runtime.options.AgentID
+	u.Partition = r.head.Partition
+	if u.Timestamp.IsZero() {
+		u.Timestamp = r.run.started.UTC()
+	}
+	// The map is the adapter's; it may hold one for several devices.
+	metadata := make(map[string]string, len(u.Metadata)+2)
+	maps.Copy(metadata, u.Metadata)
+	metadata[payload.MetaIntegrationType] = s.Type
+	if s.IntegrationSourceID != "" {
+		metadata[payload.MetaIntegrationSourceID] = s.IntegrationSourceID
+	}
+	u.Metadata = metadata
+}
+
+// outcome is a snapshot only if nothing is missing.
+func (r *reading) outcome(d source.Discovery) outbox.Outcome {
+	var notes []string
+	if d.Partial != "" {
+		notes = append(notes, d.Partial)
+	}
+	if r.refused > 0 {
+		notes = append(notes, fmt.Sprintf("%d devices are not valid and were left out, the first because %v", r.refused, r.firstRefusal))
+	}
+	o := outbox.Outcome{Mode: d.Mode, Note: strings.Join(notes, "; "), Refused: r.refused}
+	if o.Note != "" || o.Mode != payload.ModeSnapshot {
+		o.Mode = payload.ModeIncremental
+	}
+	return o
+}
+
+// failed reports a run that ended before it reached the outbox.
+func (r *reading) failed(ctx context.Context, err error) {
+	result := payload.ResultFailed
+	if errors.Is(context.Cause(ctx), errRunTimeout) {
+		result = payload.ResultTimeout
+		err = fmt.Errorf("read source %s: %w (%s)", r.head.Name, errRunTimeout, r.runtime.options.RunTimeout)
+	}
+	ended := ending{result: result, detail: err.Error(), refused: r.refused}
+	if r.writer != nil {
+		ended.devices = r.writer.Updates()
+	}
+	r.runtime.ended(r.head, payload.ModeIncremental, ended)
+}
+
+func (r *reading) tell(e Event) { r.runtime.tell(r.head, e) }
+
+// superseded reports runs that a newer one of their source has replaced before
+// the gateway took them.
+func (r *Runtime) superseded(runs []outbox.Run) {
+	for _, run := range runs {
+		r.ended(run.Head, run.Mode, ending{result: payload.ResultFailed, detail: errSuperseded.Error(), devices: run.Updates})
+	}
+}

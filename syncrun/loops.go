@@ -1,0 +1,203 @@
+package syncrun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"edgesync/syncrun/schedule"
+	"edgesync/syncrun/source"
+)
+
+// errStopped ends a run whose source was changed or taken away.
+var errStopped = errors.New("the source was changed or removed")
+
+// loops are the sources that run. Their timing lies in the pool's queue; what
+// each is, and how its last run went, lies here.
+type loops struct {
+	options Options
+	pool    *pool
+
+	mu  sync.Mutex
+	all map[string]*loop
+}
+
+// loop is one source. A source whose content changes gets a new loop.
+type loop struct {
+	definition definition
+	every      time.Duration
+	adapter    source.Adapter
+	// invalid is why the source cannot be read as it is configured.
+	invalid error
+
+	started  time.Time
+	failures int
+	trouble  streak
+	// stop ends the run under way; nil while there is none.
+	stop context.CancelCauseFunc
+}
+
+func newLoops(o Options) *loops {
+	return &loops{options: o, all: map[string]*loop{}}
+}
+
+// apply makes the loops those of a new configuration. It disturbs none whose
+// content is the same, and returns what it did.
+func (ls *loops) apply(wanted map[string]definition) changes {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	current := make(map[string]definition, len(ls.all))
+	for id, l := range ls.all {
+		current[id] = l.definition
+	}
+	c := compare(current, wanted)
+	now := ls.options.Now()
+	for _, id := range c.stop {
+		ls.end(id)
+		ls.pool.remove(id)
+	}
+	for _, id := range c.restart {
+		ls.end(id)
+		ls.begin(wanted[id], now)
+	}
+	for _, id := range c.start {
+		ls.begin(wanted[id], ls.first(now, len(c.start)))
+	}
+	for _, id := range c.retime {
+		ls.retime(ls.all[id], wanted[id])
+	}
+	return c
+}
+
+// first is when one of count new sources runs. Once is in no need of spreading.
+func (ls *loops) first(now time.Time, count int) time.Time {
+	if ls.options.Once {
+		return now
+	}
+	return schedule.First(now, count, rand.Float64())
+}
+
+func (ls *loops) end(id string) {
+	if l := ls.all[id]; l.stop != nil {
+		l.stop(errStopped)
+	}
+	delete(ls.all, id)
+}
+
+func (ls *loops) begin(d definition, due time.Time) {
+	l := &loop{definition: d}
+	l.every, l.invalid = d.interval()
+	if l.invalid == nil {
+		l.adapter, l.invalid = ls.adapter(d)
+	}
+	ls.all[d.id] = l
+	ls.pool.set(d.id, d.fairTenant(), due)
+}
+
+func (ls *loops) adapter(d definition) (source.Adapter, error) {
+	make, ok := ls.options.Adapters[d.source.Type]
+	if !ok {
+		return nil, fmt.Errorf("read source %s: this program has no adapter for type %q", d.key, d.source.Type)
+	}
+	return make(d.source)
+}
+
+// retime gives a loop another pace. A run under way ends undisturbed and the
+// next is due by the new interval.
+func (ls *loops) retime(l *loop, d definition) {
+	_, was := l.definition.interval()
+	every, err := d.interval()
+	if err != nil || was != nil {
+		// Whether it can be read at all has changed.
+		ls.end(d.id)
+		ls.begin(d, ls.options.Now())
+		return
+	}
+	l.definition, l.every = d, every
+	if l.stop == nil && !l.started.IsZero() {
+		ls.pool.set(d.id, d.fairTenant(), l.started.Add(every))
+	}
+}
+
+// sources lists what runs, in order of the keys.
+func (ls *loops) sources() []ConfiguredSource {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	list := make([]ConfiguredSource, 0, len(ls.all))
+	for _, l := range ls.all {
+		s := l.definition.source
+		list = append(list, ConfiguredSource{Source: l.definition.key, Tenant: s.TenantSlug, SourceID: s.IntegrationSourceID, Type: s.Type})
+	}
+	slices.SortFunc(list, func(a, b ConfiguredSource) int { return strings.Compare(a.Source, b.Source) })
+	return list
+}
+
+// run is one run of a loop, as the loop was when it began.
+type run struct {
+	loop       *loop
+	definition definition
+	adapter    source.Adapter
+	invalid    error
+	started    time.Time
+}
+
+// start begins a run of a source; false when the source is gone. The context it
+// returns ends with the run's time or with the source.
+func (ls *loops) start(ctx context.Context, id string) (context.Context, context.CancelFunc, run, bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.all[id]
+	if l == nil {
+		return nil, nil, run{}, false
+	}
+	l.started = ls.options.Now()
+	ctx, stop := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithTimeoutCause(ctx, ls.options.RunTimeout, errRunTimeout)
+	l.stop = stop
+	return ctx, func() { cancel(); stop(nil) }, run{loop: l, definition: l.definition, adapter: l.adapter, invalid: l.invalid, started: l.started}, true
+}
+
+// finish ends a run and returns when the source comes round again; the zero time
+// leaves that to a configuration that came meanwhile.
+func (ls *loops) finish(id string, r run, failure error) time.Time {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.all[id]
+	if l == nil || l != r.loop {
+		return time.Time{}
+	}
+	l.stop = nil
+	if failure == nil {
+		l.trouble.recovered(ls.options.Logger, "source reads again", "source", l.definition.key)
+		l.failures = 0
+	} else {
+		l.trouble.failed(ls.options.Logger, "read source", "source", l.definition.key, "error", failure)
+		l.failures++
+	}
+	if ls.options.Once {
+		return time.Time{}
+	}
+	ended := schedule.Ended{Started: r.started, Finished: ls.options.Now(), Failures: l.failures, RetryAfter: retryAfter(failure)}
+	return schedule.Next(l.every, ended, rand.Float64())
+}
+
+// retryAfter is the pause a source asked for with its failure.
+func retryAfter(err error) time.Duration {
+	var asked interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asked) {
+		return asked.RetryAfter()
+	}
+	return 0
+}
+
+// has tells whether a source still runs.
+func (ls *loops) has(id string) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.all[id] != nil
+}

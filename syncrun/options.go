@@ -1,0 +1,116 @@
+// Package syncrun is the sync runtime: it asks the gateway which sources it
+// has, reads each on a schedule of its own, and streams what it finds. A slow or
+// failing source, tenant or gateway delays no other. It knows the wire protocol
+// and the adapters it is given; it must not know the platform behind the
+// gateway: neither its store nor its rules about devices.
+package syncrun
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+
+	"edgesync/proto/payload"
+	"edgesync/syncrun/source"
+)
+
+// NewAdapter makes the reader of one source. Its error says what is wrong with
+// the source's settings; each run of the source then fails with it.
+type NewAdapter func(payload.Source) (source.Adapter, error)
+
+// Options of New. Zero values mean the defaults named beside them.
+type Options struct {
+	// AgentID is the component id in the certificate, Partition the one the
+	// service stands in.
+	AgentID, Partition string
+	// Gateway is host:port; Transport authenticates both ends of the connection.
+	Gateway   string
+	Transport credentials.TransportCredentials
+	// Dial opens the connection below Transport; by default over TCP.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+
+	// DataDir is where runs wait for the gateway; by default a temporary
+	// directory. OutboxMax bounds its size in bytes (1 GiB).
+	DataDir   string
+	OutboxMax int64
+
+	// Adapters by source type.
+	Adapters map[string]NewAdapter
+	// Once reads each source once and ends: see Runtime.Run.
+	Once bool
+
+	Logger *slog.Logger
+	// Observe is told of progress. It is called from many goroutines and must
+	// return at once.
+	Observe func(Event)
+	Now     func() time.Time
+
+	// Version and Hostname are what Hello says of this program and its host.
+	Version, Hostname string
+
+	// Workers is how many sources are read at once (64), WorkersPerTenant how
+	// many of one tenant (16); Streams how many runs are sent at once (8),
+	// StreamsPerTenant how many of one tenant (2).
+	Workers, WorkersPerTenant, Streams, StreamsPerTenant int
+
+	// RunTimeout ends a run that reads for longer (1 h).
+	RunTimeout time.Duration
+	// StallTimeout ends a stream in which nothing moves for longer (5 min).
+	StallTimeout time.Duration
+	// ShutdownTimeout is how long streams in flight may take to finish once
+	// the context has ended (10 s).
+	ShutdownTimeout time.Duration
+	// GiveUp is how long Once tries to reach the gateway, and to deliver each
+	// run (2 min).
+	GiveUp time.Duration
+}
+
+// What the gateway's words are replaced by when it does not say or says nothing
+// sensible.
+const (
+	defaultHeartbeat  = 30 * time.Second
+	defaultConfigPoll = 60 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Partition, "default")
+	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
+	setDefault(&o.Workers, 64)
+	setDefault(&o.WorkersPerTenant, 16)
+	setDefault(&o.Streams, 8)
+	setDefault(&o.StreamsPerTenant, 2)
+	setDefault(&o.RunTimeout, time.Hour)
+	setDefault(&o.StallTimeout, 5*time.Minute)
+	setDefault(&o.ShutdownTimeout, 10*time.Second)
+	setDefault(&o.GiveUp, 2*time.Minute)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = func(Event) {}
+	}
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o Options) check() error {
+	switch {
+	case o.AgentID == "":
+		return errors.New("prepare run: the config names no agent_id")
+	case o.Gateway == "":
+		return errors.New("prepare run: the config names no gateway_addr")
+	case o.Transport == nil:
+		return errors.New("prepare run: no transport security is given")
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package syncrun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"edgesync/proto/monitoring"
+	"edgesync/proto/payload"
+)
+
+// begin says Hello and gets the first configuration, before anything else
+// happens. It repeats both until they succeed; with Once only what repeating can
+// mend, and for a limited time.
+func (r *Runtime) begin(ctx context.Context) error {
+	var trouble streak
+	limit := time.Duration(0)
+	if r.options.Once {
+		limit = r.options.GiveUp
+	}
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := r.greet(ctx)
+		if err != nil && r.options.Once && hopeless(err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(newBackoff()), backoff.WithMaxElapsedTime(limit), backoff.WithNotify(func(err error, _ time.Duration) {
+		trouble.failed(r.options.Logger, "connect to gateway", "gateway", r.options.Gateway, "error", err)
+		r.options.Observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
+	}))
+	if err == nil {
+		trouble.recovered(r.options.Logger, "connected to gateway", "gateway", r.options.Gateway)
+	}
+	return err
+}
+
+func (r *Runtime) greet(ctx context.Context) error {
+	if _, err := r.session.hello(ctx); err != nil {
+		return err
+	}
+	r.options.Observe(Event{Kind: Connected, Time: r.options.Now()})
+	err := r.refresh(ctx)
+	if errors.Is(err, errBadConfig) && !r.options.Once {
+		// The service is there and waits for a configuration it can read.
+		r.options.Logger.Warn("read first configuration", "error", err)
+		return nil
+	}
+	return err
+}
+
+// hopeless tells an answer that waiting does not change.
+func hopeless(err error) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented, codes.NotFound:
+		return true
+	}
+	return errors.Is(err, errBadConfig)
+}
+
+// errBadConfig says that the gateway's configuration cannot be read.
+var errBadConfig = errors.New("the configuration of the gateway cannot be read")
+
+// refreshes asks for a newer configuration at the pace the gateway names, and
+// when told that there is one.
+func (r *Runtime) refreshes(ctx context.Context) {
+	var trouble streak
+	timer := time.NewTimer(r.session.pollInterval())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.outdated:
+		case <-timer.C:
+		}
+		err := r.refresh(ctx)
+		timer.Reset(r.session.pollInterval())
+		switch {
+		case err == nil:
+			trouble.recovered(r.options.Logger, "configuration is up to date again")
+		case ctx.Err() == nil:
+			trouble.failed(r.options.Logger, "refresh configuration", "error", err)
+		}
+	}
+}
+
+// refresh gets the configuration and applies it if it is another one. One that
+// cannot be read leaves the last good one in force.
+func (r *Runtime) refresh(ctx context.Context) error {
+	answer, err := r.session.config(ctx)
+	if err != nil || answer.GetNotModified() {
+		return err
+	}
+	wanted, err := readConfig(answer)
+	if err != nil {
+		err = fmt.Errorf("%w, version %s: %w; the last good one stays in force", errBadConfig, answer.GetConfigVersion(), err)
+		r.options.Observe(Event{Kind: ConfigRefused, Time: r.options.Now(), Detail: err.Error()})
+		return err
+	}
+	if r.options.Once {
+		r.once = newOnce(wanted)
+	}
+	c := r.loops.apply(wanted)
+	for _, id := range c.stop {
+		r.outbox.DropSource(id)
+		r.deliveries.remove(id)
+		r.failing.forget(id)
+	}
+	r.session.accept(answer.GetConfigVersion())
+	r.options.Logger.Info("configuration applied", "version", answer.GetConfigVersion(), "sources", len(wanted),
+		"started", len(c.start), "changed", len(c.restart)+len(c.retime), "stopped", len(c.stop))
+	r.options.Observe(Event{Kind: Configured, Time: r.options.Now(), Sources: r.loops.sources()})
+	return nil
+}
+
+func readConfig(answer *monitoring.AgentConfigResponse) (map[string]definition, error) {
+	config, err := payload.DecodeConfig(answer.GetConfigJson())
+	if err != nil {
+		return nil, err
+	}
+	return definitions(config)
+}

@@ -1,0 +1,156 @@
+package syncrun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"edgesync/proto/payload"
+	"edgesync/syncrun/outbox"
+	"edgesync/syncrun/schedule"
+)
+
+// lastWord is how long the last heartbeat may take when the runtime ends.
+const lastWord = 3 * time.Second
+
+// Runtime runs the sources that the gateway gives one sync service.
+type Runtime struct {
+	options Options
+	session *session
+	outbox  *outbox.Outbox
+	loops   *loops
+	// deliveries holds the sources with runs that wait for the gateway.
+	deliveries *pool
+	failing    failing
+	reports    *reports
+	// kick asks for a heartbeat, outdated for the configuration, soon.
+	kick, outdated chan struct{}
+	once           *once
+}
+
+// New checks the options. Nothing is opened or dialled before Run.
+func New(o Options) (*Runtime, error) {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	r := &Runtime{
+		options: o, loops: newLoops(o), reports: newReports(), failing: failing{all: map[string]*delivery{}},
+		kick: make(chan struct{}, 1), outdated: make(chan struct{}, 1),
+	}
+	r.loops.pool = newPool(schedule.Limits{Total: o.Workers, PerTenant: o.WorkersPerTenant}, o.Now, r.discover)
+	r.deliveries = newPool(schedule.Limits{Total: o.Streams, PerTenant: o.StreamsPerTenant}, o.Now, r.deliver)
+	return r, nil
+}
+
+// Run connects, announces the service, gets its configuration and runs its
+// sources until ctx ends; it then finishes the streams under way within the
+// shutdown timeout and returns nil. It is to be called once.
+//
+// With Options.Once it ends when each source was read and delivered once; a
+// source that was not is named by a *SourcesError. There a gateway that refuses
+// the service, or is not reached in time, is an error that carries its status.
+func (r *Runtime) Run(ctx context.Context) (err error) {
+	dir := r.options.DataDir
+	if dir != "" {
+		dir = filepath.Join(dir, "outbox")
+	}
+	if r.outbox, err = outbox.Open(dir, outbox.Options{MaxBytes: r.options.OutboxMax, Now: r.options.Now}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.outbox.Close()) }()
+	conn, err := connect(r.options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	r.session = newSession(conn, r.options)
+	if err := r.begin(ctx); err != nil {
+		if ctx.Err() != nil && !r.options.Once {
+			return nil
+		}
+		return err
+	}
+	return r.work(ctx)
+}
+
+// work runs everything until ctx ends or, with Once, until all is done.
+func (r *Runtime) work(ctx context.Context) error {
+	parent := ctx
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var tasks errgroup.Group
+	all := []func(context.Context){r.loops.pool.run, r.deliveries.run, r.heartbeats}
+	if r.once == nil {
+		all = append(all, r.refreshes)
+	}
+	for _, task := range all {
+		tasks.Go(func() error { task(ctx); return nil })
+	}
+	if r.once != nil {
+		select {
+		case <-r.once.done:
+		case <-ctx.Done():
+		}
+		stop()
+	}
+	_ = tasks.Wait()
+	r.lastHeartbeat(parent)
+	if r.once == nil {
+		return nil
+	}
+	if parent.Err() != nil {
+		return fmt.Errorf("run sources once: %w", context.Cause(parent))
+	}
+	return r.once.err()
+}
+
+// lastHeartbeat tells what is untold when the runtime ends.
+func (r *Runtime) lastHeartbeat(ctx context.Context) {
+	if len(r.reports.pending()) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	defer cancel()
+	if err := r.heartbeat(ctx); err != nil {
+		r.options.Logger.Warn("send last heartbeat", "gateway", r.options.Gateway, "error", err)
+	}
+}
+
+// ending is how a run ended.
+type ending struct {
+	result, detail                 string
+	devices, refused, acknowledged int64
+}
+
+// ended tells everybody who wants to know that a run is over.
+func (r *Runtime) ended(head outbox.Head, mode string, e ending) {
+	now := r.options.Now().UTC().Round(0)
+	err := r.reports.add(payload.RunReport{
+		SourceID: head.SourceID, TenantID: head.TenantID, RunID: head.ID, Mode: mode, StartedAt: head.Started, FinishedAt: now,
+		Result: e.result, Devices: e.devices, Error: e.detail,
+	})
+	if err != nil {
+		r.options.Logger.Warn("report run", "source", head.Name, "error", err)
+	}
+	r.options.Logger.Info("run ended", "source", head.Name, "run_id", head.ID, "result", e.result, "devices", e.devices,
+		"refused", e.refused, "seconds", now.Sub(head.Started).Seconds(), "detail", e.detail)
+	r.tell(head, Event{
+		Kind: RunEnded, Devices: e.devices, Refused: e.refused, Total: -1, Acknowledged: e.acknowledged, Sent: e.acknowledged,
+		Result: e.result, Detail: e.detail,
+	})
+	if r.once != nil {
+		r.once.ended(head, e)
+	}
+	wake(r.kick)
+}
+
+func (r *Runtime) tell(head outbox.Head, e Event) {
+	e.Time = r.options.Now()
+	e.Source, e.Tenant, e.SourceID, e.RunID = head.Name, head.Tenant, head.SourceID, head.ID
+	r.options.Observe(e)
+}

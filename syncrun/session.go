@@ -1,0 +1,167 @@
+package syncrun
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sort"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/status"
+
+	"edgesync/proto/monitoring"
+)
+
+const (
+	// callTimeout bounds Hello and heartbeats, configTimeout GetConfig, whose
+	// answer may be long.
+	callTimeout   = 15 * time.Second
+	configTimeout = 2 * time.Minute
+)
+
+// session is what is agreed with the gateway.
+type session struct {
+	client  monitoring.AgentGatewayServiceClient
+	options Options
+
+	mu        sync.Mutex
+	gatewayID string
+	version   string
+	heartbeat time.Duration
+	poll      time.Duration
+	// plain says that the gateway cannot read a compressed request.
+	plain bool
+}
+
+func newSession(conn *grpc.ClientConn, o Options) *session {
+	return &session{client: monitoring.NewAgentGatewayServiceClient(conn), options: o, heartbeat: defaultHeartbeat, poll: defaultConfigPoll}
+}
+
+// hello announces the service and returns whether its configuration is outdated.
+func (s *session) hello(ctx context.Context) (outdated bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := s.client.Hello(ctx, &monitoring.AgentHelloRequest{
+		AgentId: s.options.AgentID, Version: s.options.Version, Capabilities: s.capabilities(), Hostname: s.options.Hostname,
+		Os: runtime.GOOS, Arch: runtime.GOARCH, Partition: s.options.Partition, ConfigVersion: s.configVersion(), ConfigSource: "gateway",
+	})
+	if err != nil {
+		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Gateway, err)
+	}
+	if !answer.GetAccepted() {
+		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Gateway,
+			status.Error(codes.PermissionDenied, "it does not accept this service: "+answer.GetMessage()))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gatewayID = answer.GetGatewayId()
+	setSeconds(&s.heartbeat, answer.GetHeartbeatIntervalSec())
+	return answer.GetConfigOutdated(), nil
+}
+
+func (s *session) capabilities() []string {
+	list := []string{"sync"}
+	for kind := range s.options.Adapters {
+		list = append(list, kind)
+	}
+	sort.Strings(list[1:])
+	return list
+}
+
+// config asks for a configuration newer than the last one accepted. The version
+// it returns is only remembered by accept.
+func (s *session) config(ctx context.Context) (*monitoring.AgentConfigResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, configTimeout)
+	defer cancel()
+	request := &monitoring.AgentConfigRequest{AgentId: s.options.AgentID, ConfigVersion: s.configVersion()}
+	options := []grpc.CallOption{grpc.MaxCallRecvMsgSize(maxConfig)}
+	if !s.isPlain() {
+		options = append(options, grpc.UseCompressor(gzip.Name))
+	}
+	answer, err := s.client.GetConfig(ctx, request, options...)
+	if status.Code(err) == codes.Unimplemented && !s.isPlain() {
+		// A gateway without gzip says so with this code.
+		answer, err = s.client.GetConfig(ctx, request, grpc.MaxCallRecvMsgSize(maxConfig))
+		if err == nil {
+			s.setPlain()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get configuration from gateway %s: %w", s.options.Gateway, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	setSeconds(&s.heartbeat, answer.GetHeartbeatIntervalSec())
+	setSeconds(&s.poll, answer.GetConfigPollIntervalSec())
+	return answer, nil
+}
+
+// push sends statuses and returns an error unless they were received.
+func (s *session) push(ctx context.Context, statuses []*monitoring.GatewayServiceStatus) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := s.client.PushStatus(ctx, &monitoring.GatewayStatusRequest{
+		Services: statuses, GatewayId: s.gateway(), AgentId: s.options.AgentID,
+		Timestamp: s.options.Now().Unix(), Partition: s.options.Partition,
+	})
+	if err != nil {
+		return fmt.Errorf("send heartbeat to gateway %s: %w", s.options.Gateway, err)
+	}
+	if !answer.GetReceived() {
+		return fmt.Errorf("send heartbeat to gateway %s: it was not received", s.options.Gateway)
+	}
+	return nil
+}
+
+// setSeconds takes an interval the gateway named; it may leave it out.
+func setSeconds(d *time.Duration, seconds int32) {
+	if seconds > 0 {
+		*d = time.Duration(seconds) * time.Second
+	}
+}
+
+func (s *session) accept(version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version = version
+}
+
+func (s *session) configVersion() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
+}
+
+func (s *session) gateway() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gatewayID
+}
+
+func (s *session) heartbeatInterval() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heartbeat
+}
+
+func (s *session) pollInterval() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.poll
+}
+
+func (s *session) isPlain() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plain
+}
+
+func (s *session) setPlain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plain = true
+}
