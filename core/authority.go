@@ -90,7 +90,7 @@ func (c *Core) issuer(ctx context.Context, kind AuthorityKind, tenant uuid.UUID)
 // IssueGateway signs the gateway's server certificate for the public key of a
 // CSR. Its names are the one minimal configs pin, the host edge services dial,
 // and localhost.
-func (c *Core) IssueGateway(_ context.Context, csr []byte) (IssuedCertificate, error) {
+func (c *Core) IssueGateway(ctx context.Context, actor Actor, csr []byte) (IssuedCertificate, error) {
 	p, err := c.ready()
 	if err != nil {
 		return IssuedCertificate{}, err
@@ -107,6 +107,20 @@ func (c *Core) IssueGateway(_ context.Context, csr []byte) (IssuedCertificate, e
 	}, c.now())
 	if err != nil {
 		return IssuedCertificate{}, invalid("issue gateway certificate: %v", err)
+	}
+	own, err := c.platformScope(ctx)
+	if err != nil {
+		return IssuedCertificate{}, err
+	}
+	err = c.change(ctx, own, func(_ TenantTx, events *eventLog) error {
+		events.add(actor, Event{
+			Type: "gateway.issued", Message: "certificate of the gateway issued",
+			Details: map[string]string{"cert_serial": leaf.SerialNumber.String()},
+		})
+		return nil
+	})
+	if err != nil {
+		return IssuedCertificate{}, fmt.Errorf("record certificate of the gateway: %w", err)
 	}
 	return issued(leaf, p.authority.Certificate, p.root), nil
 }
