@@ -6,7 +6,6 @@ package cmdutil
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"time"
 
@@ -64,13 +63,8 @@ func (f *Factory) CanPrompt() bool {
 
 // Logger writes to the error stream. Its text handler quotes whatever does not
 // print, so that no log line can move the cursor of who reads it.
-func (f *Factory) Logger() *slog.Logger {
-	return NewLogger(f.IO.Err)
-}
-
-// NewLogger is the logger of the long-running commands.
-func NewLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo}))
+func (f *Factory) Logger(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(f.IO.Err, &slog.HandlerOptions{Level: level}))
 }
 
 // Run calls runF, which a test may set to look at the parsed options, or else

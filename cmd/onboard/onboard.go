@@ -83,28 +83,35 @@ func onboardRun(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := prepareOut(opts.Out); err != nil {
-		return err
-	}
-	key, csr, err := onboarding.NewKeyAndCSR()
+	undo, err := prepareOut(opts.Out)
 	if err != nil {
 		return err
+	}
+	answer, path, err := onboardInto(ctx, opts, client)
+	if err != nil {
+		undo()
+		return err
+	}
+	return report(opts, answer, path)
+}
+
+func onboardInto(ctx context.Context, opts *Options, client adminv1.AdminClient) (*adminv1.OnboardServiceResponse, string, error) {
+	key, csr, err := onboarding.NewKeyAndCSR()
+	if err != nil {
+		return nil, "", err
 	}
 	answer, err := client.OnboardService(ctx, &adminv1.OnboardServiceRequest{
 		Tenant: opts.Tenant, Name: opts.Name, Partition: opts.Partition, Csr: csr, GatewayAddr: opts.GatewayAddr,
 	})
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	made, err := identity.New(key, answer.GetCertificate(), answer.GetCaUrl())
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	path, err := writePackage(opts.Out, answer, made)
-	if err != nil {
-		return err
-	}
-	return report(opts, answer, path)
+	return answer, path, err
 }
 
 func writePackage(out string, answer *adminv1.OnboardServiceResponse, made onboarding.Identity) (string, error) {

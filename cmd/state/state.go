@@ -114,4 +114,3 @@ func (s *State) Close() error {
 	}
 	return errors.Join(err, s.lock.Close())
 }
-
