@@ -41,7 +41,8 @@ type PlatformStore interface {
 	Update(ctx context.Context, fn func(PlatformTx) error) error
 }
 
-// PlatformTx reads and writes the platform's rows. Put inserts or replaces.
+// PlatformTx reads and writes the platform's rows. Put inserts or replaces; what
+// deletes a row that is not there returns ErrNotFound.
 type PlatformTx interface {
 	// Platform returns ErrNotFound before the bootstrap.
 	Platform(ctx context.Context) (Platform, error)
@@ -75,7 +76,8 @@ type TenantStore interface {
 	Update(ctx context.Context, fn func(TenantTx) error) error
 }
 
-// TenantTx reads and writes one tenant's rows. Put inserts or replaces.
+// TenantTx reads and writes one tenant's rows. Put inserts or replaces; what
+// changes or deletes a row that is not there returns ErrNotFound.
 type TenantTx interface {
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
@@ -94,7 +96,7 @@ type TenantTx interface {
 	// source has the name.
 	PutSource(ctx context.Context, source Source) error
 	PutSourceStats(ctx context.Context, source uuid.UUID, stats SourceStats) error
-	// DeleteSource keeps the devices it asserted.
+	// DeleteSource keeps the devices it asserted; its runs go with it.
 	DeleteSource(ctx context.Context, id uuid.UUID) error
 
 	// Run returns ErrNotFound for a run not seen yet.
@@ -116,8 +118,10 @@ type TenantTx interface {
 	// Devices calls yield for each device that matches, ordered by id, until it
 	// returns an error.
 	Devices(ctx context.Context, filter DeviceFilter, yield func(dire.Device) error) error
+	// CountDevices counts all that match, whatever the limit.
 	CountDevices(ctx context.Context, filter DeviceFilter) (int64, error)
-	// Device finds a device by its id or by an id that redirects to it.
+	// Device finds a device by its id or by an id that redirects to it, with what
+	// is asserted of it and the identifiers of that.
 	Device(ctx context.Context, id string) (dire.Device, []dire.Assertion, error)
 }
 

@@ -3,6 +3,9 @@
 // the stored rows the batch can touch go in, a plan comes out. It does no I/O,
 // has no clock and no logger, and imports the standard library only. It never
 // sees more than one tenant.
+//
+// A batch is carried out in three steps: Rules.ProbeFor says what to ask the
+// store, TenantTx.Neighbourhood answers, Rules.Plan says what to write.
 package dire
 
 import "time"
@@ -24,10 +27,9 @@ type Batch struct {
 
 // Run is one discovery of one source.
 type Run struct {
-	ID      string
+	ID string
+	// Started orders the runs of a source. Zero in a Batch means Received.
 	Started time.Time
-	// Snapshot is true for a run that names every device of its source.
-	Snapshot bool
 }
 
 // Update is one device as a source says it. Spellings may be any: the engine
@@ -35,7 +37,8 @@ type Run struct {
 type Update struct {
 	// NativeID is the source's own id of the thing ("device:7"), or empty.
 	NativeID string
-	// MACs and IPs hold every one the update names, the primary first.
+	// MACs and IPs hold every one the update names, the primary first. An
+	// element may itself be a list, separated by commas, semicolons or spaces.
 	MACs, IPs    []string
 	Hostname     string
 	SerialNumber string
@@ -47,7 +50,8 @@ type Update struct {
 	Tags         []string
 	Available    bool
 	// Deleted is the source's word that the thing is gone.
-	Deleted  bool
+	Deleted bool
+	// SeenAt zero means Received.
 	SeenAt   time.Time
 	Metadata map[string]string
 }

@@ -1,74 +1,143 @@
 package dire
 
-// Probe names the stored rows a batch can touch: the assertions it speaks of,
-// and everything that shares an identifier or an address with what it says.
+import "time"
+
+// Probe is a batch made ready: what to ask the store. ProbeFor makes it.
 type Probe struct {
-	Source    string
-	Partition string
-	// Keys are the assertion keys of the batch.
+	// Source and Keys name the assertions the batch speaks of, each key once.
+	Source string
+	Keys   []string
+
+	partition string
+	run       Run
+	// items are what the batch says of Keys, at the same indexes; index finds them.
+	items []item
+	index map[string]int
+	// repeated, superseded and refused are the updates the batch itself settles.
+	repeated, superseded, refused int
+}
+
+// Known is what a store holds of one key of a probe: enough to tell whether the
+// batch changes it. The names are those of Assertion.
+type Known struct {
+	Key         string
+	Partition   string
+	Hash        [32]byte
+	Run         Run
+	DeviceID    string
+	LastSeen    time.Time
+	RetractedAt time.Time
+}
+
+// Reach is where a store starts from to find the rows a batch can touch. All
+// its lists may be empty, and are when the batch changes nothing.
+type Reach struct {
+	Source string
+	// Keys are the stored assertions of Source that change.
 	Keys []string
-	// Identifiers are the hardware ids and addresses the batch names.
+	// Partition is that of Identifiers: what the batch's changed updates say.
+	// Partition of a stored key may differ: a source can be moved.
+	Partition   string
 	Identifiers []Identifier
+	// Homes are the ids that new assertions would like to have.
+	Homes []string
 }
 
-// Identifier is one thing a device can be recognised by, within a partition.
-type Identifier struct {
-	Kind  IdentifierKind
-	Value string
-}
-
-// IdentifierKind is the namespace of an identifier's value.
-type IdentifierKind string
-
-// The kinds of identifier. MACs that are not globally unique are weak.
-const (
-	IdentifierMAC     IdentifierKind = "mac"
-	IdentifierSerial  IdentifierKind = "serial"
-	IdentifierWeakMAC IdentifierKind = "weak_mac"
-	IdentifierIP      IdentifierKind = "ip"
-)
-
-// Neighbourhood is what the store holds of a probe: the assertions of its keys,
-// and those that shared hardware ids lead to from the batch's identifiers and
-// from the ones the stored assertions of its keys hold, followed to the end.
+// Neighbourhood is what the store answers to a Probe, from one consistent read.
+//
+// A store first reads Known, the stored rows of (probe.Source, probe.Keys), then
+// asks probe.Reach(known), and if the Reach is not empty reads Homes and
+// Assertions: the rows below, each once, in any order. More than these do no
+// harm. An identifier is always meant within a partition, and "holds" means
+// that it is among the Assertion.Identifiers that were last Put.
+//
+//  1. The walk. It starts at the stored assertions (reach.Source, reach.Keys), at
+//     whatever partition they are in, and at the MACs and serials of
+//     reach.Identifiers. From an identifier of kind mac or serial it goes to the
+//     assertions that hold it, retracted ones too; from an assertion to the mac
+//     and serial identifiers it holds; until there are no more. A shared made-up
+//     id must not lead everywhere: of the native (Assertion.Native) assertions of
+//     one source that hold one identifier and are not reach.Keys, any two living
+//     and any two retracted ones are enough, and the walk need not go through
+//     the others.
+//  2. The weak ones: the assertions, retracted ones too, that hold as weak_ip an
+//     address which an assertion of the walk or reach.Identifiers holds as ip.
+//  3. Who has their address: for every address that an assertion of 2, of the
+//     walk or reach.Identifiers holds as weak_ip, the living assertions that hold
+//     it as ip. Where those outside the walk are of more than two devices, any two
+//     of the devices are enough.
+//  4. Every assertion whose DeviceID is the DeviceID of one of 1 to 3.
+//
+// A store that holds nothing of a probe answers an empty Neighbourhood.
 type Neighbourhood struct {
+	Known []Known
+	// Homes are those of reach.Homes that are the HomeID of an assertion, of
+	// whatever source and partition.
+	Homes      []string
 	Assertions []Assertion
 }
 
-// Plan is what a batch changes. A store carries it out in one transaction.
+// Plan is what a batch changes. A store carries it out in one transaction. No
+// row is in two of its lists, so their order does not matter, save that Devices
+// are written after Seen.
 type Plan struct {
-	// Put are assertions to insert or replace, with their identifiers.
+	// Put are assertions to insert, or to replace whole by (Source, Key); their
+	// Identifiers replace those that are indexed. An insert whose HomeID another
+	// assertion has must fail.
 	Put []Assertion
-	// Seen are assertions whose facts did not change.
+	// Seen are stored assertions of which nothing changed but when.
 	Seen []Seen
-	// Devices are canonical records to insert or replace.
+	// Devices are canonical records to insert or to replace whole by ID.
 	Devices []Device
-	// Gone are ids that no longer head a device. They redirect to where the
-	// assertion whose home they are is now.
+	// Gone are ids that no longer head a device: their records are deleted. A
+	// lookup by such an id finds the assertion whose HomeID it is, and that one's
+	// DeviceID is the device.
 	Gone  []string
 	Stats Stats
-	// Findings are what the rules refused to link, with the evidence.
+	// Findings are links the rules newly refuse.
 	Findings []Finding
 }
 
-// Seen refreshes when an assertion was last seen and by which run.
+// Seen sets Run and LastSeen of the assertion (Source, Key), and LastSeen of the
+// device record DeviceID where that is earlier.
 type Seen struct {
-	Source, Key string
-	Run         Run
-	LastSeen    int64
+	Source, Key, DeviceID string
+	Run                   Run
+	LastSeen              time.Time
 }
 
 // Stats counts the updates of a batch; they add up to its length.
 type Stats struct {
-	Stored, Unchanged, Superseded int
+	// Stored changed what is asserted, deletions included. Unchanged said again
+	// what is stored. Superseded were older than what is stored, or than another
+	// update of the batch. Refused name nothing a thing could be known by.
+	Stored, Unchanged, Superseded, Refused int
 }
 
-// Finding is one identifier that links nobody for now.
+// Finding is a refusal to link, with its evidence.
 type Finding struct {
-	// Rule is "ambiguous" or "chain".
-	Rule       string
-	Partition  string
-	Identifier Identifier
-	// Assertions are the (source, key) pairs that hold it.
-	Assertions [][2]string
+	Rule      FindingRule
+	Partition string
+	// Identifiers are what does not link: one for an ambiguous id, all of the
+	// component for a chain. At most MaxEvidence, like Assertions, their holders.
+	Identifiers []Identifier
+	Assertions  []Ref
 }
+
+// MaxEvidence bounds the lists of a Finding.
+const MaxEvidence = 16
+
+// Ref names an assertion.
+type Ref struct{ Source, Key string }
+
+// FindingRule is the rule that refused a link.
+type FindingRule string
+
+// The rules that refuse links.
+const (
+	// FindingAmbiguous: two native ids of one source hold one hardware id.
+	FindingAmbiguous FindingRule = "ambiguous"
+	// FindingChain: hardware ids would join two native ids of one source through
+	// assertions in between.
+	FindingChain FindingRule = "chain"
+)

@@ -1,0 +1,97 @@
+// Package cmdutil is what every command is made from: the factory that hands
+// out streams and the admin client, output as table, JSON or YAML, prompts, and
+// the errors that become exit codes. It knows no noun and no verb, and it never
+// opens a store: whoever builds the factory says how the platform is reached.
+package cmdutil
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	adminv1 "edgesync/proto/admin/v1"
+)
+
+// AdminFunc reaches the platform. It may be called more than once; the
+// connection stays open until the program ends.
+type AdminFunc func(ctx context.Context) (adminv1.AdminClient, error)
+
+// Factory is what the root command gives to all others. The fields under
+// "persistent flags" are set once the command line is parsed, so a command
+// reads them when it runs, not when it is built.
+type Factory struct {
+	IO  *IOStreams
+	Env func(name string) (string, bool)
+	Now func() time.Time
+	// Admin is the platform of StateDir.
+	Admin AdminFunc
+
+	// Persistent flags.
+	StateDirFlag string
+	Format       Format
+	NoInput      bool
+}
+
+// AddPersistentFlags declares the flags that every command has.
+func (f *Factory) AddPersistentFlags(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.StringVar(&f.StateDirFlag, "state-dir", "",
+		"directory of the platform (env EDGESYNC_STATE_DIR; default /var/lib/edgesync for root, else $XDG_STATE_HOME/edgesync)")
+	flags.VarP(&f.Format, "output", "o", "output format: table, json or yaml")
+	flags.BoolVar(&f.NoInput, "no-input", false, "never prompt: a missing value is an error that names its flag")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// CanPrompt tells whether a question may be asked.
+func (f *Factory) CanPrompt() bool {
+	return !f.NoInput && f.IO.InTerminal && f.IO.ErrTerminal
+}
+
+// Logger writes to the error stream. Its text handler quotes whatever does not
+// print, so that no log line can move the cursor of who reads it.
+func (f *Factory) Logger() *slog.Logger {
+	return NewLogger(f.IO.Err)
+}
+
+// NewLogger is the logger of the long-running commands.
+func NewLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}
+
+// Run calls runF, which a test may set to look at the parsed options, or else
+// run.
+func Run[T any](cmd *cobra.Command, opts T, runF, run func(context.Context, T) error) error {
+	if runF != nil {
+		return runF(cmd.Context(), opts)
+	}
+	return run(cmd.Context(), opts)
+}
+
+// NewGroup makes a command that only holds others. Called alone it prints its
+// help; with a verb it does not have it is wrong usage.
+func NewGroup(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use:                   use,
+		Short:                 short,
+		DisableFlagsInUseLine: true,
+	}
+	group.AddCommand(verbs...)
+	OnlyVerbs(group)
+	return group
+}
+
+// OnlyVerbs makes group refuse what is none of its commands.
+func OnlyVerbs(group *cobra.Command) {
+	group.Args = knownVerb
+	group.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
+func knownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return Usagef("unknown command %q for %q: see `%s --help`", args[0], cmd.CommandPath(), cmd.CommandPath())
+}

@@ -1,0 +1,71 @@
+package cmdutil
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// IOStreams are the three standard streams and what is known of them.
+type IOStreams struct {
+	In  *bufio.Reader
+	Out io.Writer
+	Err io.Writer
+	// InTerminal, OutTerminal and ErrTerminal tell which are a terminal.
+	InTerminal, OutTerminal, ErrTerminal bool
+	// Color is whether Out takes colours.
+	Color bool
+	// ReadSecret reads one line without echo; nil where there is no terminal.
+	ReadSecret func() ([]byte, error)
+}
+
+// SystemStreams are the process's own. Colours follow the terminal, NO_COLOR
+// and TERM=dumb (no-color.org).
+func SystemStreams(env func(string) (string, bool)) *IOStreams {
+	streams := &IOStreams{
+		In: bufio.NewReader(os.Stdin), Out: os.Stdout, Err: os.Stderr,
+		InTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
+		OutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
+		ErrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	noColor, _ := env("NO_COLOR")
+	terminal, _ := env("TERM")
+	streams.Color = streams.OutTerminal && noColor == "" && terminal != "dumb"
+	if streams.InTerminal {
+		streams.ReadSecret = func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) }
+	}
+	return streams
+}
+
+// TestStreams are buffers, with in as standard input.
+func TestStreams(in string) (streams *IOStreams, out, errOut *bytes.Buffer) {
+	out, errOut = new(bytes.Buffer), new(bytes.Buffer)
+	return &IOStreams{In: bufio.NewReader(strings.NewReader(in)), Out: out, Err: errOut}, out, errOut
+}
+
+// SGR codes of the few styles a command uses.
+const (
+	styleBold   = "1"
+	styleRed    = "31"
+	styleGreen  = "32"
+	styleYellow = "33"
+)
+
+// Paint wraps text in an SGR style if the output takes colours. The text must
+// be neutralised already.
+func (s *IOStreams) Paint(style, text string) string {
+	if !s.Color || style == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
+}
+
+// Tellf writes one line for the person at the terminal to the error stream.
+func (s *IOStreams) Tellf(format string, args ...any) {
+	fmt.Fprintln(s.Err, Neutralise(fmt.Sprintf(format, args...)))
+}

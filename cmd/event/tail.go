@@ -1,0 +1,73 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"edgesync/cmd/cmdutil"
+)
+
+// TailOptions are the flags of event tail.
+type TailOptions struct {
+	*cmdutil.Factory
+	FilterFlags
+}
+
+// NewCmdTail makes event tail.
+func NewCmdTail(f *cmdutil.Factory, runF func(context.Context, *TailOptions) error) *cobra.Command {
+	opts := &TailOptions{Factory: f}
+	cmd := &cobra.Command{
+		Use:   "tail",
+		Short: "Follow events as they are recorded, until interrupted",
+		Long: `Follow events as they are recorded, until interrupted.
+
+With --output json each event is one line.`,
+		Args: cmdutil.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmdutil.Run(cmd, opts, runF, tailRun)
+		},
+	}
+	opts.add(cmd)
+	return cmd
+}
+
+func tailRun(ctx context.Context, opts *TailOptions) error {
+	request, err := opts.request(opts.Now())
+	if err != nil {
+		return err
+	}
+	client, err := opts.Admin(ctx)
+	if err != nil {
+		return err
+	}
+	stream, err := client.TailEvents(ctx, request)
+	if err != nil {
+		return err
+	}
+	for {
+		e, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF), err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := printEvent(opts, newDocument(e)); err != nil {
+			return err
+		}
+	}
+}
+
+func printEvent(opts *TailOptions, d document) error {
+	if !opts.Format.Human() {
+		return cmdutil.PrintLine(opts.IO, opts.Format, d)
+	}
+	line := cmdutil.Neutralise(fmt.Sprintf("%s  %-12s %-7s  %-28s  %-20s  %s",
+		cmdutil.Date(d.Time), d.Tenant, d.Severity, d.Type, d.Actor, d.Message))
+	_, err := fmt.Fprintln(opts.IO.Out, opts.IO.Paint(cmdutil.StateStyle(d.Severity), line))
+	return err
+}

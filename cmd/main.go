@@ -1,0 +1,37 @@
+// Package cmd is the command line: the tree of commands, their wiring, and the
+// one place where errors become exit codes.
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"edgesync/cmd/cmdutil"
+)
+
+// Main runs the command line of this process and returns its exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// After the first signal the default holds again: a second one aborts.
+	defer context.AfterFunc(ctx, stop)()
+	streams := cmdutil.SystemStreams(os.LookupEnv)
+	return Run(ctx, streams, os.LookupEnv, os.Args[1:])
+}
+
+// Run runs one command line and returns its exit code.
+func Run(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (string, bool), args []string) int {
+	f := &cmdutil.Factory{IO: streams, Env: env, Now: time.Now}
+	root := NewRoot(f)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return cmdutil.ExitDone
+	}
+	fmt.Fprintln(streams.Err, "edgesync: "+cmdutil.ErrorLine(err))
+	return cmdutil.ExitCode(err)
+}

@@ -1,0 +1,47 @@
+package cmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/device"
+	"edgesync/cmd/event"
+	"edgesync/cmd/man"
+	"edgesync/cmd/service"
+	"edgesync/cmd/source"
+	"edgesync/cmd/tenant"
+	"edgesync/cmd/version"
+)
+
+// NewRoot makes the tree of commands.
+func NewRoot(f *cmdutil.Factory) *cobra.Command {
+	root := cmdutil.NewGroup("edgesync", "Sync device inventories to a platform of many tenants")
+	root.Long = `Sync device inventories to a platform of many tenants.
+
+On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. Exit codes: 0 done, 1 failed,
+2 wrong usage, 3 not found, 4 refused, 5 unavailable, 6 conflict.`
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetOut(f.IO.Out)
+	root.SetErr(f.IO.Err)
+	root.SetIn(f.IO.In)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return cmdutil.Usagef("%w: usage is `%s`", err, cmd.UseLine())
+	})
+	f.AddPersistentFlags(root)
+	root.AddCommand(
+		tenant.NewCmdTenant(f),
+		service.NewCmdService(f),
+		source.NewCmdSource(f),
+		device.NewCmdDevice(f),
+		event.NewCmdEvent(f),
+		version.NewCmdVersion(f, nil),
+		man.NewCmdMan(f, version.Current().Time, nil),
+	)
+	root.InitDefaultCompletionCmd()
+	for _, child := range root.Commands() {
+		if child.Name() == "completion" {
+			cmdutil.OnlyVerbs(child)
+		}
+	}
+	return root
+}

@@ -1,0 +1,156 @@
+package dire
+
+import (
+	"bytes"
+	"errors"
+	"time"
+)
+
+// item is what a batch says of one key: of its updates that assert the one with
+// the greatest hash, and whether any says that the thing is gone.
+type item struct {
+	facts  Facts
+	hash   [32]byte
+	ids    []Identifier
+	strong bool
+	// asserted and deleted tell which kinds of update there were; one is true.
+	asserted, deleted bool
+	// firstSeen is over all its updates, lastSeen over those with the hash.
+	firstSeen, lastSeen time.Time
+}
+
+// ProbeFor normalises a batch. It takes the batch over: its slices and maps must
+// not change afterwards.
+func (r Rules) ProbeFor(b Batch) (Probe, error) {
+	if b.Source == "" || b.Received.IsZero() {
+		return Probe{}, errors.New("probe a batch: it has no source or no time of receipt")
+	}
+	b.Received = b.Received.UTC().Truncate(time.Microsecond)
+	b.Run.Started = clamp(b.Run.Started, b.Received)
+	m := maker{
+		rules: r,
+		batch: &b,
+		probe: Probe{
+			Source:    b.Source,
+			Keys:      make([]string, 0, len(b.Updates)),
+			partition: b.Partition,
+			run:       b.Run,
+			index:     make(map[string]int, len(b.Updates)),
+			items:     make([]item, 0, len(b.Updates)),
+		},
+		ids: make([]Identifier, 0, 3*len(b.Updates)),
+	}
+	for i := range b.Updates {
+		m.add(&b.Updates[i])
+	}
+	return m.probe, nil
+}
+
+// clamp brings a time to what a store keeps; one that is missing or from the
+// future becomes the time of receipt.
+func clamp(t, received time.Time) time.Time {
+	if t.IsZero() || t.After(received) {
+		return received
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// maker makes a probe, update by update.
+type maker struct {
+	rules  Rules
+	batch  *Batch
+	probe  Probe
+	ids    []Identifier
+	digest digest
+}
+
+func (m *maker) add(u *Update) {
+	facts := factsOf(m.batch, u)
+	first := len(m.ids)
+	m.ids = m.rules.appendIdentifiers(m.ids, &facts)
+	ids := m.ids[first:len(m.ids):len(m.ids)]
+	key := keyOf(&facts, ids)
+	if key == "" {
+		m.probe.refused++
+		return
+	}
+	seen := clamp(u.SeenAt, m.batch.Received)
+	next := item{
+		facts: facts, ids: ids, strong: isStrong(&facts, ids),
+		hash:     m.digest.sum(m.batch.Partition, &facts),
+		asserted: !u.Deleted, deleted: u.Deleted,
+		firstSeen: seen, lastSeen: seen,
+	}
+	i, ok := m.probe.index[key]
+	if !ok {
+		m.probe.index[key] = len(m.probe.items)
+		m.probe.Keys = append(m.probe.Keys, key)
+		m.probe.items = append(m.probe.items, next)
+		return
+	}
+	m.merge(&m.probe.items[i], next)
+}
+
+// merge adds a further update with one key. The result is the same in whatever
+// order they come: what asserts has the facts, and of like ones the greater hash.
+func (m *maker) merge(held *item, next item) {
+	firstSeen := next.firstSeen
+	if held.firstSeen.Before(firstSeen) {
+		firstSeen = held.firstSeen
+	}
+	asserted, deleted := held.asserted || next.asserted, held.deleted || next.deleted
+	order := bytes.Compare(next.hash[:], held.hash[:])
+	switch {
+	case held.asserted != next.asserted:
+		if held.deleted && next.deleted {
+			m.probe.repeated++
+		}
+		if next.asserted {
+			*held = next
+		}
+	case order == 0:
+		if held.lastSeen.Before(next.lastSeen) {
+			held.lastSeen = next.lastSeen
+		}
+		m.probe.repeated++
+	case order > 0:
+		*held = next
+		m.probe.superseded++
+	default:
+		m.probe.superseded++
+	}
+	held.firstSeen, held.asserted, held.deleted = firstSeen, asserted, deleted
+}
+
+// Reach tells a store where to start from, given what it holds of probe.Keys.
+func (p *Probe) Reach(known []Known) Reach {
+	reach := Reach{Source: p.Source, Partition: p.partition}
+	for i, k := range p.stored(known) {
+		it, key := &p.items[i], p.Keys[i]
+		if k == nil {
+			reach.Homes = append(reach.Homes, homeID(p.partition, p.Source, key, 0))
+		} else {
+			c := changeOf(it, p.run, k)
+			if !c.any() {
+				continue
+			}
+			reach.Keys = append(reach.Keys, key)
+			if !c.facts {
+				continue
+			}
+		}
+		reach.Identifiers = append(reach.Identifiers, it.ids...)
+	}
+	return reach
+}
+
+// stored lines what a store holds up with p.Keys; nil where it holds nothing.
+func (p *Probe) stored(known []Known) []*Known {
+	stored := make([]*Known, len(p.Keys))
+	for i := range known {
+		if at, ok := p.index[known[i].Key]; ok {
+			stored[at] = &known[i]
+		}
+	}
+	return stored
+}

@@ -1,0 +1,16 @@
+// Command generate writes the pages of docs that are derived from the code: the
+// coverage of the promises and the command reference. It runs in the
+// repository's root.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	if err := writeCoverage("."); err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}

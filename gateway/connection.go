@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+
+	"edgesync/certs"
+	"edgesync/proto/monitoring"
+)
+
+// connection is an accepted connection with what is counted of it.
+type connection struct {
+	net.Conn
+	server *Server
+	// calls and streams are how fast it may go on.
+	calls, streams *rate.Limiter
+
+	mu     sync.Mutex
+	closed bool
+	// component is counted in server.connections once the handshake is done.
+	component string
+}
+
+// trackingListener makes every accepted connection a *connection.
+type trackingListener struct {
+	net.Listener
+	server *Server
+}
+
+func (l *trackingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	limits := l.server.limits
+	return &connection{
+		Conn: conn, server: l.server,
+		calls:   rate.NewLimiter(rate.Limit(limits.CallRate), limits.CallBurst),
+		streams: rate.NewLimiter(rate.Limit(limits.StreamRate), limits.StreamBurst),
+	}, nil
+}
+
+// belongTo counts the connection for its component and tells whether it may be
+// one more.
+func (c *connection) belongTo(identity certs.Identity) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	component := identity.TenantID.String() + "/" + identity.Component
+	if c.closed || !c.server.connections.take(component) {
+		return false
+	}
+	c.component = component
+	c.server.metrics.connections.Inc()
+	return true
+}
+
+func (c *connection) Close() error {
+	c.mu.Lock()
+	if !c.closed && c.component != "" {
+		c.server.connections.give(c.component)
+		c.server.metrics.connections.Dec()
+	}
+	c.closed = true
+	c.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// expel closes the connection once an answer under way had time to leave. What
+// the certificate proved at the handshake does not hold any more; a client that
+// has a better one presents it when it connects again.
+func (c *connection) expel() {
+	time.AfterFunc(time.Second, func() { _ = c.Close() })
+}
+
+// authInfo lets a call find the connection it came over.
+type authInfo struct {
+	credentials.TLSInfo
+	connection *connection
+}
+
+// transport is gRPC's TLS with the connection kept and counted.
+type transport struct {
+	credentials.TransportCredentials
+	server *Server
+}
+
+func newTransport(s *Server, config *tls.Config) credentials.TransportCredentials {
+	return &transport{TransportCredentials: credentials.NewTLS(config), server: s}
+}
+
+func (t *transport) Clone() credentials.TransportCredentials {
+	return &transport{TransportCredentials: t.TransportCredentials.Clone(), server: t.server}
+}
+
+func (t *transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := t.handshake(raw)
+	result := "accepted"
+	if err != nil {
+		result = "refused"
+	}
+	t.server.metrics.handshakes.WithLabelValues(result).Inc()
+	return conn, info, err
+}
+
+func (t *transport) handshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	c, ok := raw.(*connection)
+	if !ok {
+		return nil, nil, errors.New("shake hands: the connection did not come from Serve")
+	}
+	conn, info, err := t.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	tlsInfo, ok := info.(credentials.TLSInfo)
+	if !ok {
+		return nil, nil, errors.Join(fmt.Errorf("shake hands: unexpected %T", info), conn.Close())
+	}
+	identity, err := t.server.issuers.Identify(tlsInfo.State.PeerCertificates, t.server.now())
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	if !c.belongTo(identity) {
+		t.server.count(ReasonTooManyConns)
+		return nil, nil, errors.Join(
+			fmt.Errorf("shake hands: %s has too many connections", identity.SPIFFE()), conn.Close())
+	}
+	return conn, authInfo{TLSInfo: tlsInfo, connection: c}, nil
+}
+
+// connectionOf is the connection a call came over.
+func connectionOf(ctx context.Context) (authInfo, bool) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return authInfo{}, false
+	}
+	info, ok := p.AuthInfo.(authInfo)
+	return info, ok
+}
+
+// arrival ends a unary call whose request does not come.
+type arrival struct{ timer *time.Timer }
+
+type arrivalKey struct{}
+
+// tap sees every HTTP/2 stream before anything is done for it, also those that
+// are reset at once. It runs on the connection's reader and must not block.
+func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
+	auth, ok := connectionOf(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "the connection has no identity")
+	}
+	if !auth.connection.streams.Allow() {
+		s.count(ReasonStreamRate)
+		_ = auth.connection.Close()
+		return nil, status.Error(codes.ResourceExhausted, "too many streams in too short a time")
+	}
+	switch info.FullMethodName {
+	case monitoring.AgentGatewayService_Hello_FullMethodName,
+		monitoring.AgentGatewayService_GetConfig_FullMethodName,
+		monitoring.AgentGatewayService_PushStatus_FullMethodName:
+		return s.limitCall(ctx), nil
+	}
+	return ctx, nil
+}
+
+// limitCall bounds how long a unary call may take to arrive and to end.
+func (s *Server) limitCall(ctx context.Context) context.Context {
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Call)
+	timer := time.AfterFunc(s.limits.Arrival, cancel)
+	context.AfterFunc(ctx, func() {
+		timer.Stop()
+		cancel()
+	})
+	return context.WithValue(ctx, arrivalKey{}, arrival{timer})
+}
+
+// arrived tells that the request of a unary call is here.
+func arrived(ctx context.Context) {
+	if a, ok := ctx.Value(arrivalKey{}).(arrival); ok {
+		a.timer.Stop()
+	}
+}

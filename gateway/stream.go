@@ -1,0 +1,190 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"edgesync/certs"
+	"edgesync/proto/monitoring"
+	"edgesync/proto/payload"
+)
+
+const operationStream = "StreamStatus"
+
+type statusStream = grpc.ClientStreamingServer[monitoring.GatewayStatusChunk, monitoring.GatewayStatusResponse]
+
+// StreamStatus takes device updates in chunks and answers once all are stored.
+func (s *service) StreamStatus(stream statusStream) error {
+	ctx := stream.Context()
+	if err := s.pace(ctx); err != nil {
+		return err
+	}
+	peer, err := s.admit(ctx, operationStream)
+	if err != nil {
+		return err
+	}
+	tenant := peer.TenantID.String()
+	if !s.streams.take(tenant) {
+		s.count(ReasonTooManyStreams)
+		return later(5*time.Second, fmt.Sprintf("tenant %s has %d streams open, which is the limit; try again", peer.Tenant, s.limits.TenantStreams))
+	}
+	defer s.streams.give(tenant)
+	s.metrics.streams.Inc()
+	defer s.metrics.streams.Dec()
+	return s.take(ctx, peer, stream)
+}
+
+// take reads the first chunk, which says what the stream is, and has the
+// platform pull the rest.
+func (s *service) take(ctx context.Context, peer certs.Peer, stream statusStream) error {
+	head, err := s.readHead(ctx)
+	if err != nil {
+		return err
+	}
+	in := &intake{Server: s.Server, stream: stream, peer: peer}
+	first, err := in.read(ctx)
+	if err != nil {
+		return err
+	}
+	if actsForTenants(peer) {
+		head.TenantID = in.tenantID
+	}
+	describe(&head, first.Updates)
+	pending := &first
+	err = s.platform.Ingest(ctx, peer, head, func() (payload.Chunk, error) {
+		if pending != nil {
+			chunk := *pending
+			pending = nil
+			return in.hand(chunk), nil
+		}
+		return in.next(ctx)
+	})
+	switch {
+	case in.err != nil: // whatever the platform made of it
+		return in.err
+	case err != nil:
+		return err
+	case !in.ended:
+		return errors.New("store stream: it was acknowledged before its end")
+	}
+	return stream.SendAndClose(&monitoring.GatewayStatusResponse{Received: true})
+}
+
+// intake reads one stream and holds it to the rules. It is used by one goroutine.
+type intake struct {
+	*Server
+	stream statusStream
+	peer   certs.Peer
+	// index is the next chunk's, total what the first chunk announced.
+	index, total int32
+	// tenantID is what the first chunk named, as a UUID prints.
+	tenantID string
+	services int
+	// complete is true once the final chunk was read, ended once the reader was
+	// told so.
+	complete, ended bool
+	err             error
+}
+
+// next is the chunk after the last one, or io.EOF after the final one. An error
+// stays.
+func (in *intake) next(ctx context.Context) (payload.Chunk, error) {
+	if in.err != nil {
+		return payload.Chunk{}, in.err
+	}
+	if in.complete {
+		in.ended = true
+		return payload.Chunk{}, io.EOF
+	}
+	chunk, err := in.read(ctx)
+	if err != nil {
+		in.err = err
+		return payload.Chunk{}, err
+	}
+	return in.hand(chunk), nil
+}
+
+// hand counts a chunk that goes to ingestion.
+func (in *intake) hand(chunk payload.Chunk) payload.Chunk {
+	in.metrics.chunks.Inc()
+	in.metrics.updates.Add(float64(len(chunk.Updates)))
+	return chunk
+}
+
+// read receives, checks and decodes one chunk. The final one is handed on only
+// once the client has ended its side, so that a stream that goes on after it
+// never counts as complete.
+func (in *intake) read(ctx context.Context) (payload.Chunk, error) {
+	message, err := in.receive()
+	if errors.Is(err, io.EOF) {
+		return payload.Chunk{}, in.refuse(codes.InvalidArgument, ReasonStreamIncomplete,
+			fmt.Sprintf("the stream ended after %d of %d chunks, without its final one; send it again", in.index, in.total))
+	}
+	if err != nil {
+		return payload.Chunk{}, err
+	}
+	if err := in.check(ctx, message); err != nil {
+		return payload.Chunk{}, err
+	}
+	updates, err := in.decode(message)
+	if err != nil {
+		return payload.Chunk{}, err
+	}
+	if message.GetIsFinal() {
+		if err := in.expectEnd(); err != nil {
+			return payload.Chunk{}, err
+		}
+		in.complete = true
+	}
+	in.index++
+	return payload.Chunk{
+		Index: int(message.GetChunkIndex()), Total: int(in.total), Final: in.complete, Updates: updates,
+	}, nil
+}
+
+// expectEnd waits for the client to end its side.
+func (in *intake) expectEnd() error {
+	_, err := in.receive()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	}
+	return in.refuse(codes.InvalidArgument, ReasonChunkOrder,
+		fmt.Sprintf("the stream goes on after chunk %d, which was marked final", in.index))
+}
+
+// receive waits for a message, and for no longer than the limit. Recv itself ends
+// with the call's context; where the limit is passed it ends with the call, which
+// the caller now ends.
+func (in *intake) receive() (*monitoring.GatewayStatusChunk, error) {
+	type received struct {
+		message *monitoring.GatewayStatusChunk
+		err     error
+	}
+	result := make(chan received, 1)
+	in.receivers.Go(func() {
+		message, err := in.stream.Recv()
+		result <- received{message, err}
+	})
+	idle := time.NewTimer(in.limits.StreamIdle)
+	defer idle.Stop()
+	select {
+	case r := <-result:
+		if status.Code(r.err) == codes.ResourceExhausted { // gRPC's own limit, also of what decompresses
+			in.count(ReasonMessageTooLong)
+		}
+		return r.message, r.err
+	case <-idle.C:
+		return nil, in.refuse(codes.DeadlineExceeded, ReasonStreamIdle,
+			fmt.Sprintf("no whole chunk came within %s; send the stream again", in.limits.StreamIdle))
+	}
+}

@@ -1,0 +1,33 @@
+package gateway
+
+import "sync"
+
+// tally counts what each of many holds at once, up to a limit.
+type tally struct {
+	limit int
+
+	mu   sync.Mutex
+	held map[string]int
+}
+
+func newTally(limit int) *tally { return &tally{limit: limit, held: map[string]int{}} }
+
+// take counts one more for key and tells whether it may.
+func (t *tally) take(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held[key] >= t.limit {
+		return false
+	}
+	t.held[key]++
+	return true
+}
+
+// give takes back what take counted.
+func (t *tally) give(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held[key]--; t.held[key] <= 0 {
+		delete(t.held, key)
+	}
+}

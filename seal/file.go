@@ -1,0 +1,86 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// maxKeyset is far above what a keyset of many keys needs.
+const maxKeyset = 1 << 20
+
+// readPrivate reads a file that is its owner's alone.
+func readPrivate(path string) ([]byte, error) {
+	named, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := private(named); err != nil {
+		return nil, err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	// What was opened must be what was looked at.
+	opened, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(named, opened) {
+		return nil, errors.New("it was replaced while it was opened")
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxKeyset+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxKeyset {
+		return nil, fmt.Errorf("it is larger than %d bytes", maxKeyset)
+	}
+	return data, nil
+}
+
+func private(info fs.FileInfo) error {
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return errors.New("it is a symbolic link: name the file itself")
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file")
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("its mode %#o lets others at it: chmod 600 it", info.Mode().Perm())
+	}
+	return nil
+}
+
+// createPrivate writes beside and links into place: the file is there whole or
+// not at all, never replaces another, and is private from its first byte.
+func createPrivate(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	// os.CreateTemp makes files of mode 0600.
+	file, err := os.CreateTemp(dir, ".keyset-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }()
+	_, err = file.Write(data)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Link(file.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,215 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"strings"
+
+	"edgesync/core"
+	"edgesync/dire"
+)
+
+func (w *writer) dropDevices(ctx context.Context) error {
+	rows := make([][]driver.Value, len(w.plan.Gone))
+	for i, id := range w.plan.Gone {
+		rows[i] = []driver.Value{w.homes[id]}
+	}
+	for _, table := range []string{"device", "device_text"} {
+		err := w.s.insert(ctx, rows, `DELETE FROM `+table+` WHERE id IN (SELECT c0 FROM batch(?))`)
+		if err != nil {
+			return fmt.Errorf("drop devices: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *writer) putDevices(ctx context.Context) error {
+	rows := make([][]driver.Value, len(w.plan.Devices))
+	for i := range w.plan.Devices {
+		d := &w.plan.Devices[i]
+		rows[i] = []driver.Value{
+			w.homes[d.ID], d.ID, w.names[d.Partition], d.Retracted, d.IP, d.MAC, d.Hostname,
+			jsonList(d.IPs), jsonList(d.MACs), d.SerialNumber, d.Manufacturer, d.Model, d.OS,
+			d.DeviceType, d.Site, jsonList(d.Tags), d.Available, jsonList(d.Sources), micros(d.FirstSeen),
+			searchText(d), micros(d.LastSeen),
+		}
+	}
+	for _, statement := range []string{`
+		INSERT INTO device (id, device_id, partition, retracted, ip, mac, hostname, ips, macs, serial_number,
+			manufacturer, model, os, device_type, site, tags, available, sources, first_seen)
+		SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18
+		FROM batch(?) WHERE true
+		ON CONFLICT (id) DO UPDATE SET partition = excluded.partition, retracted = excluded.retracted,
+			ip = excluded.ip, mac = excluded.mac, hostname = excluded.hostname, ips = excluded.ips,
+			macs = excluded.macs, serial_number = excluded.serial_number,
+			manufacturer = excluded.manufacturer, model = excluded.model, os = excluded.os,
+			device_type = excluded.device_type, site = excluded.site, tags = excluded.tags,
+			available = excluded.available, sources = excluded.sources, first_seen = excluded.first_seen`, `
+		INSERT INTO device_text (id, text) SELECT c0, c19 FROM batch(?) WHERE true
+		ON CONFLICT (id) DO UPDATE SET text = excluded.text WHERE text <> excluded.text`, `
+		UPDATE standing SET device_last_seen = b.c20 FROM batch(?) b WHERE standing.assertion = b.c0`,
+	} {
+		if err := w.s.insert(ctx, rows, statement); err != nil {
+			return fmt.Errorf("put devices: %w", err)
+		}
+	}
+	return nil
+}
+
+// searchText is what a search looks in: each value on a line of its own, so that
+// no search matches across two of them.
+func searchText(d *dire.Device) string {
+	values := append([]string{d.ID, d.Hostname, d.IP, d.MAC}, d.IPs...)
+	values = append(values, d.MACs...)
+	var text strings.Builder
+	written := map[string]bool{"": true}
+	for _, value := range values {
+		if written[value] {
+			continue
+		}
+		written[value] = true
+		text.WriteString(searchTerm(value))
+		text.WriteByte('\n')
+	}
+	return text.String()
+}
+
+// searchTerm folds case, and line ends, which separate values.
+func searchTerm(s string) string {
+	return strings.ReplaceAll(strings.ToLower(s), "\n", "\x1e")
+}
+
+const deviceColumns = `d.device_id, p.value, d.retracted, d.ip, d.mac, d.hostname, d.ips, d.macs,
+	d.serial_number, d.manufacturer, d.model, d.os, d.device_type, d.site, d.tags, d.available,
+	d.sources, d.first_seen, h.device_last_seen`
+
+// deviceJoins adds what deviceColumns needs to a device d.
+const deviceJoins = `
+	CROSS JOIN name p ON p.id = d.partition
+	CROSS JOIN standing h ON h.assertion = d.id`
+
+func scanDevice(row scanner) (dire.Device, error) {
+	var d dire.Device
+	err := row.Scan(&d.ID, &d.Partition, &d.Retracted, &d.IP, &d.MAC, &d.Hostname, asJSON(&d.IPs), asJSON(&d.MACs),
+		&d.SerialNumber, &d.Manufacturer, &d.Model, &d.OS, &d.DeviceType, &d.Site, asJSON(&d.Tags), &d.Available,
+		asJSON(&d.Sources), timeColumn{&d.FirstSeen}, timeColumn{&d.LastSeen})
+	return d, err
+}
+
+// deviceQuery is the part of a filter's query from FROM on. A search reads
+// device_text from one end to the other; without one, devices are met in the
+// order of their ids, so that a limit ends the reading early.
+func deviceQuery(filter core.DeviceFilter) (query string, args []any) {
+	query = `FROM assertion a CROSS JOIN device d ON d.id = a.id WHERE true`
+	if filter.Search != "" {
+		query = `FROM device_text t CROSS JOIN device d ON d.id = t.id WHERE instr(t.text, ?) > 0`
+		args = append(args, searchTerm(filter.Search))
+	}
+	return filterDevices(query, args, filter)
+}
+
+func filterDevices(query string, args []any, filter core.DeviceFilter) (string, []any) {
+	if filter.State != "" {
+		query += ` AND d.retracted = ?`
+		args = append(args, filter.State == "retracted")
+	}
+	if filter.Source != "" {
+		// The index narrows the devices down to those the source has ever been part
+		// of; the record says whether it still is.
+		query += `
+			AND EXISTS (SELECT 1 FROM standing m WHERE m.device = d.id
+				AND m.source = (SELECT id FROM name WHERE value = ?))
+			AND EXISTS (SELECT 1 FROM json_each(d.sources) WHERE value = ?)`
+		args = append(args, filter.Source, filter.Source)
+	}
+	return query, args
+}
+
+func (t tenantTx) Devices(ctx context.Context, filter core.DeviceFilter, yield func(dire.Device) error) error {
+	query, args := deviceQuery(filter)
+	order := ` ORDER BY a.home_id LIMIT ?`
+	if filter.Search != "" {
+		order = ` ORDER BY d.device_id LIMIT ?`
+	}
+	where := strings.Replace(query, " WHERE ", deviceJoins+" WHERE ", 1)
+	err := t.s.each(ctx, `SELECT `+deviceColumns+` `+where+order, append(args, limitOr(filter.Limit)),
+		func(row scanner) error {
+			d, err := scanDevice(row)
+			if err != nil {
+				return err
+			}
+			return yield(d)
+		})
+	if err != nil {
+		return fmt.Errorf("list devices: %w", err)
+	}
+	return nil
+}
+
+func (t tenantTx) CountDevices(ctx context.Context, filter core.DeviceFilter) (int64, error) {
+	query, args := `FROM device d WHERE true`, []any(nil)
+	if filter.Search != "" {
+		query, args = deviceQuery(filter)
+	} else {
+		query, args = filterDevices(query, args, filter)
+	}
+	var n int64
+	if err := t.s.one(ctx, `SELECT count(*) `+query, args, &n); err != nil {
+		return 0, fmt.Errorf("count devices: %w", err)
+	}
+	return n, nil
+}
+
+func (t tenantTx) Device(ctx context.Context, id string) (dire.Device, []dire.Assertion, error) {
+	fail := func(err error) (dire.Device, []dire.Assertion, error) {
+		return dire.Device{}, nil, fmt.Errorf("read device %q: %w", id, err)
+	}
+	var number int64
+	err := t.s.one(ctx, `
+		SELECT s.device FROM assertion a CROSS JOIN standing s ON s.assertion = a.id WHERE a.home_id = ?`,
+		[]any{id}, &number)
+	if err != nil {
+		return fail(err)
+	}
+	device, err := first(ctx, t.s, scanDevice,
+		`SELECT `+deviceColumns+` FROM device d`+deviceJoins+` WHERE d.id = ?`, number)
+	if err != nil {
+		return fail(err)
+	}
+	assertions, err := all(ctx, t.s, scanAssertion, selectAssertion+`
+		FROM standing s CROSS JOIN assertion a ON a.id = s.assertion`+assertionJoins+`
+		WHERE s.device = ? ORDER BY so.value, a.key`, number)
+	if err == nil {
+		err = t.identify(ctx, number, assertions)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return device, assertions, nil
+}
+
+// identify adds the identifiers of a device's assertions to them.
+func (t tenantTx) identify(ctx context.Context, device int64, assertions []dire.Assertion) error {
+	index := make(map[dire.Ref]*dire.Assertion, len(assertions))
+	for i := range assertions {
+		index[dire.Ref{Source: assertions[i].Source, Key: assertions[i].Key}] = &assertions[i]
+	}
+	return t.s.each(ctx, `
+		SELECT so.value, a.key, i.kind, i.value
+		FROM standing s
+		CROSS JOIN identifier i ON i.assertion = s.assertion
+		CROSS JOIN assertion a ON a.id = s.assertion
+		CROSS JOIN name so ON so.id = a.source
+		WHERE s.device = ? ORDER BY i.kind, i.value`, []any{device},
+		func(row scanner) error {
+			var ref dire.Ref
+			var identifier dire.Identifier
+			if err := row.Scan(&ref.Source, &ref.Key, &identifier.Kind, &identifier.Value); err != nil {
+				return err
+			}
+			a := index[ref]
+			a.Identifiers = append(a.Identifiers, identifier)
+			return nil
+		})
+}

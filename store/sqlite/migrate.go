@@ -1,0 +1,64 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// schema is what a kind of file should look like: a directory of migrations.
+type schema struct{ dir string }
+
+var (
+	platformSchema = schema{"migrations/platform"}
+	tenantSchema   = schema{"migrations/tenant"}
+)
+
+// migrate brings a file up to date. It refuses one that a newer program wrote.
+// Each migration is a transaction, so a crash in between is made good by the
+// next opening.
+func (s schema) migrate(ctx context.Context, db *sql.DB) (err error) {
+	dir, err := fs.Sub(migrations, s.dir)
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	sources := provider.ListSources()
+	latest := sources[len(sources)-1].Version
+	current, err := version(ctx, db)
+	if err != nil {
+		return err
+	}
+	if current == latest {
+		return nil
+	}
+	if current > latest {
+		return fmt.Errorf("read schema: it has version %d and this program knows %d: run the newer program that wrote it", current, latest)
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// version is the schema version of a file, 0 for a new one. It spares a file
+// that is up to date goose's own bookkeeping each time it is opened.
+func version(ctx context.Context, db *sql.DB) (int64, error) {
+	var tables int
+	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'goose_db_version'`).Scan(&tables)
+	if err != nil || tables == 0 {
+		return 0, err
+	}
+	var v int64
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&v)
+	return v, errors.Join(err)
+}

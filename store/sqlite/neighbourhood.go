@@ -1,0 +1,218 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+
+	"edgesync/dire"
+)
+
+// Neighbourhood reads what dire.Neighbourhood describes. What a batch repeats is
+// found out first; the walk starts only from the rest.
+func (t tenantTx) Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Neighbourhood, error) {
+	fail := func(err error) (dire.Neighbourhood, error) {
+		return dire.Neighbourhood{}, fmt.Errorf("read neighbourhood: %w", err)
+	}
+	names, err := t.s.names(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	var near dire.Neighbourhood
+	if near.Known, err = t.known(ctx, names[probe.Source], probe.Keys); err != nil {
+		return fail(err)
+	}
+	reach := probe.Reach(near.Known)
+	if near.Homes, err = t.homes(ctx, reach.Homes); err != nil {
+		return fail(err)
+	}
+	if near.Assertions, err = t.near(ctx, names, reach); err != nil {
+		return fail(err)
+	}
+	return near, nil
+}
+
+// known reads what is stored of the keys of a source.
+func (t tenantTx) known(ctx context.Context, source int64, keys []string) ([]dire.Known, error) {
+	rows := make([][]driver.Value, len(keys))
+	for i, key := range keys {
+		rows[i] = []driver.Value{source, key}
+	}
+	found := make([]dire.Known, 0, len(keys))
+	err := t.s.join(ctx, rows, `
+		SELECT a.key, (SELECT value FROM name WHERE id = a.partition), a.hash, s.run_id, s.run_started,
+			CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
+			s.last_seen, a.retracted_at
+		FROM batch(?) b
+		CROSS JOIN assertion a ON a.source = b.c0 AND a.key = b.c1
+		CROSS JOIN standing s ON s.assertion = a.id`,
+		func(row scanner) error {
+			var k dire.Known
+			err := row.Scan(&k.Key, &k.Partition, hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started},
+				&k.DeviceID, timeColumn{&k.LastSeen}, timeColumn{&k.RetractedAt})
+			found = append(found, k)
+			return err
+		})
+	return found, err
+}
+
+// homes are those of ids that some assertion has as its home id.
+func (t tenantTx) homes(ctx context.Context, ids []string) ([]string, error) {
+	rows := make([][]driver.Value, len(ids))
+	for i, id := range ids {
+		rows[i] = []driver.Value{id}
+	}
+	var found []string
+	err := t.s.join(ctx, rows, `SELECT b.c0 FROM batch(?) b CROSS JOIN assertion a ON a.home_id = b.c0`,
+		func(row scanner) error {
+			var id string
+			err := row.Scan(&id)
+			found = append(found, id)
+			return err
+		})
+	return found, err
+}
+
+const selectAssertion = `
+	SELECT so.value, a.key, pa.value, a.facts, a.hash, s.run_id, s.run_started, a.home_id,
+		CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
+		a.first_seen, s.last_seen, a.changed, a.retracted_at`
+
+// assertionJoins adds what selectAssertion needs to an assertion a.
+const assertionJoins = `
+	CROSS JOIN name so ON so.id = a.source
+	CROSS JOIN name pa ON pa.id = a.partition`
+
+func scanAssertion(row scanner) (dire.Assertion, error) {
+	var a dire.Assertion
+	err := row.Scan(&a.Source, &a.Key, &a.Partition, factsColumn{&a.Facts}, hashColumn{&a.Hash}, &a.Run.ID,
+		timeColumn{&a.Run.Started}, &a.HomeID, &a.DeviceID, timeColumn{&a.FirstSeen}, timeColumn{&a.LastSeen},
+		timeColumn{&a.Changed}, timeColumn{&a.RetractedAt})
+	return a, err
+}
+
+// hashColumn scans an assertion's hash.
+type hashColumn struct{ into *[32]byte }
+
+func (c hashColumn) Scan(value any) error {
+	b, ok := value.([]byte)
+	if !ok || len(b) != len(c.into) {
+		return fmt.Errorf("read hash: it is stored as %T of length %d", value, len(b))
+	}
+	copy(c.into[:], b)
+	return nil
+}
+
+// factsColumn scans an assertion's facts.
+type factsColumn struct{ into *dire.Facts }
+
+func (c factsColumn) Scan(value any) (err error) {
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("read facts: they are stored as %T", value)
+	}
+	*c.into, err = dire.DecodeFacts([]byte(text))
+	return err
+}
+
+// walkQuery follows the steps of dire.Neighbourhood.
+//
+// The walk has three kinds of rows, so that nothing is followed twice: an
+// assertion; an identifier, (value, kind, partition); and the holders of one
+// that are of one source and class, the same with source and class. Of native
+// holders (class 2 and 3) only those up to the second that the batch does not
+// speak of are followed: however many share a made-up serial number, a batch
+// meets few of them. Start and holders are numbered, which makes "the first
+// two" an index range that is computed once for each group.
+//
+// A weak assertion needs to know whether one device has its address or several:
+// the lowest and the highest device outside the walk tell.
+const walkQuery = `
+WITH RECURSIVE
+start (id) AS MATERIALIZED (
+	SELECT a.id FROM batch(:keys) b CROSS JOIN assertion a ON a.source = b.c0 AND a.key = b.c1
+),
+walk (assertion, value, kind, partition, source, class) AS (
+	SELECT id, NULL, NULL, NULL, NULL, NULL FROM start
+	UNION
+	SELECT NULL, c0, c1, c2, NULL, NULL FROM batch(:identifiers) WHERE c1 IN ('mac', 'serial')
+	UNION
+	SELECT NULL, i.value, i.kind, i.partition, NULL, NULL
+	FROM walk w CROSS JOIN identifier i ON i.assertion = w.assertion
+	WHERE i.kind IN ('mac', 'serial')
+	UNION
+	SELECT NULL, i.value, i.kind, i.partition, i.source, i.class
+	FROM walk w CROSS JOIN identifier i ON i.value = w.value AND i.kind = w.kind AND i.partition = w.partition
+	WHERE w.class IS NULL
+	UNION
+	SELECT i.assertion, NULL, NULL, NULL, NULL, NULL
+	FROM walk w CROSS JOIN identifier i ON i.value = w.value AND i.kind = w.kind AND i.partition = w.partition
+		AND i.class = w.class AND i.source = w.source
+		AND i.assertion <= coalesce((
+			SELECT o.assertion FROM identifier o
+			WHERE w.class >= 2 AND o.value = w.value AND o.kind = w.kind AND o.partition = w.partition
+				AND o.class = w.class AND o.source = w.source AND o.assertion NOT IN (SELECT id FROM start)
+			ORDER BY o.assertion LIMIT 1 OFFSET 1), 9223372036854775807)
+),
+reached (id) AS MATERIALIZED (
+	SELECT assertion FROM walk WHERE assertion IS NOT NULL
+),
+address (value, partition) AS (
+	SELECT i.value, i.partition FROM reached r CROSS JOIN identifier i ON i.assertion = r.id WHERE i.kind = 'ip'
+	UNION
+	SELECT c0, c2 FROM batch(:identifiers) WHERE c1 = 'ip'
+),
+weak (id) AS MATERIALIZED (
+	SELECT i.assertion FROM address d
+	CROSS JOIN identifier i ON i.value = d.value AND i.kind = 'weak_ip' AND i.partition = d.partition
+),
+wanted (value, partition) AS (
+	SELECT i.value, i.partition FROM reached r CROSS JOIN identifier i ON i.assertion = r.id WHERE i.kind = 'weak_ip'
+	UNION
+	SELECT i.value, i.partition FROM weak r CROSS JOIN identifier i ON i.assertion = r.id WHERE i.kind = 'weak_ip'
+	UNION
+	SELECT c0, c2 FROM batch(:identifiers) WHERE c1 = 'weak_ip'
+),
+outside (lowest, highest) AS MATERIALIZED (
+	SELECT min(s.device), max(s.device) FROM wanted w
+	CROSS JOIN identifier i ON i.value = w.value AND i.kind = 'ip' AND i.partition = w.partition
+	CROSS JOIN standing s ON s.assertion = i.assertion
+	WHERE i.class IN (0, 2) AND i.assertion NOT IN (SELECT id FROM reached)
+	GROUP BY w.value, w.partition
+),
+near (device) AS (
+	SELECT s.device FROM reached r CROSS JOIN standing s ON s.assertion = r.id
+	UNION
+	SELECT s.device FROM weak r CROSS JOIN standing s ON s.assertion = r.id
+	UNION
+	SELECT lowest FROM outside
+	UNION
+	SELECT highest FROM outside
+)` + selectAssertion + `
+FROM near n
+CROSS JOIN standing s ON s.device = n.device
+CROSS JOIN assertion a ON a.id = s.assertion` + assertionJoins
+
+// near reads the assertions a batch can touch.
+func (t tenantTx) near(ctx context.Context, names names, reach dire.Reach) ([]dire.Assertion, error) {
+	keys := make([][]driver.Value, len(reach.Keys))
+	for i, key := range reach.Keys {
+		keys[i] = []driver.Value{names[reach.Source], key}
+	}
+	identifiers := make([][]driver.Value, len(reach.Identifiers))
+	for i, identifier := range reach.Identifiers {
+		identifiers[i] = []driver.Value{identifier.Value, string(identifier.Kind), names[reach.Partition]}
+	}
+	if len(keys) == 0 && len(identifiers) == 0 {
+		return nil, nil
+	}
+	var found []dire.Assertion
+	err := withBatch(keys, func(k int64) error {
+		return withBatch(identifiers, func(i int64) (err error) {
+			found, err = all(ctx, t.s, scanAssertion, walkQuery, sql.Named("keys", k), sql.Named("identifiers", i))
+			return err
+		})
+	})
+	return found, err
+}
