@@ -59,8 +59,13 @@ func (r *Runtime) head(this run) outbox.Head {
 	d := this.definition
 	partition := d.source.Partition
 	setDefault(&partition, r.options.Config.Partition)
+	// Whose a tenant's own service is says its certificate.
+	tenantID := ""
+	if d.platform {
+		tenantID = d.source.TenantID
+	}
 	return outbox.Head{
-		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: d.source.TenantID,
+		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: tenantID,
 		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Partition: partition, Started: this.started.UTC().Round(0),
 	}
 }
