@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
+	"edgesync/cmd/cmdutil"
 	"edgesync/core"
 	"edgesync/seal"
 	"edgesync/store/sqlite"
@@ -84,7 +86,8 @@ func openKeyset(opts Options) (*seal.Keyset, error) {
 		return nil, err
 	}
 	if begun {
-		return seal.Open(path)
+		keyset, err := seal.Open(path)
+		return keyset, keysetError(err)
 	}
 	if opts.KeysetFile != "" {
 		if path, err = filepath.Abs(opts.KeysetFile); err != nil {
@@ -94,7 +97,18 @@ func openKeyset(opts Options) (*seal.Keyset, error) {
 			return nil, err
 		}
 	}
-	return seal.OpenOrCreate(path)
+	keyset, err := seal.OpenOrCreate(path)
+	return keyset, keysetError(err)
+}
+
+func keysetError(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return cmdutil.Errorf(cmdutil.ExitNotFound, "%w: the platform's keys do not open without it: restore it from a backup", err)
+	case errors.Is(err, seal.ErrNotPrivate):
+		return cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
+	}
+	return err
 }
 
 // Open opens the platform for a process that stays, such as serve.
