@@ -77,7 +77,7 @@ func searchText(d *dire.Device) string {
 
 // searchTerm folds case, and line ends, which separate values.
 func searchTerm(s string) string {
-	return strings.ReplaceAll(strings.ToLower(s), "\n", " ")
+	return strings.ReplaceAll(strings.ToLower(s), "\n", "\x1e")
 }
 
 const deviceColumns = `d.device_id, p.value, d.retracted, d.ip, d.mac, d.hostname, d.ips, d.macs,
@@ -180,8 +180,36 @@ func (t tenantTx) Device(ctx context.Context, id string) (dire.Device, []dire.As
 	assertions, err := all(ctx, t.s, scanAssertion, selectAssertion+`
 		FROM standing s CROSS JOIN assertion a ON a.id = s.assertion`+assertionJoins+`
 		WHERE s.device = ? ORDER BY so.value, a.key`, number)
+	if err == nil {
+		err = t.identify(ctx, number, assertions)
+	}
 	if err != nil {
 		return fail(err)
 	}
 	return device, assertions, nil
+}
+
+// identify adds the identifiers of a device's assertions to them.
+func (t tenantTx) identify(ctx context.Context, device int64, assertions []dire.Assertion) error {
+	index := make(map[dire.Ref]*dire.Assertion, len(assertions))
+	for i := range assertions {
+		index[dire.Ref{Source: assertions[i].Source, Key: assertions[i].Key}] = &assertions[i]
+	}
+	return t.s.each(ctx, `
+		SELECT so.value, a.key, i.kind, i.value
+		FROM standing s
+		CROSS JOIN identifier i ON i.assertion = s.assertion
+		CROSS JOIN assertion a ON a.id = s.assertion
+		CROSS JOIN name so ON so.id = a.source
+		WHERE s.device = ? ORDER BY i.kind, i.value`, []any{device},
+		func(row scanner) error {
+			var ref dire.Ref
+			var identifier dire.Identifier
+			if err := row.Scan(&ref.Source, &ref.Key, &identifier.Kind, &identifier.Value); err != nil {
+				return err
+			}
+			a := index[ref]
+			a.Identifiers = append(a.Identifiers, identifier)
+			return nil
+		})
 }
