@@ -22,7 +22,8 @@ type item struct {
 }
 
 // ProbeFor normalises a batch. It takes the batch over: its slices and maps must
-// not change afterwards.
+// not change afterwards. A probe may be planned more than once, as by a
+// transaction that is tried again.
 func (r Rules) ProbeFor(b Batch) (Probe, error) {
 	if b.Source == "" || b.Received.IsZero() {
 		return Probe{}, errors.New("probe a batch: it has no source or no time of receipt")
