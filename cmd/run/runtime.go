@@ -55,9 +55,8 @@ func New(config Config) (*syncrun.Runtime, error) {
 	// Without a name the gateway just does not learn one.
 	hostname, _ := os.Hostname()
 	return syncrun.New(syncrun.Options{
-		AgentID: minimal.AgentID, Partition: minimal.Partition,
-		Gateway: minimal.GatewayAddr, Transport: credentials.NewTLS(tls),
-		DataDir: config.DataDir, Adapters: adapters(config), Once: config.Once,
+		Config: minimal, Transport: credentials.NewTLS(tls), DataDir: config.DataDir, Once: config.Once,
+		Adapters: adapters, Source: source.Options{TempDir: config.DataDir, Now: config.Now},
 		Logger: config.Logger, Observe: config.Observe, Now: config.Now,
 		Version: cmdutil.Version, Hostname: hostname,
 	})
@@ -74,16 +73,8 @@ func prepareDataDir(dir string) error {
 }
 
 // adapters is the table of source types that can be run.
-func adapters(config Config) map[string]syncrun.NewAdapter {
-	options := source.Options{TempDir: config.DataDir, Now: config.Now}
-	table := map[string]func(payload.Source, source.Options) (source.Adapter, error){
-		payload.TypeArmis:  armis.New,
-		payload.TypeNetBox: netbox.New,
-		payload.TypeFaker:  faker.New,
-	}
-	made := make(map[string]syncrun.NewAdapter, len(table))
-	for kind, newAdapter := range table {
-		made[kind] = func(config payload.Source) (source.Adapter, error) { return newAdapter(config, options) }
-	}
-	return made
+var adapters = map[string]syncrun.NewAdapter{
+	payload.TypeArmis:  armis.New,
+	payload.TypeNetBox: netbox.New,
+	payload.TypeFaker:  faker.New,
 }
