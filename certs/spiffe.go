@@ -99,6 +99,10 @@ func leafNames(leaf *x509.Certificate) (names, *Refusal) {
 	if len(uris) != 1 || len(dns) != 1 || others != 0 {
 		return names{}, refuse(ReasonBadName, "want one DNS name, one URI and nothing else, found %d, %d and %d", len(dns), len(uris), others)
 	}
+	// crypto/x509 shows the last of several; others may look at the first.
+	if count := commonNames(leaf); count > 1 {
+		return names{}, refuse(ReasonBadName, "want one common name, found %d", count)
+	}
 	n, err := parseSPIFFE(uris[0])
 	if err != nil {
 		return names{}, refuse(ReasonBadName, "%v", err)
@@ -114,6 +118,16 @@ func leafNames(leaf *x509.Certificate) (names, *Refusal) {
 		return names{}, refuse(ReasonNameMismatch, "common name %q and SPIFFE id %q disagree", leaf.Subject.CommonName, uris[0])
 	}
 	return n, nil
+}
+
+func commonNames(leaf *x509.Certificate) int {
+	count := 0
+	for _, attribute := range leaf.Subject.Names {
+		if attribute.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) {
+			count++
+		}
+	}
+	return count
 }
 
 // ReadLeaf is what a client's leaf says of itself: its names, found to agree, and

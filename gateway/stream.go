@@ -122,7 +122,7 @@ func (in *intake) hand(chunk payload.Chunk) payload.Chunk {
 // once the client has ended its side, so that a stream that goes on after it
 // never counts as complete.
 func (in *intake) read(ctx context.Context) (payload.Chunk, error) {
-	message, err := in.receive(ctx)
+	message, err := in.receive()
 	if errors.Is(err, io.EOF) {
 		return payload.Chunk{}, in.refuse(codes.InvalidArgument, ReasonStreamIncomplete,
 			fmt.Sprintf("the stream ended after %d of %d chunks, without its final one; send it again", in.index, in.total))
@@ -138,7 +138,7 @@ func (in *intake) read(ctx context.Context) (payload.Chunk, error) {
 		return payload.Chunk{}, err
 	}
 	if message.GetIsFinal() {
-		if err := in.expectEnd(ctx); err != nil {
+		if err := in.expectEnd(); err != nil {
 			return payload.Chunk{}, err
 		}
 		in.complete = true
@@ -150,8 +150,8 @@ func (in *intake) read(ctx context.Context) (payload.Chunk, error) {
 }
 
 // expectEnd waits for the client to end its side.
-func (in *intake) expectEnd(ctx context.Context) error {
-	_, err := in.receive(ctx)
+func (in *intake) expectEnd() error {
+	_, err := in.receive()
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -162,9 +162,10 @@ func (in *intake) expectEnd(ctx context.Context) error {
 		fmt.Sprintf("the stream goes on after chunk %d, which was marked final", in.index))
 }
 
-// receive waits for a message, and for no longer than the limit. Where that is
-// passed the receiving goroutine ends with the call, which the caller now ends.
-func (in *intake) receive(ctx context.Context) (*monitoring.GatewayStatusChunk, error) {
+// receive waits for a message, and for no longer than the limit. Recv itself ends
+// with the call's context; where the limit is passed it ends with the call, which
+// the caller now ends.
+func (in *intake) receive() (*monitoring.GatewayStatusChunk, error) {
 	type received struct {
 		message *monitoring.GatewayStatusChunk
 		err     error
@@ -182,8 +183,6 @@ func (in *intake) receive(ctx context.Context) (*monitoring.GatewayStatusChunk, 
 			in.count(ReasonMessageTooLong)
 		}
 		return r.message, r.err
-	case <-ctx.Done():
-		return nil, status.FromContextError(ctx.Err()).Err()
 	case <-idle.C:
 		return nil, in.refuse(codes.DeadlineExceeded, ReasonStreamIdle,
 			fmt.Sprintf("no whole chunk came within %s; send the stream again", in.limits.StreamIdle))

@@ -1,7 +1,6 @@
 package onboarding
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -14,9 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"edgesync/certs"
 )
@@ -130,143 +126,4 @@ func (i Identity) files() ([]File, error) {
 		{Path: KeyFile, Mode: 0o600, Data: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})},
 		{Path: CertFile, Mode: 0o644, Data: certs.EncodePEM(i.Chain...)},
 	}, nil
-}
-
-// replacing marks a folder in which the new files of an identity are all
-// written and some may be in place: whoever finds it finishes the move.
-const replacing = ".replacing"
-
-// WriteIdentity puts an identity into dir, replacing the one there as a whole:
-// when it fails, or the host stops in the middle, LoadIdentity finds the old one
-// or the new one and never parts of both.
-func WriteIdentity(dir string, i Identity) error {
-	files, err := i.files()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("write identity: %w", err)
-	}
-	if err := finishReplacing(dir); err != nil {
-		return fmt.Errorf("write identity: %w", err)
-	}
-	for n, f := range files {
-		if err := writeNext(filepath.Join(dir, f.Path), f.Mode, f.Data); err != nil {
-			return fmt.Errorf("write identity: %w", errors.Join(err, dropNext(dir, files[:n])))
-		}
-	}
-	if err := replaceFile(filepath.Join(dir, replacing), 0o600, nil); err != nil {
-		return fmt.Errorf("write identity: %w", errors.Join(err, dropNext(dir, files)))
-	}
-	if err := finishReplacing(dir); err != nil {
-		return fmt.Errorf("write identity: %w", err)
-	}
-	return nil
-}
-
-func dropNext(dir string, files []File) error {
-	var errs []error
-	for _, f := range files {
-		errs = append(errs, os.Remove(filepath.Join(dir, f.Path+next)))
-	}
-	return errors.Join(errs...)
-}
-
-// finishReplacing moves what a marked folder still has beside its places.
-func finishReplacing(dir string) error {
-	marker := filepath.Join(dir, replacing)
-	if _, err := os.Lstat(marker); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	for _, name := range []string{CAFile, CAInfoFile, KeyFile, CertFile} {
-		path := filepath.Join(dir, name)
-		if err := os.Rename(path+next, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("move new identity into place (it is tried again at the next start): %w", err)
-		}
-	}
-	if err := syncDir(dir); err != nil {
-		return err
-	}
-	if err := os.Remove(marker); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// PathsIn are the usual names in a folder.
-func PathsIn(dir string) Paths {
-	return Paths{
-		Dir: dir, Cert: filepath.Join(dir, CertFile), Key: filepath.Join(dir, KeyFile),
-		CA: filepath.Join(dir, CAFile), ClientCA: filepath.Join(dir, CAFile), CAInfo: filepath.Join(dir, CAInfoFile),
-	}
-}
-
-// LoadIdentity reads an identity. A key file that others can read, or that is a
-// link, is refused. Whether the certificate is still valid is not looked at.
-func LoadIdentity(p Paths) (Identity, error) {
-	if err := finishReplacing(p.Dir); err != nil {
-		return Identity{}, fmt.Errorf("load identity: %w", err)
-	}
-	keyPEM, err := readPrivate(p.Key)
-	if err != nil {
-		return Identity{}, fmt.Errorf("load key: %w", err)
-	}
-	certPEM, err := readSmall(p.Cert)
-	if err != nil {
-		return Identity{}, fmt.Errorf("load certificate: %w", err)
-	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return Identity{}, fmt.Errorf("load identity %s with key %s: %w", p.Cert, p.Key, err)
-	}
-	key, ok := pair.PrivateKey.(crypto.Signer)
-	if !ok {
-		return Identity{}, fmt.Errorf("load key %s: it cannot sign", p.Key)
-	}
-	i := Identity{Key: key}
-	if i.Chain, err = certs.DecodePEM(certPEM); err != nil {
-		return Identity{}, fmt.Errorf("load certificate %s: %w", p.Cert, err)
-	}
-	caPEM, err := readSmall(p.CA)
-	if err != nil {
-		return Identity{}, fmt.Errorf("load CA chain: %w", err)
-	}
-	if i.CAs, err = certs.DecodePEM(caPEM); err != nil {
-		return Identity{}, fmt.Errorf("load CA chain %s: %w", p.CA, err)
-	}
-	i.CAURL, err = readCAURL(p.CAInfo)
-	return i, err
-}
-
-// readCAURL reads ca.json, which identities not made by this program lack.
-func readCAURL(path string) (string, error) {
-	data, err := readSmall(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("load CA address: %w", err)
-	}
-	var info caInfo
-	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&info); err != nil {
-		return "", fmt.Errorf("load CA address %s: %w", path, err)
-	}
-	return info.CAURL, nil
-}
-
-// ClientTLS loads the config's identity and makes the TLS of a connection to its
-// gateway.
-func (c MinimalConfig) ClientTLS() (*tls.Config, error) {
-	i, err := LoadIdentity(c.Paths())
-	if err != nil {
-		return nil, err
-	}
-	// A certificate that is not of our making says nothing we could compare.
-	if named, err := certs.ReadLeaf(i.Chain[0]); err == nil && named.Component != c.AgentID {
-		return nil, fmt.Errorf("load identity: the certificate is for %q, the config's agent_id is %q: use the files of one package", named.Component, c.AgentID)
-	}
-	certificate := i.TLSCertificate()
-	return certs.ClientTLS(certs.EncodePEM(i.CAs...), func() *tls.Certificate { return certificate }, c.ServerName())
 }

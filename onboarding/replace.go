@@ -9,6 +9,10 @@ import (
 	"path/filepath"
 )
 
+// ErrNotPrivate is in the error for a key file that is not its owner's alone:
+// whoever has read it can pose as its owner.
+var ErrNotPrivate = errors.New("the file is not its owner's alone")
+
 // next is the suffix of a file written beside the one it is to replace.
 const next = ".next"
 
@@ -59,11 +63,11 @@ func readPrivate(path string) ([]byte, error) {
 	}
 	switch {
 	case named.Mode()&fs.ModeSymlink != 0:
-		return nil, fmt.Errorf("read %s: it is a symbolic link: put the file itself there", path)
+		return nil, fmt.Errorf("read %s: %w: it is a symbolic link: put the file itself there", path, ErrNotPrivate)
 	case !named.Mode().IsRegular():
 		return nil, fmt.Errorf("read %s: it is not a regular file", path)
 	case named.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("read %s: its mode %#o lets others at it: chmod 600 it", path, named.Mode().Perm())
+		return nil, fmt.Errorf("read %s: %w: its mode is %#o: chmod 600 it", path, ErrNotPrivate, named.Mode().Perm())
 	}
 	file, err := os.Open(path)
 	if err != nil {

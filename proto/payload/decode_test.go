@@ -79,6 +79,7 @@ func TestDecodeUpdatesAcceptsWhatMayBeEmpty(t *testing.T) {
 		"only a list of MACs":  `{"metadata":{"all_macs":"x, 00-1B-44-11-3A-B7"}}`,
 		"only a native id":     `{"metadata":{"integration_id":"42"}}`,
 		"paired surrogates":    with(`"hostname":"\ud83d\ude00"`),
+		"much white space":     good + strings.Repeat(" \n", payload.MaxUpdate),
 		"escaped backslash u0": with(`"hostname":"\\u0000"`),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,12 +43,12 @@ func (s *scanner) space() byte {
 }
 
 // value moves over one value, which begins at pos, and the white space after it.
-// It stops before limit bytes are passed with errTooLong.
+// It gives up with errTooLong soon after limit bytes, a long string read to its end.
 func (s *scanner) value(limit int) error {
 	start, base := s.pos, s.depth
 	var open [MaxDepth]byte
-	for s.pos < len(s.data) {
-		if s.pos-start > limit {
+	for s.space(); s.pos < len(s.data); s.space() {
+		if s.depth > base && s.pos-start > limit {
 			return errTooLong
 		}
 		switch c := s.data[s.pos]; c {

@@ -28,8 +28,12 @@ type Request struct {
 
 // Discovery is what a run found.
 type Discovery struct {
-	// Devices were emitted; Total is what the source said it has, or -1.
+	// Devices were emitted; Total is what the source said it has, or -1 where it
+	// named no one number.
 	Devices, Total int64
+	// Blacklisted devices had no address outside the network blacklist, Unnamed
+	// ones no id of the source's own; neither were emitted.
+	Blacklisted, Unnamed int64
 	// Mode is payload.ModeSnapshot only if all devices of the source were seen.
 	Mode string
 	// Partial says why a run that went through does not cover the source, such

@@ -1,0 +1,57 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"path"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"edgesync/core"
+)
+
+func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	answer, err := handler(ctx, req)
+	return answer, s.told(ctx, info.FullMethod, err)
+}
+
+func (s *Server) stream(stopping context.Context, service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(stopping, cancel)()
+	err := handler(service, boundStream{stream, ctx})
+	if stopping.Err() != nil && errors.Is(err, context.Canceled) {
+		return status.Error(codes.Unavailable, "serve administration: the platform is stopping: try again")
+	}
+	return s.told(ctx, info.FullMethod, err)
+}
+
+// boundStream is a stream with a context that also ends with the server.
+type boundStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (b boundStream) Context() context.Context { return b.ctx }
+
+// told is what a caller is told of an error: core's own errors as they are, and
+// of any other only that there was one, which is logged.
+func (s *Server) told(ctx context.Context, method string, err error) error {
+	var known *core.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known.GRPCStatus().Err()
+	case ctx.Err() != nil:
+		return status.FromContextError(ctx.Err()).Err()
+	}
+	if _, ok := status.FromError(err); ok {
+		return err // A stream's own, such as a caller that is gone.
+	}
+	s.log.Error("administration call", "method", path.Base(method), "error", err)
+	return status.Error(codes.Internal, "do what was asked: something went wrong inside the platform: see its log")
+}

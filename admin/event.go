@@ -1,0 +1,54 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+
+	"edgesync/core"
+	adminv1 "edgesync/proto/admin/v1"
+)
+
+// ListEvents implements adminv1.AdminServer.
+func (s *Server) ListEvents(ctx context.Context, req *adminv1.ListEventsRequest) (*adminv1.ListEventsResponse, error) {
+	events, err := s.core.Events(ctx, eventQuery(req))
+	if err != nil {
+		return nil, err
+	}
+	answer := &adminv1.ListEventsResponse{}
+	for _, event := range events {
+		answer.Events = append(answer.Events, eventMessage(event))
+	}
+	return answer, nil
+}
+
+// TailEvents implements adminv1.AdminServer.
+func (s *Server) TailEvents(req *adminv1.ListEventsRequest, stream grpc.ServerStreamingServer[adminv1.Event]) error {
+	return s.core.TailEvents(stream.Context(), eventQuery(req), func(event core.TenantEvent) error {
+		return stream.Send(eventMessage(event))
+	})
+}
+
+func eventQuery(req *adminv1.ListEventsRequest) core.EventQuery {
+	return core.EventQuery{
+		Tenant: req.GetTenant(), TypePrefix: req.GetType(),
+		Since: timeOf(req.GetSince()), Limit: int(req.GetLimit()),
+	}
+}
+
+func eventMessage(e core.TenantEvent) *adminv1.Event {
+	return &adminv1.Event{
+		Id: e.ID.String(), Time: at(e.Time), Tenant: e.Tenant.Slug, TenantId: e.Tenant.ID.String(),
+		Type: e.Type, Severity: string(e.Severity), Actor: e.Actor.Name, Origin: e.Actor.Origin,
+		SourceId: optionalID(e.SourceID), ServiceId: optionalID(e.ServiceID),
+		Message: e.Message, Details: e.Details,
+	}
+}
+
+func optionalID(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
+}

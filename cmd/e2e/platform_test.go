@@ -1,0 +1,359 @@
+// Package e2e_test proves promises of docs/SPEC.md through the real parts: a
+// bootstrapped platform on SQLite, the gateway over TLS on loopback, and
+// clients with identities the platform issued. What is proved through the
+// program itself stands in the scripts of cmd/testdata.
+package e2e_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"edgesync/certs"
+	"edgesync/core"
+	"edgesync/gateway"
+	"edgesync/onboarding"
+	"edgesync/proto/monitoring"
+	"edgesync/proto/payload"
+	"edgesync/seal"
+	"edgesync/store/sqlite"
+)
+
+var operator = core.Actor{Name: "local:0", Origin: "cli"}
+
+// clock is real time plus what a test has let pass.
+type clock struct {
+	mu     sync.Mutex
+	offset time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset)
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+}
+
+// platform is a whole platform that serves.
+type platform struct {
+	t     *testing.T
+	dir   string
+	clock *clock
+	core  *core.Core
+	addr  string
+	stop  func()
+}
+
+// newPlatform bootstraps a platform and serves its gateway until the test ends.
+func newPlatform(t *testing.T) *platform {
+	t.Helper()
+	p := &platform{t: t, dir: t.TempDir(), clock: &clock{}}
+	p.serve(true)
+	t.Cleanup(func() { p.stop() })
+	return p
+}
+
+// serve opens the state and serves it; restart calls it again on the same state.
+func (p *platform) serve(bootstrap bool) {
+	t := p.t
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	store, err := sqlite.Open(ctx, p.dir, sqlite.Options{})
+	must(t, err)
+	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
+	must(t, err)
+	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	if p.addr = listener.Addr().String(); bootstrap {
+		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: "localhost:9443"})
+		must(t, err)
+	}
+	certificate := p.gatewayCertificate(ctx)
+	server, err := gateway.New(gateway.Options{
+		Platform: p.core, Issuers: p.core.Issuers(), Certificate: func() *tls.Certificate { return certificate },
+		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
+	})
+	must(t, err)
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, listener) }()
+	p.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+		if err := store.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+}
+
+func (p *platform) restart() {
+	p.t.Helper()
+	p.stop()
+	p.serve(false)
+}
+
+func (p *platform) gatewayCertificate(ctx context.Context) *tls.Certificate {
+	p.t.Helper()
+	key, csr, err := onboarding.NewKeyAndCSR()
+	must(p.t, err)
+	issued, err := p.core.IssueGateway(ctx, operator, csr)
+	must(p.t, err)
+	chain := decode(p.t, issued.ChainPEM)
+	return &tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]}
+}
+
+// edge is a sync service somewhere, with its files.
+type edge struct {
+	p         *platform
+	service   core.Service
+	config    onboarding.MinimalConfig
+	component string
+	identity  onboarding.Identity
+	conn      *grpc.ClientConn
+}
+
+func (p *platform) tenant(slug string) core.Tenant {
+	p.t.Helper()
+	tenant, err := p.core.CreateTenant(p.t.Context(), operator, core.TenantInput{Slug: slug})
+	must(p.t, err)
+	return tenant
+}
+
+// onboard adds a sync service as an operator does: the key stays on this side.
+func (p *platform) onboard(tenant, name string) *edge {
+	p.t.Helper()
+	key, csr, err := onboarding.NewKeyAndCSR()
+	must(p.t, err)
+	out, err := p.core.Onboard(p.t.Context(), operator, core.OnboardInput{Tenant: tenant, Name: name, CSR: csr, GatewayAddr: p.addr})
+	must(p.t, err)
+	e := &edge{p: p, service: out.Service, component: out.Service.ComponentID, identity: onboarding.Identity{
+		Key: key, Chain: decode(p.t, out.Certificate.ChainPEM), CAs: decode(p.t, out.Certificate.CAChainPEM), CAURL: out.CAURL,
+	}}
+	dir := filepath.Join(p.t.TempDir(), "edge")
+	must(p.t, onboarding.WriteIdentity(filepath.Join(dir, onboarding.CertDir), e.identity))
+	path := filepath.Join(dir, filepath.FromSlash(onboarding.ConfigFile))
+	must(p.t, onboarding.WriteConfig(path, onboarding.NewConfig(e.component, out.Service.Partition, out.GatewayAddr, out.GatewayServerName)))
+	e.config, err = onboarding.LoadConfig(path)
+	must(p.t, err)
+	return e
+}
+
+// saas is the platform's own sync service.
+func (p *platform) saas() *edge {
+	p.t.Helper()
+	info, err := p.core.PlatformInfo(p.t.Context())
+	must(p.t, err)
+	services, err := p.core.Services(p.t.Context(), info.Slug, false)
+	must(p.t, err)
+	for _, service := range services {
+		if service.IsPlatformSync {
+			return p.onboard(info.Slug, service.Name)
+		}
+	}
+	p.t.Fatal("the platform has no sync service")
+	return nil
+}
+
+// client dials the gateway with the edge's own files.
+func (e *edge) client() monitoring.AgentGatewayServiceClient {
+	t := e.p.t
+	t.Helper()
+	config, err := e.config.ClientTLS()
+	must(t, err)
+	conn, err := grpc.NewClient("passthrough:///"+e.p.addr, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return monitoring.NewAgentGatewayServiceClient(conn)
+}
+
+func (e *edge) hello() *monitoring.AgentHelloResponse {
+	e.p.t.Helper()
+	answer, err := e.client().Hello(e.p.t.Context(), &monitoring.AgentHelloRequest{
+		AgentId: e.component, Version: "1.2.3", Capabilities: []string{"sync"}, Hostname: "edge-host", Os: "linux", Arch: "amd64",
+	})
+	must(e.p.t, err)
+	return answer
+}
+
+// getConfig is the service's configuration and its version.
+func (e *edge) getConfig() (payload.Config, string) {
+	e.p.t.Helper()
+	answer, err := e.client().GetConfig(e.p.t.Context(), &monitoring.AgentConfigRequest{AgentId: e.component})
+	must(e.p.t, err)
+	config, err := payload.DecodeConfig(answer.GetConfigJson())
+	must(e.p.t, err)
+	return config, answer.GetConfigVersion()
+}
+
+func (e *edge) heartbeat(health ...payload.Health) error {
+	services := []*monitoring.GatewayServiceStatus{}
+	for _, h := range append([]payload.Health{}, health...) {
+		message, err := json.Marshal(h)
+		must(e.p.t, err)
+		services = append(services, &monitoring.GatewayServiceStatus{ServiceName: "sync", ServiceType: "sync", Source: "status", Available: true, Message: message})
+	}
+	if len(services) == 0 {
+		services = append(services, &monitoring.GatewayServiceStatus{ServiceName: "sync", ServiceType: "sync", Source: "status", Available: true})
+	}
+	answer, err := e.client().PushStatus(e.p.t.Context(), &monitoring.GatewayStatusRequest{AgentId: e.component, Services: services})
+	if err == nil && !answer.GetReceived() {
+		return errors.New("not received")
+	}
+	return err
+}
+
+// stream is one StreamStatus call as a test wants it.
+type stream struct {
+	tenant core.Tenant
+	source uuid.UUID
+	runID  string
+	mode   string
+	chunks [][]payload.Update
+	// edit may change each message before it is sent.
+	edit func(*monitoring.GatewayStatusChunk)
+}
+
+func (e *edge) push(s stream) error {
+	t := e.p.t
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for header, value := range map[string]string{
+		payload.HeaderRunID: s.runID, payload.HeaderMode: s.mode,
+	} {
+		if value != "" {
+			ctx = metadata.AppendToOutgoingContext(ctx, header, value)
+		}
+	}
+	if s.source != uuid.Nil {
+		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderSourceID, s.source.String())
+	}
+	call, err := e.client().StreamStatus(ctx)
+	must(t, err)
+	for i, updates := range s.chunks {
+		data, err := json.Marshal(updates)
+		must(t, err)
+		message := &monitoring.GatewayStatusChunk{
+			AgentId: e.component, ChunkIndex: int32(i), TotalChunks: int32(len(s.chunks)), IsFinal: i == len(s.chunks)-1,
+			Services: []*monitoring.GatewayServiceStatus{{ServiceName: "sync", ServiceType: "sync", Source: "results", Available: true, Message: data}},
+		}
+		if s.tenant.ID != uuid.Nil {
+			message.TenantId, message.TenantSlug = s.tenant.ID.String(), s.tenant.Slug
+		}
+		if s.edit != nil {
+			s.edit(message)
+		}
+		if err := call.Send(message); err != nil {
+			break // The answer says why.
+		}
+	}
+	answer, err := call.CloseAndRecv()
+	if err == nil && !answer.GetReceived() {
+		return errors.New("not received")
+	}
+	return err
+}
+
+// source makes a faker source, which needs neither endpoint nor credential.
+func (p *platform) source(tenant, name, service string) core.SourceView {
+	p.t.Helper()
+	source, err := p.core.CreateSource(p.t.Context(), operator, core.SourceInput{
+		Tenant: tenant, Service: service, Spec: core.SourceSpec{Name: name, Type: payload.TypeFaker},
+	})
+	must(p.t, err)
+	return source
+}
+
+func (p *platform) count(tenant string) int64 {
+	p.t.Helper()
+	n, err := p.core.CountDevices(p.t.Context(), core.DeviceQuery{Tenant: tenant})
+	must(p.t, err)
+	return n
+}
+
+func update(source uuid.UUID, id, mac, ip string) payload.Update {
+	u := payload.Update{
+		IP: ip, MAC: mac, Source: payload.TypeFaker, Timestamp: time.Now().UTC(), IsAvailable: true,
+		Metadata: map[string]string{payload.MetaIntegrationID: id},
+	}
+	if source != uuid.Nil {
+		u.Metadata[payload.MetaIntegrationSourceID] = source.String()
+	}
+	return u
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, code codes.Code, words string) {
+	t.Helper()
+	if status.Code(err) != code {
+		t.Fatalf("answered %v, want %v", err, code)
+	}
+	message := status.Convert(err).Message()
+	if !strings.Contains(message, words) {
+		t.Errorf("said %q, want %q in it", message, words)
+	}
+	if strings.ContainsAny(message, "\n\r") {
+		t.Errorf("said %q, which is not one line", message)
+	}
+}
+
+func decode(t *testing.T, pem []byte) []*x509.Certificate {
+	t.Helper()
+	chain, err := certs.DecodePEM(pem)
+	must(t, err)
+	return chain
+}
+
+func raw(chain []*x509.Certificate) [][]byte {
+	var out [][]byte
+	for _, c := range chain {
+		out = append(out, c.Raw)
+	}
+	return out
+}
+
+// files are all files below a folder.
+func files(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	must(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !entry.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		found[path] = data
+		return err
+	}))
+	return found
+}

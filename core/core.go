@@ -1,0 +1,137 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"edgesync/certs"
+	"edgesync/dire"
+	"edgesync/seal"
+)
+
+// Options are what a Core is made of. Store and Keyset are required; every
+// other field left zero gets its default.
+type Options struct {
+	Store Store
+	// Keyset seals authority keys and credentials.
+	Keyset *seal.Keyset
+	Logger *slog.Logger
+	Now    func() time.Time
+	// GatewayID is how this platform names its gateway to clients.
+	GatewayID string
+	// HeartbeatInterval and ConfigPollInterval are what services are told.
+	HeartbeatInterval  time.Duration
+	ConfigPollInterval time.Duration
+	// OfflineAfter is how long a service may be silent.
+	OfflineAfter time.Duration
+	// LeafLife is how long the identities signed here live.
+	LeafLife time.Duration
+}
+
+// The defaults of Options.
+const (
+	DefaultHeartbeatInterval  = 30 * time.Second
+	DefaultConfigPollInterval = 60 * time.Second
+	DefaultOfflineAfter       = 2 * time.Minute
+	DefaultLeafLife           = 30 * 24 * time.Hour
+	DefaultGatewayID          = "agent-gateway"
+)
+
+// Core is the platform's use cases over one store. It is safe for concurrent
+// use. Before the bootstrap every use case but Bootstrap is refused.
+type Core struct {
+	store   Store
+	keyset  *seal.Keyset
+	log     *slog.Logger
+	options Options
+
+	// administration serialises what changes tenants as a whole: making one
+	// takes several steps in two places.
+	administration sync.Mutex
+
+	mu       sync.RWMutex
+	platform *platform
+	lanes    map[uuid.UUID]*lane
+
+	configs  configCache
+	watchers watchers
+	refusals refusals
+	metrics  *metrics
+	rules    dire.Rules
+}
+
+// New opens the platform a store holds. One that is not bootstrapped yet is
+// fine; one whose platform tenant is not what a bootstrap makes is refused. A
+// tenant whose making or removal was cut short is cleared away.
+func New(ctx context.Context, options Options) (*Core, error) {
+	if options.Store == nil || options.Keyset == nil {
+		return nil, errors.New("open platform: the store or the keyset is missing")
+	}
+	c := &Core{
+		store: options.Store, keyset: options.Keyset, log: options.Logger,
+		options: withDefaults(options),
+		lanes:   map[uuid.UUID]*lane{},
+		metrics: newMetrics(),
+		rules:   dire.DefaultRules(),
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if err := c.load(ctx); err != nil {
+		return nil, err
+	}
+	if c.bootstrapped() {
+		if err := c.finishRemovals(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func withDefaults(o Options) Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.GatewayID == "" {
+		o.GatewayID = DefaultGatewayID
+	}
+	if o.HeartbeatInterval <= 0 {
+		o.HeartbeatInterval = DefaultHeartbeatInterval
+	}
+	if o.ConfigPollInterval <= 0 {
+		o.ConfigPollInterval = DefaultConfigPollInterval
+	}
+	if o.OfflineAfter <= 0 {
+		o.OfflineAfter = DefaultOfflineAfter
+	}
+	if o.LeafLife <= 0 {
+		o.LeafLife = DefaultLeafLife
+	}
+	return o
+}
+
+// Issuers are the issuing keys whose identities are admitted, kept up to date
+// with the tenants; nil before the bootstrap.
+func (c *Core) Issuers() *certs.Issuers {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.platform == nil {
+		return nil
+	}
+	return c.platform.issuers
+}
+
+// Collector is what the platform counts.
+func (c *Core) Collector() prometheus.Collector { return c.metrics }
+
+// now is the clock as times are stored: UTC, to the microsecond, which every
+// store can keep.
+func (c *Core) now() time.Time {
+	return c.options.Now().UTC().Truncate(time.Microsecond)
+}

@@ -1,0 +1,168 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+
+	"edgesync/certs"
+	"edgesync/dire"
+	"edgesync/proto/payload"
+)
+
+const (
+	// maxBatch is the most updates planned at once.
+	maxBatch = 5_000
+	// maxGroups bounds the batches of one chunk: updates of one run are of one
+	// source and one partition.
+	maxGroups = 64
+)
+
+// ingestion is one stream of updates on its way into a tenant's store.
+type ingestion struct {
+	peer    certs.Peer
+	service SyncService
+	scope   scope
+	stream  payload.Stream
+	// source is what the head of the stream names, or zero.
+	source uuid.UUID
+	began  time.Time
+	// seen are the sources whose updates the stream has brought, and their runs.
+	seen map[uuid.UUID]string
+}
+
+// Ingest stores the updates of one stream, chunk by chunk, each wholly or not
+// at all. It returns nil once all that next handed out is stored.
+func (c *Core) Ingest(ctx context.Context, peer certs.Peer, stream payload.Stream, next func() (payload.Chunk, error)) error {
+	in, err := c.openIngestion(ctx, peer, stream)
+	if err != nil {
+		return err
+	}
+	for {
+		chunk, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c.metrics.received.Add(float64(len(chunk.Updates)))
+		stats, err := c.ingestChunk(ctx, in, chunk)
+		c.count(in, chunk, stats, err)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// openIngestion decides whose store a stream goes to: the certificate's tenant,
+// or for the platform's service the tenant it names.
+func (c *Core) openIngestion(ctx context.Context, peer certs.Peer, stream payload.Stream) (*ingestion, error) {
+	a, err := c.member(ctx, peer)
+	if err != nil {
+		return nil, err
+	}
+	in := &ingestion{peer: peer, service: a.service, stream: stream, began: c.now(), seen: map[uuid.UUID]string{}}
+	if stream.RunID != "" && !validRunID(stream.RunID) {
+		return nil, invalid("store updates: the run id is longer than %d bytes or holds control characters", maxRunID)
+	}
+	if stream.SourceID != "" {
+		if in.source, err = uuid.Parse(stream.SourceID); err != nil {
+			return nil, invalid("store updates: the source id %q of the stream is not a UUID", clean(stream.SourceID, maxName))
+		}
+	}
+	tenant := a.tenant
+	if a.service.IsPlatformSync {
+		if tenant, err = c.actsFor(ctx, in); err != nil {
+			return nil, err
+		}
+	}
+	in.scope, err = c.scopeOf(ctx, tenant)
+	return in, err
+}
+
+// actsFor is the tenant the platform's service streams for. A tenant that is
+// not there and one that assigned it nothing look the same.
+func (c *Core) actsFor(ctx context.Context, in *ingestion) (Tenant, error) {
+	id, err := uuid.Parse(in.stream.TenantID)
+	if err != nil {
+		return Tenant{}, invalid("store updates: a stream of the platform's sync service names its tenant by tenant_id, %q is none", clean(in.stream.TenantID, maxName))
+	}
+	tenant, err := c.tenantByID(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return Tenant{}, c.notAssigned(ctx, in, "tenant "+id.String())
+	}
+	if err == nil && tenant.State != TenantActive {
+		return Tenant{}, denied("store updates: tenant %s is suspended", tenant.Slug)
+	}
+	return tenant, err
+}
+
+// notAssigned refuses what a service has not been given, and keeps that it tried.
+func (c *Core) notAssigned(ctx context.Context, in *ingestion, what string) error {
+	c.Refused(ctx, in.peer, "store updates of "+what, "not_assigned")
+	return denied("store updates: %s is not assigned to sync service %s: read the configuration again", what, in.peer.Component)
+}
+
+// ingestChunk stores one chunk in one transaction, when it is the tenant's turn.
+func (c *Core) ingestChunk(ctx context.Context, in *ingestion, chunk payload.Chunk) (dire.Stats, error) {
+	groups, err := in.groups(chunk)
+	if err != nil {
+		return dire.Stats{}, err
+	}
+	lane := c.lane(in.scope.tenant.ID)
+	if err := lane.enter(ctx); err != nil {
+		return dire.Stats{}, err
+	}
+	defer lane.leave()
+	// Asked now and not before the wait, in which the service may be revoked.
+	if _, err := c.member(ctx, in.peer); err != nil {
+		return dire.Stats{}, err
+	}
+	w := &chunkWriter{core: c, in: in, chunk: chunk}
+	err = c.change(ctx, in.scope, func(tx TenantTx, events *eventLog) error {
+		w.begin()
+		return w.write(ctx, tx, events, groups)
+	})
+	var missing *unassigned
+	if errors.As(err, &missing) {
+		return dire.Stats{}, c.notAssigned(ctx, in, missing.what)
+	}
+	if err != nil {
+		return dire.Stats{}, doing(err, "store chunk %d of run %s", chunk.Index, in.stream.RunID)
+	}
+	w.kept()
+	return w.stats, nil
+}
+
+// unassigned is what a chunk names and its service has not been given.
+type unassigned struct{ what string }
+
+func (u *unassigned) Error() string { return u.what + " is not assigned" }
+
+// count keeps the books of a chunk: its updates equal what became of them.
+func (c *Core) count(in *ingestion, chunk payload.Chunk, stats dire.Stats, err error) {
+	var refusal *Error
+	outcome := outcomeStored
+	switch {
+	case err == nil:
+		c.metrics.outcome.WithLabelValues(outcomeStored).Add(float64(stats.Stored))
+		c.metrics.outcome.WithLabelValues(outcomeUnchanged).Add(float64(stats.Unchanged))
+		c.metrics.outcome.WithLabelValues(outcomeSuperseded).Add(float64(stats.Superseded))
+		c.metrics.outcome.WithLabelValues(outcomeRefused).Add(float64(stats.Refused))
+	case errors.As(err, &refusal) && refusal.Code != codes.ResourceExhausted:
+		outcome = outcomeRefused
+	default:
+		outcome = outcomeFailed
+	}
+	c.metrics.chunks.WithLabelValues(outcome).Inc()
+	if err != nil {
+		c.metrics.outcome.WithLabelValues(outcome).Add(float64(len(chunk.Updates)))
+	}
+	c.log.Debug("ingest chunk", "tenant", in.scope.tenant.Slug, "component", in.peer.Component,
+		"chunk", chunk.Index, "updates", len(chunk.Updates), "outcome", outcome)
+}

@@ -1,0 +1,113 @@
+package core
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	// maxWaiting is how many streams of one tenant may wait for their turn.
+	maxWaiting = 64
+	// laneRetry is when one that was turned away may come back.
+	laneRetry = 5 * time.Second
+)
+
+// lane is what a Core holds in memory of one tenant: the order in which its
+// chunks are stored, and what it remembers so that a heartbeat or a message of
+// a stream costs no query.
+type lane struct {
+	// turn holds one token: who has it stores a chunk.
+	turn    chan struct{}
+	waiting chan struct{}
+
+	// sources serialises changes of which service runs which source, so that the
+	// index of assignments cannot be corrected with an old count.
+	sources sync.Mutex
+
+	mu sync.Mutex
+	// generation rises with every change that what is remembered depends on, so
+	// that something read before a change is not remembered after it.
+	generation uint64
+	admitted   map[string]admission
+	configs    map[uuid.UUID][]configEntry
+
+	beats    map[uuid.UUID]time.Time
+	flushing bool
+}
+
+func (c *Core) lane(tenant uuid.UUID) *lane {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.lanes[tenant]
+	if l == nil {
+		l = &lane{
+			turn:     make(chan struct{}, 1),
+			waiting:  make(chan struct{}, maxWaiting),
+			admitted: map[string]admission{},
+			configs:  map[uuid.UUID][]configEntry{},
+			beats:    map[uuid.UUID]time.Time{},
+		}
+		c.lanes[tenant] = l
+	}
+	return l
+}
+
+// enter waits for the turn. A tenant that already has too many waiting is told
+// to come back later, so that its flood costs memory to nobody.
+func (l *lane) enter(ctx context.Context) error {
+	select {
+	case l.waiting <- struct{}{}:
+		defer func() { <-l.waiting }()
+	default:
+		return &Error{
+			Code:       codes.ResourceExhausted,
+			Message:    "store updates: too many streams of the tenant are waiting: send again later",
+			RetryAfter: laneRetry,
+		}
+	}
+	return l.take(ctx)
+}
+
+// take waits for the turn, however many others do.
+func (l *lane) take(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *lane) leave() { <-l.turn }
+
+// invalidate forgets what is remembered of a tenant: its row, a service or a
+// source has changed.
+func (c *Core) invalidate(tenant uuid.UUID) {
+	l := c.lane(tenant)
+	l.mu.Lock()
+	l.generation++
+	clear(l.admitted)
+	clear(l.configs)
+	l.mu.Unlock()
+	c.configs.invalidate()
+}
+
+// current is the generation now.
+func (l *lane) current() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.generation
+}
+
+// remember runs keep unless something has changed since generation.
+func (l *lane) remember(generation uint64, keep func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.generation == generation {
+		keep()
+	}
+}

@@ -1,0 +1,64 @@
+package core
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics counts what comes to the platform. Nothing is labelled by tenant: the
+// number of series must not grow with them.
+//
+// received = stored + unchanged + superseded + refused + failed, of updates.
+type metrics struct {
+	received prometheus.Counter
+	outcome  *prometheus.CounterVec
+	chunks   *prometheus.CounterVec
+	reports  *prometheus.CounterVec
+	beats    prometheus.Counter
+	hellos   prometheus.Counter
+	refused  *prometheus.CounterVec
+	findings *prometheus.CounterVec
+}
+
+// Outcomes of a received update.
+const (
+	outcomeStored     = "stored"
+	outcomeUnchanged  = "unchanged"
+	outcomeSuperseded = "superseded"
+	outcomeRefused    = "refused"
+	outcomeFailed     = "failed"
+)
+
+func newMetrics() *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "edgesync", Name: name, Help: help})
+	}
+	vector := func(name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "edgesync", Name: name, Help: help}, []string{label})
+	}
+	return &metrics{
+		received: counter("updates_received_total", "Device updates that arrived for ingestion."),
+		outcome:  vector("updates_total", "Device updates by what became of them; they add up to those received.", "outcome"),
+		chunks:   vector("chunks_total", "Chunks of updates by what became of them.", "outcome"),
+		reports:  vector("run_reports_total", "Reports of discovery runs by what became of them.", "outcome"),
+		beats:    counter("heartbeats_total", "Heartbeats of sync services."),
+		hellos:   counter("hellos_total", "Hellos of sync services."),
+		refused:  vector("refusals_total", "Refused operations of identified peers by reason.", "reason"),
+		findings: vector("identity_findings_total", "Identifiers that link nobody, by rule.", "rule"),
+	}
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.received, m.outcome, m.chunks, m.reports, m.beats, m.hellos, m.refused, m.findings}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, one := range m.all() {
+		one.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, one := range m.all() {
+		one.Collect(ch)
+	}
+}

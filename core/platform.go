@@ -1,0 +1,210 @@
+package core
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"edgesync/certs"
+	"edgesync/certs/issue"
+)
+
+// platform is what a Core keeps of a bootstrapped platform.
+type platform struct {
+	Platform
+	root      *x509.Certificate
+	authority *issue.Authority
+	issuers   *certs.Issuers
+}
+
+// PlatformInfo is the platform as those who set up its parts need to see it.
+type PlatformInfo struct {
+	Platform
+	// RootFingerprint is the SHA-256 of the root certificate, lower-case hex.
+	RootFingerprint string
+	RootPEM         []byte
+	// GatewayServerName is the name minimal configs pin the gateway to.
+	GatewayServerName string
+}
+
+// PlatformInfo describes the platform.
+func (c *Core) PlatformInfo(context.Context) (PlatformInfo, error) {
+	p, err := c.ready()
+	if err != nil {
+		return PlatformInfo{}, err
+	}
+	return p.info(), nil
+}
+
+func (p *platform) info() PlatformInfo {
+	sum := sha256.Sum256(p.root.Raw)
+	return PlatformInfo{
+		Platform:          p.Platform,
+		RootFingerprint:   hex.EncodeToString(sum[:]),
+		RootPEM:           encodeCertificates(p.root),
+		GatewayServerName: gatewayServerName(p.TrustDomain),
+	}
+}
+
+func gatewayServerName(trustDomain string) string {
+	return gatewayComponent + "." + trustDomain
+}
+
+// ready returns the platform, or the refusal everything gets before there is one.
+func (c *Core) ready() (*platform, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.platform == nil {
+		return nil, precondition("use platform: it is not bootstrapped: run `edgesync bootstrap`")
+	}
+	return c.platform, nil
+}
+
+func (c *Core) bootstrapped() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.platform != nil
+}
+
+// load reads the platform from the store and refuses one that no bootstrap
+// made: a zero or foreign tenant id would let rows of one platform pass for
+// another's.
+func (c *Core) load(ctx context.Context) error {
+	var stored Platform
+	var tenants []Tenant
+	var authorities []Authority
+	err := c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
+		if stored, err = tx.Platform(ctx); err != nil {
+			return err
+		}
+		if tenants, err = tx.Tenants(ctx); err != nil {
+			return err
+		}
+		authorities, err = tx.Authorities(ctx)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read platform: %w", err)
+	}
+	if err := checkPlatform(stored, tenants); err != nil {
+		return err
+	}
+	p, err := c.open(stored, tenants, authorities)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.platform = p
+	return nil
+}
+
+func checkPlatform(stored Platform, tenants []Tenant) error {
+	id := stored.TenantID
+	if id == uuid.Nil || id.Version() != 4 || id.Variant() != uuid.RFC4122 {
+		return precondition("open platform: the stored platform tenant id %s is not a random UUID: the state is damaged, restore it from a backup", id)
+	}
+	found := false
+	for _, t := range tenants {
+		switch {
+		case t.ID == id && t.Slug == stored.Slug && t.IsPlatform:
+			found = true
+		case t.ID == id:
+			return precondition("open platform: the platform's tenant has the slug %q, not the reserved slug %q: the state is damaged, restore it from a backup", t.Slug, stored.Slug)
+		case t.IsPlatform || t.Slug == stored.Slug:
+			return precondition("open platform: tenant %s (%q) poses as the platform's: the state is damaged, restore it from a backup", t.ID, t.Slug)
+		}
+	}
+	if !found {
+		return precondition("open platform: there is no tenant %q with the platform's id %s: the state is damaged, restore it from a backup", stored.Slug, id)
+	}
+	return nil
+}
+
+// open makes the platform of what is stored.
+func (c *Core) open(stored Platform, tenants []Tenant, authorities []Authority) (*platform, error) {
+	p := &platform{Platform: stored}
+	for _, a := range authorities {
+		if a.Kind != AuthorityRoot || a.State != AuthorityActive {
+			continue
+		}
+		root, err := x509.ParseCertificate(a.Certificate)
+		if err != nil {
+			return nil, fmt.Errorf("read root certificate: %w", err)
+		}
+		p.root = root
+	}
+	if p.root == nil {
+		return nil, precondition("open platform: its root certificate is missing: the state is damaged, restore it from a backup")
+	}
+	var err error
+	if p.issuers, err = certs.NewIssuers(p.root); err != nil {
+		return nil, fmt.Errorf("use root certificate: %w", err)
+	}
+	p.issuers.Now = c.options.Now
+	live := map[uuid.UUID]Tenant{}
+	for _, t := range tenants {
+		if t.State != TenantRemoving {
+			live[t.ID] = t
+		}
+	}
+	for _, a := range authorities {
+		if a.Kind == AuthorityRoot {
+			continue
+		}
+		if err := c.adopt(p, live, a); err != nil {
+			return nil, err
+		}
+	}
+	if p.authority == nil {
+		return nil, precondition("open platform: its intermediate is missing: the state is damaged, restore it from a backup")
+	}
+	return p, nil
+}
+
+// adopt accepts a stored intermediate and opens the platform's own.
+func (c *Core) adopt(p *platform, live map[uuid.UUID]Tenant, a Authority) error {
+	tenant, ok := live[a.TenantID]
+	if !ok {
+		return nil
+	}
+	certificate, err := x509.ParseCertificate(a.Certificate)
+	if err != nil {
+		return fmt.Errorf("read authority %s of tenant %s: %w", a.KeyID, tenant.Slug, err)
+	}
+	if err := p.issuers.Add(certs.Issuer{
+		TenantID: tenant.ID, Tenant: tenant.Slug,
+		Platform:    a.Kind == AuthorityPlatform,
+		Certificate: certificate,
+	}); err != nil {
+		if a.Kind == AuthorityPlatform {
+			return err
+		}
+		// One tenant's damaged row must not keep all the others out.
+		c.log.Error("leave out authority", "tenant", tenant.Slug, "key_id", a.KeyID, "error", err)
+		return nil
+	}
+	if a.Kind == AuthorityPlatform && a.State == AuthorityActive {
+		if p.authority, err = c.unsealAuthority(a); err != nil {
+			return precondition("open platform: the keyset does not open the platform's keys: use the keyset the platform was bootstrapped with")
+		}
+	}
+	return nil
+}
+
+func encodeCertificates(certificates ...*x509.Certificate) []byte {
+	var out []byte
+	for _, certificate := range certificates {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
+	}
+	return out
+}

@@ -1,0 +1,128 @@
+package core
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"edgesync/certs"
+)
+
+const (
+	// refusalQuiet is how long the same refusal of the same peer is only counted.
+	refusalQuiet = time.Minute
+	// maxRefusals bounds what is remembered to keep quiet about.
+	maxRefusals = 10_000
+	// refusalDeadline bounds the keeping of an event whose caller may be gone.
+	refusalDeadline = 5 * time.Second
+)
+
+// refusals remembers what was recorded lately, so that nobody fills a store by
+// being refused.
+type refusals struct {
+	mu   sync.Mutex
+	last map[refusalKey]*refusal
+}
+
+type refusalKey struct {
+	peer, operation, reason string
+}
+
+type refusal struct {
+	at         time.Time
+	suppressed int
+}
+
+// Refused records that a peer tried what it may not: who, what, from where. It
+// is logged and kept among the peer's tenant's own events; repetitions within a
+// minute are counted and told with the next.
+func (c *Core) Refused(ctx context.Context, peer certs.Peer, operation, reason string) {
+	operation, reason = clean(operation, maxName), clean(reason, maxName)
+	c.metrics.refused.WithLabelValues(reasonLabel(reason)).Inc()
+	suppressed, tell := c.refusals.note(refusalKey{peer.SPIFFE(), operation, reason}, c.options.Now())
+	if !tell {
+		return
+	}
+	details := map[string]string{"operation": operation, "reason": reason, "address": peer.Addr}
+	if suppressed > 0 {
+		details["repeated"] = strconv.Itoa(suppressed)
+	}
+	c.log.Warn("refuse operation", "peer", peer.SPIFFE(), "operation", operation, "reason", reason, "address", peer.Addr, "repeated", suppressed)
+	c.recordSecurity(ctx, peer, Event{
+		Type: "security." + reasonLabel(reason), Severity: SeverityWarning,
+		Message: peer.Component + " was refused " + operation + ": " + reason,
+		Details: details,
+	})
+}
+
+// recordSecurity keeps a security event even if whoever caused it has hung up.
+func (c *Core) recordSecurity(ctx context.Context, peer certs.Peer, event Event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusalDeadline)
+	defer cancel()
+	err := func() error {
+		tenant, err := c.tenantByID(ctx, peer.TenantID)
+		if err != nil {
+			return err
+		}
+		s, err := c.scopeOf(ctx, tenant)
+		if err != nil {
+			return err
+		}
+		return c.change(ctx, s, func(_ TenantTx, events *eventLog) error {
+			events.add(Component(peer), event)
+			return nil
+		})
+	}()
+	if err != nil {
+		c.log.Error("keep security event", "peer", peer.SPIFFE(), "event_type", event.Type, "error", err)
+	}
+}
+
+// note says whether a refusal is to be told now, and how many were not since
+// the last that was.
+func (r *refusals) note(key refusalKey, now time.Time) (suppressed int, tell bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil {
+		r.last = map[refusalKey]*refusal{}
+	}
+	before := r.last[key]
+	if before != nil && now.Sub(before.at) < refusalQuiet && !now.Before(before.at) {
+		before.suppressed++
+		return 0, false
+	}
+	if before == nil && len(r.last) >= maxRefusals {
+		r.forget(now)
+	}
+	if before != nil {
+		suppressed = before.suppressed
+	}
+	r.last[key] = &refusal{at: now}
+	return suppressed, true
+}
+
+// forget makes room: what is past its quiet time goes, and if that is nothing,
+// everything.
+func (r *refusals) forget(now time.Time) {
+	for key, one := range r.last {
+		if now.Sub(one.at) >= refusalQuiet {
+			delete(r.last, key)
+		}
+	}
+	if len(r.last) >= maxRefusals {
+		clear(r.last)
+	}
+}
+
+// reasonLabel makes one word of a reason, for the event's type and the counter.
+func reasonLabel(reason string) string {
+	word := strings.Join(strings.FieldsFunc(strings.ToLower(reason), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	}), "_")
+	if word == "" || len(word) > 48 {
+		return "refused"
+	}
+	return word
+}

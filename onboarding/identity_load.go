@@ -1,0 +1,90 @@
+package onboarding
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"edgesync/certs"
+)
+
+// PathsIn are the usual names in a folder.
+func PathsIn(dir string) Paths {
+	return Paths{
+		Dir: dir, Cert: filepath.Join(dir, CertFile), Key: filepath.Join(dir, KeyFile),
+		CA: filepath.Join(dir, CAFile), ClientCA: filepath.Join(dir, CAFile), CAInfo: filepath.Join(dir, CAInfoFile),
+	}
+}
+
+// LoadIdentity reads an identity. A key file that others can read, or that is a
+// link, is refused. Whether the certificate is still valid is not looked at.
+func LoadIdentity(p Paths) (Identity, error) {
+	if err := finishReplacing(p.Dir); err != nil {
+		return Identity{}, fmt.Errorf("load identity: %w", err)
+	}
+	keyPEM, err := readPrivate(p.Key)
+	if err != nil {
+		return Identity{}, fmt.Errorf("load key: %w", err)
+	}
+	certPEM, err := readSmall(p.Cert)
+	if err != nil {
+		return Identity{}, fmt.Errorf("load certificate: %w", err)
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return Identity{}, fmt.Errorf("load identity %s with key %s: %w", p.Cert, p.Key, err)
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return Identity{}, fmt.Errorf("load key %s: it cannot sign", p.Key)
+	}
+	i := Identity{Key: key}
+	if i.Chain, err = certs.DecodePEM(certPEM); err != nil {
+		return Identity{}, fmt.Errorf("load certificate %s: %w", p.Cert, err)
+	}
+	caPEM, err := readSmall(p.CA)
+	if err != nil {
+		return Identity{}, fmt.Errorf("load CA chain: %w", err)
+	}
+	if i.CAs, err = certs.DecodePEM(caPEM); err != nil {
+		return Identity{}, fmt.Errorf("load CA chain %s: %w", p.CA, err)
+	}
+	i.CAURL, err = readCAURL(p.CAInfo)
+	return i, err
+}
+
+// readCAURL reads ca.json, which identities not made by this program lack.
+func readCAURL(path string) (string, error) {
+	data, err := readSmall(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("load CA address: %w", err)
+	}
+	var info caInfo
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&info); err != nil {
+		return "", fmt.Errorf("load CA address %s: %w", path, err)
+	}
+	return info.CAURL, nil
+}
+
+// ClientTLS loads the config's identity and makes the TLS of a connection to its
+// gateway.
+func (c MinimalConfig) ClientTLS() (*tls.Config, error) {
+	i, err := LoadIdentity(c.Paths())
+	if err != nil {
+		return nil, err
+	}
+	// A certificate that is not of our making says nothing we could compare.
+	if named, err := certs.ReadLeaf(i.Chain[0]); err == nil && named.Component != c.AgentID {
+		return nil, fmt.Errorf("load identity: the certificate is for %q, the config's agent_id is %q: use the files of one package", named.Component, c.AgentID)
+	}
+	certificate := i.TLSCertificate()
+	return certs.ClientTLS(certs.EncodePEM(i.CAs...), func() *tls.Certificate { return certificate }, c.ServerName())
+}

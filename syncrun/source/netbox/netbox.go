@@ -1,0 +1,182 @@
+// Package netbox reads the devices and virtual machines of a NetBox through its
+// REST API, versions 2.10 and later. It knows that API's shapes and habits and
+// nothing of schedules, chunks or the gateway.
+package netbox
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"edgesync/proto/payload"
+	"edgesync/syncrun/source"
+)
+
+// defaultPage is how many things a page holds when the source does not say: as
+// many as one request for their interfaces can name (see maxQuery).
+const defaultPage = 150
+
+// listing is one of the two lists NetBox keeps of things that sync.
+type listing struct {
+	// kind is what native ids begin with: both lists count from 1.
+	kind string
+	path string
+	// ports is the list of interfaces and owner its filter by whose they are.
+	ports, owner string
+}
+
+var listings = []listing{
+	{kind: "device", path: "/api/dcim/devices/", ports: "/api/dcim/interfaces/", owner: "device_id"},
+	{kind: "vm", path: "/api/virtualization/virtual-machines/", ports: "/api/virtualization/interfaces/", owner: "virtual_machine_id"},
+}
+
+// Adapter reads one NetBox source.
+type Adapter struct {
+	client        *source.Client
+	shaper        *source.Shaper
+	pageSize      int
+	authorization string
+	custom        string
+}
+
+// New makes the adapter of a source, or says what its configuration lacks.
+func New(config payload.Source, options source.Options) (source.Adapter, error) {
+	token := config.Credentials[payload.CredentialAPIToken]
+	if token == "" {
+		return nil, fmt.Errorf("read credentials: %s is missing", payload.CredentialAPIToken)
+	}
+	adapter := &Adapter{authorization: "Token " + token, custom: config.CustomField}
+	if strings.HasPrefix(token, "nbt_") {
+		// Tokens of version 2, since NetBox 4.5.
+		adapter.authorization = "Bearer " + token
+	}
+	var err error
+	if adapter.pageSize, err = source.PageSize(config, defaultPage); err != nil {
+		return nil, err
+	}
+	if adapter.client, err = source.NewClient(config, options, token); err != nil {
+		return nil, err
+	}
+	if adapter.shaper, err = source.NewShaper(config, payload.TypeNetBox, options); err != nil {
+		return nil, err
+	}
+	return adapter, nil
+}
+
+// Discover reads devices, then virtual machines, each page with the interfaces
+// of what it holds. With Request.Since only what NetBox noted a change of is
+// read, which does not include changes of interfaces.
+func (a *Adapter) Discover(ctx context.Context, request source.Request, emit func(payload.Update) error) (source.Discovery, error) {
+	r := &run{Adapter: a, emit: emit}
+	r.found.Mode = payload.ModeIncremental
+	for _, list := range listings {
+		if err := r.pages(ctx, list, request.Since); err != nil {
+			r.found.Total = -1
+			return r.found, err
+		}
+	}
+	switch {
+	case r.found.Partial != "":
+	case r.found.Unnamed > 0:
+		r.found.Partial = fmt.Sprintf("%d things came without an id", r.found.Unnamed)
+	case request.Since.IsZero():
+		r.found.Mode = payload.ModeSnapshot
+	}
+	return r.found, nil
+}
+
+// run is one discovery.
+type run struct {
+	*Adapter
+	emit  func(payload.Update) error
+	found source.Discovery
+}
+
+// firstQuery asks for a listing from its beginning. The order by id keeps what
+// is created meanwhile from moving the pages; the config context is left out
+// because rendering it is most of what a page costs NetBox.
+func (r *run) firstQuery(since time.Time) string {
+	query := url.Values{
+		"limit":    {strconv.Itoa(r.pageSize)},
+		"ordering": {"id"},
+		"exclude":  {"config_context"},
+	}
+	if !since.IsZero() {
+		query.Set("last_updated__gte", since.UTC().Format(time.RFC3339))
+	}
+	return query.Encode()
+}
+
+// pages reads a listing to its end.
+func (r *run) pages(ctx context.Context, list listing, since time.Time) error {
+	var walk source.Walk
+	for query := r.firstQuery(since); query != ""; {
+		page, err := get[thing](ctx, r, list.path, query)
+		if err != nil {
+			return err
+		}
+		fresh := r.fresh(&walk, page.Results)
+		if err := r.hand(ctx, list, fresh); err != nil {
+			return err
+		}
+		if query, err = page.next(query); err != nil {
+			return err
+		}
+		if err := walk.Page(len(page.Results), len(fresh), page.count(), query != ""); err != nil {
+			return err
+		}
+	}
+	r.note(list.path, &walk)
+	if r.found.Total >= 0 && walk.Total() >= 0 {
+		r.found.Total += walk.Total()
+	} else {
+		r.found.Total = -1
+	}
+	return nil
+}
+
+// note keeps why a listing did not come whole; the first reason is enough.
+func (r *run) note(path string, walk *source.Walk) {
+	if partial := walk.Partial(); partial != "" && r.found.Partial == "" {
+		r.found.Partial = path + ": " + partial
+	}
+}
+
+// fresh is what a page holds that no page before it did.
+func (r *run) fresh(walk *source.Walk, page []thing) []thing {
+	fresh := page[:0]
+	for _, t := range page {
+		switch {
+		case t.ID == 0:
+			r.found.Unnamed++
+		case walk.Add(t.ID):
+			fresh = append(fresh, t)
+		}
+	}
+	return fresh
+}
+
+// hand emits the things of a page.
+func (r *run) hand(ctx context.Context, list listing, things []thing) error {
+	macs, err := r.macs(ctx, list, things)
+	if err != nil {
+		return err
+	}
+	for i := range things {
+		device := things[i].shape(list.kind, r.custom)
+		device.MACs = source.MACs(macs[things[i].ID]...)
+		update, ok := r.shaper.Update(device)
+		if !ok {
+			r.found.Blacklisted++
+			continue
+		}
+		if err := r.emit(update); err != nil {
+			return err
+		}
+		r.found.Devices++
+	}
+	return nil
+}
