@@ -5,6 +5,7 @@ import (
 
 	"edgesync/cmd/bootstrap"
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
@@ -44,6 +45,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		device.NewCmdDevice(f),
 		event.NewCmdEvent(f),
 		faker.NewCmdFaker(f, nil),
+		demo.NewCmdDemo(f, nil),
 		version.NewCmdVersion(f, nil),
 		man.NewCmdMan(f, version.Current().Time, nil),
 	)
