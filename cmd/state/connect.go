@@ -101,7 +101,8 @@ func dial(ctx context.Context, opts Options) (*Connection, error) {
 	defer cancel()
 	// Any answer, a refusal too, is for the command itself to get again.
 	_, err = client.GetPlatform(probing, &adminv1.GetPlatformRequest{})
-	if status.Code(err) == codes.Unavailable {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return nil, errors.Join(errHeld, client.Close())
 	}
 	return &Connection{Client: client, close: client.Close}, nil
