@@ -69,6 +69,8 @@ type fakeGateway struct {
 
 	onHello func() error
 	onPush  func(*monitoring.GatewayStatusRequest) error
+	// onControl is the control stream; without it the gateway has none.
+	onControl func(grpc.BidiStreamingServer[monitoring.ControlStreamRequest, monitoring.ControlStreamResponse]) error
 	// onChunk is asked after each chunk of a stream; the answer of the last
 	// decides about the whole.
 	onChunk func(ctx context.Context, source string, chunk *monitoring.GatewayStatusChunk) error
