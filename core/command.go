@@ -13,6 +13,10 @@ import (
 	"edgesync/proto/payload"
 )
 
+// reconnectWithin is how long a service that is not connected gets to connect
+// again, when it was heard of lately.
+const reconnectWithin = 2 * time.Second
+
 // commandLife is how long after it was given a service may still begin a command.
 const commandLife = 30 * time.Second
 
@@ -83,7 +87,11 @@ func (c *Core) command(ctx context.Context, service Service, command Command, do
 // await waits for the acknowledgement for a short time and then for the result
 // for as long as there are reports.
 func (c *Core) await(ctx context.Context, service Service, call *call, doing string, progress func(CommandReport) error) (CommandReport, error) {
-	silence := time.NewTimer(c.options.AnswerWithin)
+	first := c.options.AnswerWithin
+	if !c.lines.connected(service.ID) {
+		first = min(first, reconnectWithin)
+	}
+	silence := time.NewTimer(first)
 	defer silence.Stop()
 	heard := false
 	for {
