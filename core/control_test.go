@@ -266,7 +266,7 @@ func TestConfigAckIsRecorded(t *testing.T) {
 }
 
 // What ends a peer's admission ends its stream at once, however silent.
-func TestR24_ControlStreamEndsWithItsAdmission(t *testing.T) {
+func TestControlStreamEndsWithItsAdmission(t *testing.T) {
 	for name, end := range map[string]func(*world) error{
 		"revoked":         func(w *world) error { _, err := w.RevokeService(background, operator, "acme", "hq"); return err },
 		"removed":         func(w *world) error { return w.RemoveService(background, operator, "acme", "hq") },
@@ -417,7 +417,7 @@ func TestCommandFollowsItsServiceToTheNextStream(t *testing.T) {
 }
 
 // A service that answers for another is refused that, and it is kept.
-func TestR24_ReportsAboutAnotherServicesCommandAreRefused(t *testing.T) {
+func TestReportsAboutAnotherServicesCommandAreRefused(t *testing.T) {
 	w := bootstrapped(t)
 	w.tenant("acme")
 	w.tenant("globex")
@@ -549,7 +549,7 @@ func TestCommandsOfOneServiceAreBounded(t *testing.T) {
 
 // Two processes on one store: a service connected to one is reached by what
 // happens in the other.
-func TestR30_RelayedChangesAndCommandsReachAServiceConnectedElsewhere(t *testing.T) {
+func TestRelayedChangesAndCommandsReachAServiceConnectedElsewhere(t *testing.T) {
 	w := bootstrapped(t)
 	hub := core.NewHub()
 	open := func() *core.Core {

@@ -502,7 +502,9 @@ func TestSourceTestSaysWhatIsWrongAndShowsFiveDevices(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		b := w.switchboard()
 		fail := func(err error) adapterFunc {
-			return func(context.Context, func(payload.Update) error) (source.Discovery, error) { return source.Discovery{}, err }
+			return func(context.Context, func(payload.Update) error) (source.Discovery, error) {
+				return source.Discovery{}, err
+			}
 		}
 		w.adapters["good"], w.adapters["empty"] = devices(1000), devices(0)
 		w.adapters["endless"] = devices(100_000_000)
