@@ -92,12 +92,12 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 		if err := edit(tx, events, &service); err != nil || len(events.events) == 0 {
 			return err
 		}
+		events.concern(service.ID)
 		return tx.PutService(ctx, service)
 	})
 	if err != nil {
 		return Service{}, err
 	}
-	c.invalidate(s.tenant.ID)
 	if service.State != ServiceActive {
 		c.revoke(s.tenant, service)
 	}

@@ -79,6 +79,8 @@ type TenantStore interface {
 // TenantTx reads and writes one tenant's rows. Put inserts or replaces; what
 // changes or deletes a row that is not there returns ErrNotFound.
 type TenantTx interface {
+	ControlTx
+
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
 	Service(ctx context.Context, id uuid.UUID) (SyncService, error)
