@@ -25,12 +25,18 @@ const progressStep = 250
 // discover is one run of a source: from the adapter to the outbox. It returns
 // when the source comes round again.
 func (r *Runtime) discover(ctx context.Context, id string) time.Time {
+	if r.noRoom() {
+		return r.options.Now().Add(fullPause())
+	}
 	runCtx, cancel, this, ok := r.loops.start(ctx, id)
 	if !ok {
 		return time.Time{}
 	}
 	defer cancel()
 	reading := &reading{runtime: r, run: this, head: r.head(this)}
+	if r.once != nil {
+		r.once.began(reading.head)
+	}
 	reading.tell(Event{Kind: RunStarted, Total: -1})
 	err := reading.toOutbox(runCtx)
 	switch {
@@ -66,7 +72,7 @@ func (r *Runtime) head(this run) outbox.Head {
 	}
 	return outbox.Head{
 		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: tenantID,
-		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Partition: partition, Started: this.started.UTC().Round(0),
+		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Share: d.fairTenant(), Partition: partition, Started: this.started.UTC().Round(0),
 	}
 }
 

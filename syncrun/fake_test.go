@@ -405,8 +405,8 @@ func (w *world) stop() {
 
 func (w *world) wantNoSpool() {
 	w.t.Helper()
-	if left, _ := filepath.Glob(filepath.Join(w.options.DataDir, "outbox", "*.spool")); len(left) != 0 {
-		w.t.Errorf("left spool files %v", left)
+	if left, _ := filepath.Glob(filepath.Join(w.options.DataDir, "outbox", "*.part")); len(left) != 0 {
+		w.t.Errorf("left unfinished runs %v", left)
 	}
 }
 

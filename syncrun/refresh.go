@@ -137,6 +137,10 @@ func (r *Runtime) configure(answer *monitoring.AgentConfigResponse) error {
 		r.failing.forget(id)
 		r.watches.gone(id)
 	}
+	r.share(wanted)
+	if r.applied.Load() == 0 {
+		r.resume(wanted)
+	}
 	// What is to run at once stays so, whatever pace it has now.
 	r.loops.runNow(r.watches.waiting())
 	r.session.accept(answer.GetConfigVersion())

@@ -43,6 +43,9 @@ type Runtime struct {
 	watches  watches
 	rejoin   chan struct{}
 	once     *once
+	// full is how often in a row the outbox had no room.
+	full  fullness
+	begun time.Time
 }
 
 // New checks the options and loads the identity. Nothing is dialled before Run.
@@ -84,6 +87,8 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.outbox.Close()) }()
+	r.begun = r.options.Now()
+	r.takeOver(r.outbox.Found())
 	conn, err := connect(r.options)
 	if err != nil {
 		return err
