@@ -93,12 +93,12 @@ func TestFullOutboxPausesReadingAndHeals(t *testing.T) {
 		w.options.OutboxMax, w.options.Workers = 200_000, 1
 		w.gateway.onChunk = unavailable
 		w.run()
-		pass(2 * time.Hour)
+		pass(20 * time.Minute)
 		if w.count(syncrun.OutboxFull, "") != 1 {
 			t.Fatalf("%d alarms", w.count(syncrun.OutboxFull, ""))
 		}
 		before := reads
-		pass(2 * time.Hour)
+		pass(20 * time.Minute)
 		if reads != before {
 			t.Fatalf("%d reads while the outbox was full", reads-before)
 		}

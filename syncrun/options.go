@@ -37,6 +37,11 @@ type Options struct {
 	// directory. OutboxMax bounds its size in bytes (1 GiB).
 	DataDir   string
 	OutboxMax int64
+	// CacheKey is the file of the key under which the configuration is cached in
+	// DataDir; by default beside the service's private key. CacheLife is how old
+	// a cached one may be (7 days); below zero there is none.
+	CacheKey  string
+	CacheLife time.Duration
 
 	// Adapters by source type, and what each of them is given.
 	Adapters map[string]NewAdapter
@@ -84,6 +89,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.WorkersPerTenant, 16)
 	setDefault(&o.Streams, 8)
 	setDefault(&o.StreamsPerTenant, 2)
+	setDefault(&o.CacheLife, cacheLife)
 	setDefault(&o.RunTimeout, time.Hour)
 	setDefault(&o.StallTimeout, 5*time.Minute)
 	setDefault(&o.ShutdownTimeout, 10*time.Second)

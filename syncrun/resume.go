@@ -22,13 +22,15 @@ func (r *Runtime) takeOver(found outbox.Found) {
 	}
 }
 
-// resume has the runs that an earlier process left delivered, those of sources
-// that are there no more forgotten. It is for the first configuration.
-func (r *Runtime) resume(wanted map[string]definition) {
+// resume has the runs that an earlier process left delivered, and those of sources
+// that are there no more forgotten, if that is sure. It is for the first configuration.
+func (r *Runtime) resume(wanted map[string]definition, sure bool) {
 	for _, id := range r.outbox.Sources() {
 		d, ok := wanted[id]
 		if ok {
 			r.deliveries.set(id, d.fairTenant(), r.options.Now())
+		}
+		if ok || !sure {
 			continue
 		}
 		for _, run := range r.outbox.DropSource(id) {

@@ -46,6 +46,10 @@ type Runtime struct {
 	// full is how often in a row the outbox had no room.
 	full  fullness
 	begun time.Time
+	// cache holds the last good configuration; connected says that the one in
+	// force is the gateway's word and not the cache's.
+	cache     *cache
+	connected bool
 }
 
 // New checks the options and loads the identity. Nothing is dialled before Run.
@@ -89,6 +93,10 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, r.outbox.Close()) }()
 	r.begun = r.options.Now()
 	r.takeOver(r.outbox.Found())
+	if r.cache, err = openCache(r.options); err != nil {
+		// The service works without, as long as the gateway is there when it starts.
+		r.options.Logger.Warn("no configuration is cached", "error", err)
+	}
 	conn, err := connect(r.options)
 	if err != nil {
 		return err
@@ -110,11 +118,7 @@ func (r *Runtime) work(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var tasks errgroup.Group
-	all := []func(context.Context){r.loops.pool.run, r.deliveries.run, r.heartbeats}
-	if r.once == nil {
-		all = append(all, r.refreshes, r.control)
-	}
-	for _, task := range all {
+	for _, task := range []func(context.Context){r.loops.pool.run, r.talk} {
 		tasks.Go(func() error { task(ctx); return nil })
 	}
 	if r.once != nil {
@@ -135,9 +139,25 @@ func (r *Runtime) work(ctx context.Context) error {
 	return r.once.err()
 }
 
+// talk is all that is said to the gateway, Hello before anything else.
+func (r *Runtime) talk(ctx context.Context) {
+	if !r.connected && r.begin(ctx) != nil {
+		return
+	}
+	all := []func(context.Context){r.deliveries.run, r.heartbeats}
+	if r.once == nil {
+		all = append(all, r.refreshes, r.control)
+	}
+	var tasks errgroup.Group
+	for _, task := range all {
+		tasks.Go(func() error { task(ctx); return nil })
+	}
+	_ = tasks.Wait()
+}
+
 // lastHeartbeat tells what is untold when the runtime ends.
 func (r *Runtime) lastHeartbeat(ctx context.Context) {
-	if len(r.reports.pending()) == 0 {
+	if !r.connected || len(r.reports.pending()) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
