@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,8 @@ var errStopped = errors.New("the source was changed or removed")
 type loops struct {
 	options Options
 	pool    *pool
+	// guarded makes the requests of a service that acts for several tenants.
+	guarded *http.Client
 
 	mu  sync.Mutex
 	all map[string]*loop
@@ -44,7 +47,7 @@ type loop struct {
 }
 
 func newLoops(o Options) *loops {
-	return &loops{options: o, all: map[string]*loop{}}
+	return &loops{options: o, all: map[string]*loop{}, guarded: &http.Client{Transport: o.Egress.Transport()}}
 }
 
 // apply makes the loops those of a new configuration. It disturbs none whose
@@ -105,7 +108,17 @@ func (ls *loops) adapter(d definition) (source.Adapter, error) {
 	if !ok {
 		return nil, fmt.Errorf("read source %s: this program has no adapter for type %q", d.key, d.source.Type)
 	}
-	return newAdapter(d.source, ls.options.Source)
+	return newAdapter(d.source, ls.sourceOptions(d.platform))
+}
+
+// sourceOptions are what an adapter is given; of a service that acts for tenants
+// it may dial only what Egress allows.
+func (ls *loops) sourceOptions(platform bool) source.Options {
+	options := ls.options.Source
+	if platform && options.HTTP == nil {
+		options.HTTP = ls.guarded
+	}
+	return options
 }
 
 // runNow has sources run at once, or once more when their run under way ends. It

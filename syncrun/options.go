@@ -46,6 +46,10 @@ type Options struct {
 	// Adapters by source type, and what each of them is given.
 	Adapters map[string]NewAdapter
 	Source   source.Options
+	// Egress decides what a service that acts for several tenants may dial; by
+	// default nothing but the public internet. A tenant's own service, and
+	// adapters that Source gives an HTTP client, are not held to it.
+	Egress *source.Egress
 	// Once reads each source once and ends: see Runtime.Run.
 	Once bool
 
@@ -96,6 +100,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.GiveUp, 2*time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Egress == nil {
+		o.Egress = &source.Egress{}
 	}
 	if o.Observe == nil {
 		o.Observe = func(Event) {}

@@ -176,12 +176,13 @@ func (r *Runtime) pushed(answer *monitoring.AgentConfigResponse) error {
 // leaves the last good one; fresh says that it is the gateway's word of now. The
 // caller holds configuring.
 func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) error {
-	wanted, err := readConfig(answer)
+	wanted, scope, err := readConfig(answer)
 	if err != nil {
 		err = fmt.Errorf("%w, version %s: %w; the last good one stays in force", errBadConfig, answer.GetConfigVersion(), err)
 		r.options.Observe(Event{Kind: ConfigRefused, Time: r.options.Now(), Detail: err.Error()})
 		return err
 	}
+	r.platform.Store(scope == payload.ScopePlatform)
 	if r.options.Once {
 		r.once = newOnce(wanted)
 	}
@@ -206,10 +207,11 @@ func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) 
 	return nil
 }
 
-func readConfig(answer *monitoring.AgentConfigResponse) (map[string]definition, error) {
+func readConfig(answer *monitoring.AgentConfigResponse) (wanted map[string]definition, scope string, err error) {
 	config, err := payload.DecodeConfig(answer.GetConfigJson())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return definitions(config)
+	wanted, err = definitions(config)
+	return wanted, config.Scope, err
 }

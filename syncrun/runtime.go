@@ -46,6 +46,8 @@ type Runtime struct {
 	// full is how often in a row the outbox had no room.
 	full  fullness
 	begun time.Time
+	// platform says that the service acts for tenants.
+	platform atomic.Bool
 	// cache holds the last good configuration; connected says that the one in
 	// force is the gateway's word and not the cache's.
 	cache     *cache

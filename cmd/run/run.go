@@ -7,11 +7,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/syncrun"
+	"edgesync/syncrun/outbox"
+	"edgesync/syncrun/source"
 )
 
 // defaultConfig is where an edge package is installed.
@@ -22,12 +26,16 @@ type Options struct {
 	*cmdutil.Factory
 	Config  string
 	DataDir string
-	Once    bool
+	// OutboxMax is in bytes.
+	OutboxMax    size
+	ConfigMaxAge time.Duration
+	EgressAllow  []string
+	Once         bool
 }
 
 // NewCmdRun makes run.
 func NewCmdRun(f *cmdutil.Factory, runF func(context.Context, *Options) error) *cobra.Command {
-	opts := &Options{Factory: f}
+	opts := &Options{Factory: f, OutboxMax: outbox.DefaultMaxBytes}
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run a sync service: read its sources and send what they hold to the gateway",
@@ -35,7 +43,14 @@ func NewCmdRun(f *cmdutil.Factory, runF func(context.Context, *Options) error) *
 
 The config says who it is and where its gateway is; which sources it has comes from the gateway. Streams under way
 are finished before it ends; a second signal ends it at once. With --once it reads every source once, and fails if
-one could not be brought over whole.`,
+one could not be brought over whole.
+
+What was read waits in the data directory until the gateway has stored it, whatever happens meanwhile, and the last
+configuration is kept there, encrypted, so that a service that starts while the gateway is away goes on reading. Give
+each service a directory of its own.
+
+The platform's own service, which acts for tenants, dials no private, loopback, link-local or metadata address, but
+those of --egress-allow. A tenant's own service may reach any.`,
 		Example: `  edgesync run --config /etc/edgesync/config/sync.json --data-dir /var/lib/edgesync
   edgesync run --config edge-package-hq-sync/config/sync.json --once`,
 		Args: cmdutil.NoArgs,
@@ -45,13 +60,42 @@ one could not be brought over whole.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Config, "config", defaultConfig, "minimal config of the sync service")
-	flags.StringVar(&opts.DataDir, "data-dir", "", "directory for runs that wait for the gateway (default: a temporary one)")
+	flags.StringVar(&opts.DataDir, "data-dir", "", "directory for what waits for the gateway (default: one of the service's own below the state directory; with --once a temporary one)")
+	flags.Var(&opts.OutboxMax, "outbox-max", "the most disk that waiting runs may take")
+	flags.DurationVar(&opts.ConfigMaxAge, "config-max-age", 7*24*time.Hour, "how old the configuration may be with which a service starts while the gateway is away; 0 for none")
+	flags.StringArrayVar(&opts.EgressAllow, "egress-allow", nil, "network (CIDR) that the platform's own service may reach besides the public internet; may be repeated")
 	flags.BoolVar(&opts.Once, "once", false, "read every source once and end")
 	return cmd
 }
 
+// config is what the flags say.
+func (opts *Options) config() (Config, error) {
+	egress, err := source.ParseEgress(opts.EgressAllow)
+	if err != nil {
+		return Config{}, cmdutil.Usagef("--egress-allow: %w", err)
+	}
+	config := Config{
+		File: opts.Config, DataDir: opts.DataDir, OutboxMax: int64(opts.OutboxMax), CacheLife: opts.ConfigMaxAge, Egress: egress,
+		Once: opts.Once, Now: opts.Now, Logger: opts.Logger(slog.LevelInfo),
+	}
+	if opts.ConfigMaxAge <= 0 {
+		config.CacheLife = -1
+	}
+	if opts.DataDir == "" && !opts.Once {
+		state, err := opts.StateDir()
+		if err != nil {
+			return Config{}, err
+		}
+		config.DataRoot = filepath.Join(state, "run")
+	}
+	return config, nil
+}
+
 func runRun(ctx context.Context, opts *Options) error {
-	config := Config{File: opts.Config, DataDir: opts.DataDir, Once: opts.Once, Now: opts.Now, Logger: opts.Logger(slog.LevelInfo)}
+	config, err := opts.config()
+	if err != nil {
+		return err
+	}
 	runs := &summary{}
 	if opts.Once {
 		config.Observe = runs.observe

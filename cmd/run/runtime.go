@@ -1,11 +1,14 @@
 package run
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -24,8 +27,16 @@ import (
 type Config struct {
 	// File is the minimal config.
 	File string
-	// DataDir is where runs wait for the gateway; empty means a temporary one.
-	DataDir string
+	// DataDir is where runs wait for the gateway; empty means a temporary one,
+	// unless DataRoot names the folder in which the service gets one of its own.
+	DataDir, DataRoot string
+	// OutboxMax bounds what waits, in bytes; CacheLife is how old a cached
+	// configuration may be, and below zero there is none. Zero takes the defaults.
+	OutboxMax int64
+	CacheLife time.Duration
+	// Egress are the networks that the platform's own service may reach besides
+	// the public internet.
+	Egress *source.Egress
 	// Once reads every source once and ends.
 	Once    bool
 	Logger  *slog.Logger
@@ -49,27 +60,44 @@ func New(config Config) (*syncrun.Runtime, error) {
 	case err != nil:
 		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
 	}
-	if err := prepareDataDir(config.DataDir); err != nil {
+	dir, err := dataDir(config, minimal)
+	if err != nil {
 		return nil, err
 	}
 	// Without a name the gateway just does not learn one.
 	hostname, _ := os.Hostname()
 	return syncrun.New(syncrun.Options{
-		Config: minimal, Transport: credentials.NewTLS(tls), DataDir: config.DataDir, Once: config.Once,
-		Adapters: adapters, Source: source.Options{TempDir: config.DataDir, Now: config.Now},
+		Config: minimal, Transport: credentials.NewTLS(tls), DataDir: dir, Once: config.Once,
+		OutboxMax: config.OutboxMax, CacheLife: config.CacheLife, Egress: config.Egress,
+		Adapters: adapters, Source: source.Options{TempDir: dir, Now: config.Now},
 		Logger: config.Logger, Observe: config.Observe, Now: config.Now,
 		Version: cmdutil.Version, Hostname: hostname,
 	})
 }
 
-func prepareDataDir(dir string) error {
+// dataDir makes the directory in which a service keeps what must outlive it. One
+// that nobody named is the identity's own: what waits for the gateway is never
+// sent under another's name.
+func dataDir(config Config, minimal onboarding.MinimalConfig) (string, error) {
+	dir := config.DataDir
+	if dir == "" && config.DataRoot != "" {
+		identity, err := onboarding.LoadIdentity(minimal.Paths())
+		if err != nil {
+			return "", err
+		}
+		sum := sha256.New()
+		for _, uri := range identity.Chain[0].URIs {
+			sum.Write([]byte(uri.String()))
+		}
+		dir = filepath.Join(config.DataRoot, minimal.AgentID+"-"+hex.EncodeToString(sum.Sum(nil)[:4]))
+	}
 	if dir == "" {
-		return nil
+		return "", nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
+		return "", fmt.Errorf("make data directory: %w; name another with --data-dir", err)
 	}
-	return nil
+	return dir, nil
 }
 
 // adapters is the table of source types that can be run.
