@@ -83,10 +83,14 @@ func (r *Runtime) deliver(ctx context.Context, id string) time.Time {
 		return r.again(ctx, lease, d, err)
 	case err != nil:
 		lease.Refused()
+		r.loops.lost(id)
 		r.ended(lease.Run.Head, lease.Run.Mode, ending{result: payload.ResultFailed, detail: reason(err), devices: lease.Run.Updates})
 		d.trouble.failed(r.options.Logger, "deliver run", "source", lease.Run.Name, "error", err)
 	default:
 		lease.Delivered(sent.updates)
+		if sent.chunksAside > 0 {
+			r.loops.lost(id)
+		}
 		d.trouble.recovered(r.options.Logger, "gateway takes runs of source again", "source", lease.Run.Name)
 		r.ended(lease.Run.Head, lease.Run.Mode, sent.ending(lease.Run))
 	}
@@ -148,6 +152,7 @@ func (r *Runtime) damaged(err *outbox.DamagedError) {
 	if err.Run.Source == "" {
 		return
 	}
+	r.loops.lost(err.Run.Source)
 	r.ended(err.Run.Head, err.Run.Mode, ending{result: payload.ResultFailed, detail: err.Error(), devices: err.Run.Updates})
 	r.loops.runNow([]string{err.Run.Source})
 }
