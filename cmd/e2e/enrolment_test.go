@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	stepapi "github.com/smallstep/certificates/api"
 	stepca "github.com/smallstep/certificates/ca"
 	"go.step.sm/crypto/jose"
@@ -465,7 +466,7 @@ func renewalToken(t *testing.T, c client.Credential, audience string, life time.
 	must(t, err)
 	begin := time.Now().Add(min(0, 2*life))
 	text, err := jose.Signed(signer).Claims(jose.Claims{
-		ID: "id-" + life.String(), Issuer: "step-ca-client/1.0", Subject: c.Chain[0].Subject.CommonName, Audience: jose.Audience{audience},
+		ID: uuid.NewString(), Issuer: "step-ca-client/1.0", Subject: c.Chain[0].Subject.CommonName, Audience: jose.Audience{audience},
 		IssuedAt: jose.NewNumericDate(begin), NotBefore: jose.NewNumericDate(begin), Expiry: jose.NewNumericDate(time.Now().Add(life)),
 	}).CompactSerialize()
 	must(t, err)
