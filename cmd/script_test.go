@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EDGESYNC_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
-			for _, name := range []string{"GATEWAY", "METRICS", "FAKER"} {
+			for _, name := range []string{"GATEWAY", "CA", "METRICS", "FAKER"} {
 				addr, err := freeAddr()
 				if err != nil {
 					return err
