@@ -82,23 +82,13 @@ func (p *Platform) start(ctx context.Context) error {
 		return err
 	}
 	p.Admin = p.client
-	if err := p.renew(ctx); err != nil {
-		return err
-	}
-	server, err := gateway.New(gateway.Options{
-		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
-		Logger: p.config.Logger, Now: p.config.Now,
-	})
-	if err != nil {
-		return err
-	}
-	enrolment, err := p.enrolmentCA(ctx)
-	if err != nil {
-		return err
-	}
 	listeners, err := p.listen(ctx)
 	if err != nil {
 		return err
+	}
+	server, enrolment, err := p.servers(ctx)
+	if err != nil {
+		return errors.Join(err, listeners.close())
 	}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.group, ctx = errgroup.WithContext(ctx)
@@ -116,20 +106,42 @@ func (p *Platform) start(ctx context.Context) error {
 	return nil
 }
 
-// listeners are opened before any of them is served, so that a port that is
-// taken leaves nothing half started.
+// servers makes the gateway and, if it is listened for, the enrolment CA.
+func (p *Platform) servers(ctx context.Context) (*gateway.Server, *ca.Server, error) {
+	if err := p.renew(ctx); err != nil {
+		return nil, nil, err
+	}
+	server, err := gateway.New(gateway.Options{
+		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
+		Logger: p.config.Logger, Now: p.config.Now,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	enrolment, err := p.enrolmentCA(ctx)
+	return server, enrolment, err
+}
+
+// listeners are opened before anything else, so that a port that is taken leaves
+// nothing half started.
 type listeners struct {
 	gateway, ca, admin, metrics net.Listener
+}
+
+func (l listeners) close() error {
+	var err error
+	for _, one := range []net.Listener{l.gateway, l.ca, l.admin, l.metrics} {
+		if one != nil {
+			err = errors.Join(err, one.Close())
+		}
+	}
+	return err
 }
 
 func (p *Platform) listen(ctx context.Context) (l listeners, err error) {
 	defer func() {
 		if err != nil {
-			for _, one := range []net.Listener{l.gateway, l.ca, l.admin, l.metrics} {
-				if one != nil {
-					err = errors.Join(err, one.Close())
-				}
-			}
+			err = errors.Join(err, l.close())
 		}
 	}()
 	if l.gateway, err = cmdutil.Listen(ctx, "gateway", p.config.Listen); err != nil {
