@@ -246,7 +246,6 @@ func (e Enrolment) Issue(ctx context.Context, tenant uuid.UUID, leaf, replaced *
 	if err != nil {
 		return err
 	}
-	e.core.invalidate(tenant)
 	e.core.refuse(s.tenant, ended)
 	return nil
 }
@@ -275,6 +274,7 @@ func enrolled(ctx context.Context, tx TenantTx, events *eventLog, named certs.Id
 	if err := tx.AddCertificate(ctx, ownedBy(named, now)); err != nil {
 		return nil, err
 	}
+	events.concern(service.ID)
 	events.add(enroller(named.SPIFFE()), onboardEvent(service, old))
 	return ended, tx.PutService(ctx, service)
 }
@@ -299,6 +299,7 @@ func renewed(ctx context.Context, tx TenantTx, events *eventLog, named certs.Ide
 		return nil, err
 	}
 	service.CertSerial, service.CertExpiresAt = named.Serial, named.NotAfter.UTC()
+	events.concern(service.ID)
 	events.add(enroller(named.SPIFFE()), Event{
 		Type: "service.renewed", ServiceID: service.ID, Message: "identity of sync service " + service.Name + " renewed",
 		Details: map[string]string{"component_id": service.ComponentID, "cert_serial": named.Serial, "replaced_cert_serial": before},
@@ -350,6 +351,7 @@ func (e Enrolment) Revoke(ctx context.Context, tenant uuid.UUID, serial, reason 
 		if service.CertSerial == serial {
 			service.CertSerial, service.CertExpiresAt = "", time.Time{}
 		}
+		events.concern(service.ID)
 		events.add(enroller(ended.Component), Event{
 			Type: "service.certificate_revoked", Severity: SeverityWarning, ServiceID: service.ID,
 			Message: "sync service " + service.Name + " gave a certificate up",
@@ -360,7 +362,6 @@ func (e Enrolment) Revoke(ctx context.Context, tenant uuid.UUID, serial, reason 
 	if err != nil {
 		return err
 	}
-	e.core.invalidate(tenant)
 	e.core.refuse(s.tenant, []Certificate{ended})
 	return nil
 }

@@ -153,9 +153,9 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 			return err
 		}
 		events.add(actor, onboardEvent(service, old))
+		events.concern(service.ID)
 		return tx.PutService(ctx, service)
 	})
-	c.invalidate(s.tenant.ID)
 	if errors.Is(err, ErrConflict) {
 		return Service{}, exists("onboard %q: component id %s exists already", in.Name, component)
 	}

@@ -58,7 +58,7 @@ func (c *clock) pass(d time.Duration) {
 
 // platform is a whole platform that serves.
 type platform struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	clock *clock
 	core  *core.Core
@@ -70,7 +70,7 @@ type platform struct {
 }
 
 // newPlatform bootstraps a platform and serves its gateway until the test ends.
-func newPlatform(t *testing.T) *platform {
+func newPlatform(t testing.TB) *platform {
 	t.Helper()
 	p := &platform{t: t, dir: t.TempDir(), clock: &clock{}}
 	p.serve(true)
@@ -329,14 +329,14 @@ func update(source uuid.UUID, id, mac, ip string) payload.Update {
 	return u
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func wantCode(t *testing.T, err error, code codes.Code, words string) {
+func wantCode(t testing.TB, err error, code codes.Code, words string) {
 	t.Helper()
 	if status.Code(err) != code {
 		t.Fatalf("answered %v, want %v", err, code)
@@ -350,7 +350,7 @@ func wantCode(t *testing.T, err error, code codes.Code, words string) {
 	}
 }
 
-func decode(t *testing.T, pem []byte) []*x509.Certificate {
+func decode(t testing.TB, pem []byte) []*x509.Certificate {
 	t.Helper()
 	chain, err := certs.DecodePEM(pem)
 	must(t, err)
@@ -366,7 +366,7 @@ func raw(chain []*x509.Certificate) [][]byte {
 }
 
 // files are all files below a folder.
-func files(t *testing.T, dir string) map[string][]byte {
+func files(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
 	found := map[string][]byte{}
 	must(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {

@@ -55,6 +55,8 @@ const (
 	Admin_ListJoinTokens_FullMethodName   = "/edgesync.admin.v1.Admin/ListJoinTokens"
 	Admin_CancelJoinToken_FullMethodName  = "/edgesync.admin.v1.Admin/CancelJoinToken"
 	Admin_IssueEnrolmentCA_FullMethodName = "/edgesync.admin.v1.Admin/IssueEnrolmentCA"
+	Admin_SyncNow_FullMethodName          = "/edgesync.admin.v1.Admin/SyncNow"
+	Admin_TestSource_FullMethodName       = "/edgesync.admin.v1.Admin/TestSource"
 )
 
 // AdminClient is the client API for Admin service.
@@ -110,6 +112,12 @@ type AdminClient interface {
 	CancelJoinToken(ctx context.Context, in *CancelJoinTokenRequest, opts ...grpc.CallOption) (*JoinToken, error)
 	// IssueEnrolmentCA signs the enrolment CA's own server certificate for a CSR.
 	IssueEnrolmentCA(ctx context.Context, in *IssueEnrolmentCARequest, opts ...grpc.CallOption) (*IssuedCertificate, error)
+	// SyncNow has sources run at once, where they run, and tells of it until all
+	// are done. It answers UNAVAILABLE when their service is not connected.
+	SyncNow(ctx context.Context, in *SyncNowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncNowProgress], error)
+	// TestSource reads a little of a source where it runs. That the source is not
+	// as it should be is no error; it answers UNAVAILABLE as SyncNow does.
+	TestSource(ctx context.Context, in *TestSourceRequest, opts ...grpc.CallOption) (*TestSourceResponse, error)
 }
 
 type adminClient struct {
@@ -428,6 +436,35 @@ func (c *adminClient) IssueEnrolmentCA(ctx context.Context, in *IssueEnrolmentCA
 	return out, nil
 }
 
+func (c *adminClient) SyncNow(ctx context.Context, in *SyncNowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncNowProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[2], Admin_SyncNow_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SyncNowRequest, SyncNowProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_SyncNowClient = grpc.ServerStreamingClient[SyncNowProgress]
+
+func (c *adminClient) TestSource(ctx context.Context, in *TestSourceRequest, opts ...grpc.CallOption) (*TestSourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestSourceResponse)
+	err := c.cc.Invoke(ctx, Admin_TestSource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -481,6 +518,12 @@ type AdminServer interface {
 	CancelJoinToken(context.Context, *CancelJoinTokenRequest) (*JoinToken, error)
 	// IssueEnrolmentCA signs the enrolment CA's own server certificate for a CSR.
 	IssueEnrolmentCA(context.Context, *IssueEnrolmentCARequest) (*IssuedCertificate, error)
+	// SyncNow has sources run at once, where they run, and tells of it until all
+	// are done. It answers UNAVAILABLE when their service is not connected.
+	SyncNow(*SyncNowRequest, grpc.ServerStreamingServer[SyncNowProgress]) error
+	// TestSource reads a little of a source where it runs. That the source is not
+	// as it should be is no error; it answers UNAVAILABLE as SyncNow does.
+	TestSource(context.Context, *TestSourceRequest) (*TestSourceResponse, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -577,6 +620,12 @@ func (UnimplementedAdminServer) CancelJoinToken(context.Context, *CancelJoinToke
 }
 func (UnimplementedAdminServer) IssueEnrolmentCA(context.Context, *IssueEnrolmentCARequest) (*IssuedCertificate, error) {
 	return nil, status.Error(codes.Unimplemented, "method IssueEnrolmentCA not implemented")
+}
+func (UnimplementedAdminServer) SyncNow(*SyncNowRequest, grpc.ServerStreamingServer[SyncNowProgress]) error {
+	return status.Error(codes.Unimplemented, "method SyncNow not implemented")
+}
+func (UnimplementedAdminServer) TestSource(context.Context, *TestSourceRequest) (*TestSourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestSource not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1107,6 +1156,35 @@ func _Admin_IssueEnrolmentCA_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_SyncNow_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SyncNowRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).SyncNow(m, &grpc.GenericServerStream[SyncNowRequest, SyncNowProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_SyncNowServer = grpc.ServerStreamingServer[SyncNowProgress]
+
+func _Admin_TestSource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestSourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).TestSource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_TestSource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).TestSource(ctx, req.(*TestSourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1222,6 +1300,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "IssueEnrolmentCA",
 			Handler:    _Admin_IssueEnrolmentCA_Handler,
 		},
+		{
+			MethodName: "TestSource",
+			Handler:    _Admin_TestSource_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -1232,6 +1314,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "TailEvents",
 			Handler:       _Admin_TailEvents_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "SyncNow",
+			Handler:       _Admin_SyncNow_Handler,
 			ServerStreams: true,
 		},
 	},
