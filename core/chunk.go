@@ -89,22 +89,22 @@ type chunkWriter struct {
 	in    *ingestion
 	chunk payload.Chunk
 
-	stats    dire.Stats
-	seen     map[uuid.UUID]string
-	findings map[dire.FindingRule]int
+	stats     dire.Stats
+	seen      map[uuid.UUID]string
+	decisions map[dire.DecisionKind]int
 }
 
 func (w *chunkWriter) begin() {
 	w.stats = dire.Stats{}
 	w.seen = maps.Clone(w.in.seen)
-	w.findings = map[dire.FindingRule]int{}
+	w.decisions = map[dire.DecisionKind]int{}
 }
 
 // kept takes over what was gathered.
 func (w *chunkWriter) kept() {
 	w.in.seen = w.seen
-	for rule, n := range w.findings {
-		w.core.metrics.findings.WithLabelValues(string(rule)).Add(float64(n))
+	for kind, n := range w.decisions {
+		w.core.metrics.decisions.WithLabelValues(string(kind)).Add(float64(n))
 	}
 }
 
@@ -195,7 +195,7 @@ func (w *chunkWriter) store(ctx context.Context, tx TenantTx, events *eventLog, 
 			return stats, err
 		}
 		add(&stats, plan.Stats)
-		w.tell(events, plan.Findings)
+		w.tell(events, plan.Decisions)
 	}
 	add(&w.stats, stats)
 	return stats, nil

@@ -79,6 +79,8 @@ type TenantStore interface {
 // TenantTx reads and writes one tenant's rows. Put inserts or replaces; what
 // changes or deletes a row that is not there returns ErrNotFound.
 type TenantTx interface {
+	IdentityTx
+
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
 	Service(ctx context.Context, id uuid.UUID) (SyncService, error)
@@ -96,7 +98,8 @@ type TenantTx interface {
 	// source has the name.
 	PutSource(ctx context.Context, source Source) error
 	PutSourceStats(ctx context.Context, source uuid.UUID, stats SourceStats) error
-	// DeleteSource keeps the devices it asserted; its runs go with it.
+	// DeleteSource keeps the devices it asserted; its runs, its held retractions
+	// and its pending deletions go with it.
 	DeleteSource(ctx context.Context, id uuid.UUID) error
 
 	// Run returns ErrNotFound for a run not seen yet.

@@ -117,16 +117,16 @@ func TestASharedHardwareIDLinksNobodyWhileItIsShared(t *testing.T) {
 	m.ingest(t, batch("armis", 1, named("1", macA)))
 	m.ingest(t, batch("netbox", 1, named("7", macA)))
 	plan := m.ingest(t, batch("armis", 2, named("2", macA)))
-	if len(m.devices) != 3 || len(plan.Findings) != 1 {
-		t.Fatalf("findings are %+v, devices %+v", plan.Findings, m.devices)
+	if len(m.devices) != 3 || len(refusals(plan)) != 1 {
+		t.Fatalf("findings are %+v, devices %+v", refusals(plan), m.devices)
 	}
-	f := plan.Findings[0]
-	if f.Rule != dire.FindingAmbiguous || f.Partition != "p1" || len(f.Assertions) != 3 ||
+	f := refusals(plan)[0]
+	if f.Kind != dire.DecisionAmbiguous || f.Partition != "p1" || len(f.Assertions) != 3 ||
 		!slices.Equal(f.Identifiers, []dire.Identifier{{Kind: dire.IdentifierMAC, Value: macA}}) {
 		t.Errorf("finding is %+v", f)
 	}
-	if plan := m.ingest(t, batch("armis", 3, named("3", macA))); len(plan.Findings) > 0 || len(m.devices) != 4 {
-		t.Errorf("a third holder gives findings %+v, devices %+v", plan.Findings, m.devices)
+	if plan := m.ingest(t, batch("armis", 3, named("3", macA))); len(refusals(plan)) > 0 || len(m.devices) != 4 {
+		t.Errorf("a third holder gives findings %+v, devices %+v", refusals(plan), m.devices)
 	}
 	m.ingest(t, batch("armis", 4, named("2", macB), named("3", macC)))
 	if m.of(t, "armis", "id:1").ID != m.of(t, "netbox", "id:7").ID || len(m.devices) != 3 {
@@ -139,14 +139,14 @@ func TestAChainBetweenTwoNativeIDsKeepsAllApart(t *testing.T) {
 	m.ingest(t, batch("armis", 1, named("1", macA), named("2", macB)))
 	one, two := m.of(t, "armis", "id:1").ID, m.of(t, "armis", "id:2").ID
 	plan := m.ingest(t, batch("netbox", 2, named("7", macA, macB)))
-	if len(m.devices) != 3 || len(plan.Findings) != 1 || plan.Findings[0].Rule != dire.FindingChain {
-		t.Fatalf("findings are %+v, devices %+v", plan.Findings, m.devices)
+	if len(m.devices) != 3 || len(refusals(plan)) != 1 || refusals(plan)[0].Kind != dire.DecisionChain {
+		t.Fatalf("findings are %+v, devices %+v", refusals(plan), m.devices)
 	}
-	if f := plan.Findings[0]; len(f.Identifiers) != 2 || len(f.Assertions) != 3 {
+	if f := refusals(plan)[0]; len(f.Identifiers) != 2 || len(f.Assertions) != 3 {
 		t.Errorf("evidence is %+v", f)
 	}
-	if plan := m.ingest(t, batch("netbox", 3, dire.Update{NativeID: "7", MACs: []string{macA, macB}, Hostname: "dock"})); len(plan.Findings) > 0 {
-		t.Errorf("the chain is told again: %+v", plan.Findings)
+	if plan := m.ingest(t, batch("netbox", 3, dire.Update{NativeID: "7", MACs: []string{macA, macB}, Hostname: "dock"})); len(refusals(plan)) > 0 {
+		t.Errorf("the chain is told again: %+v", refusals(plan))
 	}
 	m.ingest(t, batch("netbox", 4, named("7", macA)))
 	if m.of(t, "netbox", "id:7").ID != one || m.of(t, "armis", "id:2").ID != two || len(m.devices) != 2 {
@@ -359,7 +359,14 @@ func TestASharedIDDoesNotMakeTheNeighbourhoodGrow(t *testing.T) {
 		t.Errorf("%d assertions are read for one update", len(n.Assertions))
 	}
 	plan, err := rules.Plan(probe, n)
-	if err != nil || len(plan.Put) != 1 || len(plan.Devices) != 1 || len(plan.Findings) > 0 {
+	if err != nil || len(plan.Put) != 1 || len(plan.Devices) != 1 || len(refusals(plan)) > 0 {
 		t.Errorf("the plan is %+v, %v", plan, err)
 	}
+}
+
+// refusals are the decisions of a plan not to link.
+func refusals(plan dire.Plan) []dire.Decision {
+	return slices.DeleteFunc(slices.Clone(plan.Decisions), func(d dire.Decision) bool {
+		return d.Kind != dire.DecisionAmbiguous && d.Kind != dire.DecisionChain
+	})
 }

@@ -197,7 +197,7 @@ func TestRepeatedBatchesChangeNothing(t *testing.T) {
 		before := store.clone()
 		for _, b := range rapid.Permutation(batches).Draw(t, "repeats") {
 			plan := store.ingest(t, b)
-			if len(plan.Put)+len(plan.Devices)+len(plan.Gone)+len(plan.Findings) > 0 || plan.Stats.Stored > 0 {
+			if len(plan.Put)+len(plan.Devices)+len(plan.Gone)+len(plan.Decisions) > 0 || plan.Stats.Stored > 0 {
 				t.Fatalf("a repeated batch plans %+v", plan)
 			}
 		}
