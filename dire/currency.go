@@ -43,6 +43,10 @@ func fresh(it *item, run Run) change {
 func changeOf(it *item, run Run, k *Known) change {
 	c := change{at: k.RetractedAt}
 	if it.bare {
+		if k.Run.Started.IsZero() {
+			// It is known from deletions only.
+			return change{unchanged: 1}
+		}
 		run = Run{Started: it.at}
 	}
 	order := bytes.Compare(it.hash[:], k.Hash[:])
