@@ -13,6 +13,8 @@ type Probe struct {
 	received  time.Time
 	// links is the operator's change this is the probe of, or nil.
 	links *LinkChange
+	// around are home ids to look around, to change nothing.
+	around []string
 	// because is why what the items retract is retracted.
 	because Decision
 	// items are what the batch says of Keys, at the same indexes; index finds them.
@@ -48,7 +50,7 @@ type Reach struct {
 	Identifiers []Identifier
 	// Homes are the ids that new assertions would like to have.
 	Homes []string
-	// Members are the home ids of stored assertions whose links change.
+	// Members are the home ids of further stored assertions to start from.
 	Members []string
 }
 

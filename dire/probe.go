@@ -160,10 +160,10 @@ func (p *Probe) Reach(known []Known) Reach {
 	return reach
 }
 
-// members are the home ids whose links change, each once.
+// members are the home ids whose links change, or that it asks about, each once.
 func (p *Probe) members() []string {
 	if p.links == nil {
-		return nil
+		return p.around
 	}
 	var homes []string
 	for _, pairs := range [...][]Pair{p.links.Link, p.links.Apart, p.links.Drop} {

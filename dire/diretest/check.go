@@ -77,6 +77,19 @@ func Check(t T, store Store, rules *Oracle) {
 	Conserve(t, rows, devices)
 }
 
+// Simulates fails unless a simulation of the rules of today, over all that is
+// stored, finds nothing to change.
+func Simulates(t T, rows map[dire.Ref]dire.Assertion, links []dire.Link) {
+	t.Helper()
+	s := dire.DefaultRules().Simulate()
+	for _, a := range rows {
+		s.Add(a)
+	}
+	if r := s.Run(links, dire.DefaultRules()); len(r.Merges)+len(r.Splits) > 0 || r.Stored != r.Simulated {
+		t.Fatalf("a simulation of the rules as they are finds %+v", r)
+	}
+}
+
 // Compare fails unless what is stored is what the rules say.
 func Compare(t T, rows, want map[dire.Ref]dire.Assertion) {
 	t.Helper()

@@ -77,6 +77,15 @@ func (o *Oracle) Relink(c dire.LinkChange) {
 	}
 }
 
+// links are the operators' words.
+func (o *Oracle) links() []dire.Link {
+	var links []dire.Link
+	for pair, apart := range o.apart {
+		links = append(links, dire.Link{A: pair.A, B: pair.B, Apart: apart})
+	}
+	return links
+}
+
 // current folds what was said of one thing.
 func current(said []saying) dire.Assertion {
 	greatest := func(deleted, bare bool) *saying {

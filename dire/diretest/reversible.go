@@ -32,6 +32,8 @@ func Reversible(t T, store Store, s *Stream) {
 			relink(c)
 		}
 		Check(t, store, rules)
+		rows, _ = store.State(t)
+		Simulates(t, rows, rules.links())
 	}
 	undo := dire.LinkChange{At: Minutes(17), By: "local:0"}
 	for pair := range words {
