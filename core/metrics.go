@@ -23,6 +23,7 @@ const (
 	outcomeUnchanged  = "unchanged"
 	outcomeSuperseded = "superseded"
 	outcomeRefused    = "refused"
+	outcomeHeld       = "held"
 	outcomeFailed     = "failed"
 )
 

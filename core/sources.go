@@ -29,6 +29,8 @@ type SourceView struct {
 	Tenant         Tenant
 	ServiceName    string
 	CredentialKeys []string
+	// Holds are the retractions that wait for an operator.
+	Holds []Hold
 }
 
 func view(s Source, tenant Tenant, services []SyncService) SourceView {
@@ -156,9 +158,15 @@ func (c *Core) Sources(ctx context.Context, slug, service string) ([]SourceView,
 				return fmt.Errorf("list sources of tenant %s: %w", s.tenant.Slug, err)
 			}
 			names = append(names, shared...)
+			holds, err := tx.Holds(ctx, "")
+			if err != nil {
+				return fmt.Errorf("list held retractions of tenant %s: %w", s.tenant.Slug, err)
+			}
 			for _, source := range sources {
 				if only == uuid.Nil || source.SyncServiceID == only {
-					found = append(found, view(source, s.tenant, names))
+					one := view(source, s.tenant, names)
+					one.Holds = holdsOf(holds, source.ID)
+					found = append(found, one)
 				}
 			}
 			return nil
@@ -192,10 +200,24 @@ func (c *Core) sourceOf(ctx context.Context, s scope, ref string) (SourceView, e
 			return err
 		}
 		own, err := tx.Services(ctx)
+		if err != nil {
+			return err
+		}
 		found = view(source, s.tenant, append(own, names...))
+		found.Holds, err = tx.Holds(ctx, source.ID.String())
 		return err
 	})
 	return found, err
+}
+
+func holdsOf(holds []Hold, source uuid.UUID) []Hold {
+	var of []Hold
+	for _, h := range holds {
+		if h.Source == source.String() {
+			of = append(of, h)
+		}
+	}
+	return of
 }
 
 // findSource finds a source by id, else by name.

@@ -133,4 +133,6 @@ type Stats struct {
 	// what is stored. Superseded were older than what is stored, or than another
 	// update of the batch. Refused name nothing a thing could be known by.
 	Stored, Unchanged, Superseded, Refused int
+	// Held is for those that whoever plans keeps out of a batch.
+	Held int
 }

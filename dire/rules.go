@@ -88,6 +88,16 @@ func (r Rules) ignored(mac string) bool {
 	return false
 }
 
+// MACPrefix spells a MAC, or the first octets of one, as Rules.IgnoredMACs does.
+func MACPrefix(value string) (prefix string, ok bool) {
+	digits := strings.NewReplacer(":", "", "-", "", ".", "").Replace(strings.ToLower(value))
+	if len(digits) < 2 || len(digits) > 12 || len(digits)%2 > 0 || strings.Trim(digits, "0123456789abcdef") != "" {
+		return "", false
+	}
+	mac, _ := parseMAC(digits + strings.Repeat("0", 12-len(digits)))
+	return formatMAC(mac, "")[:len(digits)/2*3-1], true
+}
+
 // JunkSpelling is how the lists of junk spell a value.
 func JunkSpelling(value string) string { return string(letters(nil, value)) }
 
