@@ -98,7 +98,7 @@ func (t tenantTx) Assertions(ctx context.Context, yield func(dire.Assertion) err
 // devices of each, which comes out as a row a device.
 const duplicatesQuery = `
 WITH shared (kind, partition, value) AS (
-	SELECT kind, partition, value FROM (
+	SELECT x.kind, x.partition, x.value FROM (
 		SELECT DISTINCT kind, partition, value FROM identifier
 		WHERE kind IN ('mac', 'serial') AND class = 2
 		GROUP BY value, kind, partition, source HAVING count(*) > 1
@@ -106,7 +106,7 @@ WITH shared (kind, partition, value) AS (
 		SELECT 'hostname', partition, hostname FROM device
 		WHERE retracted = 0 AND hostname <> '' GROUP BY partition, hostname HAVING count(*) > 1) x
 	CROSS JOIN name p ON p.id = x.partition
-	ORDER BY kind, p.value, x.value LIMIT ?
+	ORDER BY x.kind, p.value, x.value LIMIT ?
 ),
 held (kind, partition, value, device) AS (
 	SELECT s.kind, s.partition, s.value, t.device FROM shared s
