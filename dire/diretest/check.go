@@ -68,13 +68,14 @@ func appendNew(to, values []string) []string {
 	return to
 }
 
-// Check compares a store with what the rules say, and checks that nothing in it
-// leads nowhere.
-func Check(t T, store Store, rules *Oracle) {
+// Check compares a store with what the rules say, checks that nothing in it
+// leads nowhere, and returns what it holds.
+func Check(t T, store Store, rules *Oracle) map[dire.Ref]dire.Assertion {
 	t.Helper()
 	rows, devices := store.State(t)
 	Compare(t, rows, rules.Assertions())
 	Conserve(t, rows, devices)
+	return rows
 }
 
 // Simulates fails unless a simulation of the rules of today, over all that is

@@ -18,7 +18,7 @@ func Reversible(t T, store Store, s *Stream) {
 		b := s.Batch()
 		store.Ingest(t, b)
 		rules.Hear(t, b, i)
-		rows, _ := store.State(t)
+		rows := rules.Assertions()
 		if s.Draw(6, "snapshot") == 5 {
 			r := s.Retractions(rows)
 			rules.Retract(r)
@@ -31,8 +31,7 @@ func Reversible(t T, store Store, s *Stream) {
 			}
 			relink(c)
 		}
-		Check(t, store, rules)
-		rows, _ = store.State(t)
+		rows = Check(t, store, rules)
 		Simulates(t, rows, rules.links())
 	}
 	undo := dire.LinkChange{At: Minutes(17), By: "local:0"}

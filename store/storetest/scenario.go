@@ -43,7 +43,7 @@ func testScenario(t *testing.T, place Place) {
 				})
 			}
 		}
-		if run%5 == 4 {
+		if run%5 == 4 && run+1 < scenarioRuns {
 			view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
 				diretest.Check(t, &transaction{ctx, tx}, rules)
 				return nil
@@ -58,8 +58,7 @@ func testScenario(t *testing.T, place Place) {
 		if living < int64(n) || living > int64(2*n) {
 			t.Errorf("%d Armis devices made %d devices", n, living)
 		}
-		rows, _ := (&transaction{ctx, tx}).State(t)
-		diretest.Simulates(t, rows, nil)
+		diretest.Simulates(t, diretest.Check(t, &transaction{ctx, tx}, rules), nil)
 		return nil
 	})
 }

@@ -1801,8 +1801,11 @@ type Source struct {
 	LastErrorMessage    string `protobuf:"bytes,14,opt,name=last_error_message,json=lastErrorMessage,proto3" json:"last_error_message,omitempty"`
 	ConsecutiveFailures int32  `protobuf:"varint,15,opt,name=consecutive_failures,json=consecutiveFailures,proto3" json:"consecutive_failures,omitempty"`
 	TotalSyncs          int64  `protobuf:"varint,16,opt,name=total_syncs,json=totalSyncs,proto3" json:"total_syncs,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// How many retractions wait for an operator. While there are any, the source is
+	// held: nothing of that is retracted.
+	HeldRetractions int64 `protobuf:"varint,20,opt,name=held_retractions,json=heldRetractions,proto3" json:"held_retractions,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -1943,6 +1946,13 @@ func (x *Source) GetConsecutiveFailures() int32 {
 func (x *Source) GetTotalSyncs() int64 {
 	if x != nil {
 		return x.TotalSyncs
+	}
+	return 0
+}
+
+func (x *Source) GetHeldRetractions() int64 {
+	if x != nil {
+		return x.HeldRetractions
 	}
 	return 0
 }
@@ -3240,6 +3250,1527 @@ func (x *ListEventsResponse) GetEvents() []*Event {
 	return nil
 }
 
+type AssertionRef struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId      string                 `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssertionRef) Reset() {
+	*x = AssertionRef{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssertionRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssertionRef) ProtoMessage() {}
+
+func (x *AssertionRef) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssertionRef.ProtoReflect.Descriptor instead.
+func (*AssertionRef) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *AssertionRef) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *AssertionRef) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *AssertionRef) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+type Identifier struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "mac", "serial" or "ip".
+	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identifier) Reset() {
+	*x = Identifier{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identifier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identifier) ProtoMessage() {}
+
+func (x *Identifier) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
+func (*Identifier) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Identifier) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Identifier) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// Decision is something the platform did or refused about identity.
+type Decision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "merge", "split", "ambiguous", "chain", "retraction" or "return".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Why: "mac", "serial", "operator", "ambiguous", "chain", "changed",
+	// "deleted", "absent", "seen".
+	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Absent for what is in force now.
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	Source        string                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	Runs          []string               `protobuf:"bytes,5,rep,name=runs,proto3" json:"runs,omitempty"`
+	By            string                 `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	Device        string                 `protobuf:"bytes,8,opt,name=device,proto3" json:"device,omitempty"`
+	Devices       []string               `protobuf:"bytes,9,rep,name=devices,proto3" json:"devices,omitempty"`
+	Identifiers   []*Identifier          `protobuf:"bytes,10,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	Assertions    []*AssertionRef        `protobuf:"bytes,11,rep,name=assertions,proto3" json:"assertions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decision) Reset() {
+	*x = Decision{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decision) ProtoMessage() {}
+
+func (x *Decision) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decision.ProtoReflect.Descriptor instead.
+func (*Decision) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Decision) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Decision) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Decision) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Decision) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Decision) GetRuns() []string {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *Decision) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Decision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Decision) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Decision) GetDevices() []string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Decision) GetIdentifiers() []*Identifier {
+	if x != nil {
+		return x.Identifiers
+	}
+	return nil
+}
+
+func (x *Decision) GetAssertions() []*AssertionRef {
+	if x != nil {
+		return x.Assertions
+	}
+	return nil
+}
+
+// Join is a reason for assertions to be one device.
+type Join struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "mac", "serial", "address" or "operator".
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Absent for an operator's word.
+	Identifier    *Identifier            `protobuf:"bytes,2,opt,name=identifier,proto3" json:"identifier,omitempty"`
+	Assertions    []*AssertionRef        `protobuf:"bytes,3,rep,name=assertions,proto3" json:"assertions,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	By            string                 `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Join) Reset() {
+	*x = Join{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Join) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Join) ProtoMessage() {}
+
+func (x *Join) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Join.ProtoReflect.Descriptor instead.
+func (*Join) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Join) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Join) GetIdentifier() *Identifier {
+	if x != nil {
+		return x.Identifier
+	}
+	return nil
+}
+
+func (x *Join) GetAssertions() []*AssertionRef {
+	if x != nil {
+		return x.Assertions
+	}
+	return nil
+}
+
+func (x *Join) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Join) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Join) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// KeptApart is an operator's word that two assertions, by their home ids, are
+// not one device.
+type KeptApart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HomeId        string                 `protobuf:"bytes,1,opt,name=home_id,json=homeId,proto3" json:"home_id,omitempty"`
+	OtherHomeId   string                 `protobuf:"bytes,2,opt,name=other_home_id,json=otherHomeId,proto3" json:"other_home_id,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	By            string                 `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptApart) Reset() {
+	*x = KeptApart{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptApart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptApart) ProtoMessage() {}
+
+func (x *KeptApart) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptApart.ProtoReflect.Descriptor instead.
+func (*KeptApart) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *KeptApart) GetHomeId() string {
+	if x != nil {
+		return x.HomeId
+	}
+	return ""
+}
+
+func (x *KeptApart) GetOtherHomeId() string {
+	if x != nil {
+		return x.OtherHomeId
+	}
+	return ""
+}
+
+func (x *KeptApart) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *KeptApart) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *KeptApart) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// FieldValue is a value of a device and the assertion it comes from.
+type FieldValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Field         string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	From          *AssertionRef          `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldValue) Reset() {
+	*x = FieldValue{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldValue) ProtoMessage() {}
+
+func (x *FieldValue) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldValue.ProtoReflect.Descriptor instead.
+func (*FieldValue) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *FieldValue) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *FieldValue) GetFrom() *AssertionRef {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+type DeviceExplanation struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Detail *DeviceDetail          `protobuf:"bytes,1,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Those of its assertions, each once.
+	Identifiers []*Identifier `protobuf:"bytes,2,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	Joins       []*Join       `protobuf:"bytes,3,rep,name=joins,proto3" json:"joins,omitempty"`
+	KeptApart   []*KeptApart  `protobuf:"bytes,4,rep,name=kept_apart,json=keptApart,proto3" json:"kept_apart,omitempty"`
+	// What its assertions hold that links nobody now.
+	Refused []*Decision `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
+	// The oldest first.
+	Decisions     []*Decision   `protobuf:"bytes,6,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Fields        []*FieldValue `protobuf:"bytes,7,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceExplanation) Reset() {
+	*x = DeviceExplanation{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceExplanation) ProtoMessage() {}
+
+func (x *DeviceExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceExplanation.ProtoReflect.Descriptor instead.
+func (*DeviceExplanation) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *DeviceExplanation) GetDetail() *DeviceDetail {
+	if x != nil {
+		return x.Detail
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetIdentifiers() []*Identifier {
+	if x != nil {
+		return x.Identifiers
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetJoins() []*Join {
+	if x != nil {
+		return x.Joins
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetKeptApart() []*KeptApart {
+	if x != nil {
+		return x.KeptApart
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetRefused() []*Decision {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetDecisions() []*Decision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetFields() []*FieldValue {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+type MergeDevicesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Two or more.
+	Ids           []string `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
+	Reason        string   `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeDevicesRequest) Reset() {
+	*x = MergeDevicesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeDevicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeDevicesRequest) ProtoMessage() {}
+
+func (x *MergeDevicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeDevicesRequest.ProtoReflect.Descriptor instead.
+func (*MergeDevicesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *MergeDevicesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *MergeDevicesRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *MergeDevicesRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type UnmergeDeviceRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The former id of a member to part, with what the rules make one with it.
+	// Empty takes back all that operators merged.
+	FormerId      string `protobuf:"bytes,3,opt,name=former_id,json=formerId,proto3" json:"former_id,omitempty"`
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnmergeDeviceRequest) Reset() {
+	*x = UnmergeDeviceRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnmergeDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnmergeDeviceRequest) ProtoMessage() {}
+
+func (x *UnmergeDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnmergeDeviceRequest.ProtoReflect.Descriptor instead.
+func (*UnmergeDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *UnmergeDeviceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *UnmergeDeviceRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UnmergeDeviceRequest) GetFormerId() string {
+	if x != nil {
+		return x.FormerId
+	}
+	return ""
+}
+
+func (x *UnmergeDeviceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SplitDeviceRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Home ids, or "SOURCE/KEY".
+	Members       []string `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
+	Reason        string   `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SplitDeviceRequest) Reset() {
+	*x = SplitDeviceRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SplitDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SplitDeviceRequest) ProtoMessage() {}
+
+func (x *SplitDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SplitDeviceRequest.ProtoReflect.Descriptor instead.
+func (*SplitDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *SplitDeviceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SplitDeviceRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SplitDeviceRequest) GetMembers() []string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *SplitDeviceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type PartedDevices struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one with the id first.
+	Devices       []*DeviceDetail `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartedDevices) Reset() {
+	*x = PartedDevices{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartedDevices) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartedDevices) ProtoMessage() {}
+
+func (x *PartedDevices) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartedDevices.ProtoReflect.Descriptor instead.
+func (*PartedDevices) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *PartedDevices) GetDevices() []*DeviceDetail {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+type ListDuplicatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// 0 means no limit, for each tenant.
+	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDuplicatesRequest) Reset() {
+	*x = ListDuplicatesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDuplicatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDuplicatesRequest) ProtoMessage() {}
+
+func (x *ListDuplicatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDuplicatesRequest.ProtoReflect.Descriptor instead.
+func (*ListDuplicatesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ListDuplicatesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListDuplicatesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type Duplicate struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "mac", "serial" or "hostname".
+	Kind      string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Partition string `protobuf:"bytes,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	Value     string `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	Count     int64  `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
+	// The first of them.
+	Devices       []string `protobuf:"bytes,6,rep,name=devices,proto3" json:"devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Duplicate) Reset() {
+	*x = Duplicate{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Duplicate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Duplicate) ProtoMessage() {}
+
+func (x *Duplicate) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Duplicate.ProtoReflect.Descriptor instead.
+func (*Duplicate) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *Duplicate) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Duplicate) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Duplicate) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *Duplicate) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Duplicate) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Duplicate) GetDevices() []string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+type ListDuplicatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Duplicates    []*Duplicate           `protobuf:"bytes,1,rep,name=duplicates,proto3" json:"duplicates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDuplicatesResponse) Reset() {
+	*x = ListDuplicatesResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDuplicatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDuplicatesResponse) ProtoMessage() {}
+
+func (x *ListDuplicatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDuplicatesResponse.ProtoReflect.Descriptor instead.
+func (*ListDuplicatesResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ListDuplicatesResponse) GetDuplicates() []*Duplicate {
+	if x != nil {
+		return x.Duplicates
+	}
+	return nil
+}
+
+type SimulateRulesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Values that name no thing.
+	JunkSerials       []string `protobuf:"bytes,2,rep,name=junk_serials,json=junkSerials,proto3" json:"junk_serials,omitempty"`
+	JunkManufacturers []string `protobuf:"bytes,3,rep,name=junk_manufacturers,json=junkManufacturers,proto3" json:"junk_manufacturers,omitempty"`
+	// Values that do, though they are listed as junk.
+	TrustedSerials []string `protobuf:"bytes,4,rep,name=trusted_serials,json=trustedSerials,proto3" json:"trusted_serials,omitempty"`
+	// MACs, or beginnings of some, that link nobody.
+	IgnoredMacs   []string `protobuf:"bytes,5,rep,name=ignored_macs,json=ignoredMacs,proto3" json:"ignored_macs,omitempty"`
+	IgnoreSerials bool     `protobuf:"varint,6,opt,name=ignore_serials,json=ignoreSerials,proto3" json:"ignore_serials,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulateRulesRequest) Reset() {
+	*x = SimulateRulesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulateRulesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulateRulesRequest) ProtoMessage() {}
+
+func (x *SimulateRulesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulateRulesRequest.ProtoReflect.Descriptor instead.
+func (*SimulateRulesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *SimulateRulesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SimulateRulesRequest) GetJunkSerials() []string {
+	if x != nil {
+		return x.JunkSerials
+	}
+	return nil
+}
+
+func (x *SimulateRulesRequest) GetJunkManufacturers() []string {
+	if x != nil {
+		return x.JunkManufacturers
+	}
+	return nil
+}
+
+func (x *SimulateRulesRequest) GetTrustedSerials() []string {
+	if x != nil {
+		return x.TrustedSerials
+	}
+	return nil
+}
+
+func (x *SimulateRulesRequest) GetIgnoredMacs() []string {
+	if x != nil {
+		return x.IgnoredMacs
+	}
+	return nil
+}
+
+func (x *SimulateRulesRequest) GetIgnoreSerials() bool {
+	if x != nil {
+		return x.IgnoreSerials
+	}
+	return false
+}
+
+type Regroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device that would be made, or that would come apart.
+	Device        string          `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	Devices       []string        `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
+	Identifiers   []*Identifier   `protobuf:"bytes,3,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	Assertions    []*AssertionRef `protobuf:"bytes,4,rep,name=assertions,proto3" json:"assertions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Regroup) Reset() {
+	*x = Regroup{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Regroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Regroup) ProtoMessage() {}
+
+func (x *Regroup) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Regroup.ProtoReflect.Descriptor instead.
+func (*Regroup) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *Regroup) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Regroup) GetDevices() []string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Regroup) GetIdentifiers() []*Identifier {
+	if x != nil {
+		return x.Identifiers
+	}
+	return nil
+}
+
+func (x *Regroup) GetAssertions() []*AssertionRef {
+	if x != nil {
+		return x.Assertions
+	}
+	return nil
+}
+
+type SimulateRulesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DevicesNow    int64                  `protobuf:"varint,1,opt,name=devices_now,json=devicesNow,proto3" json:"devices_now,omitempty"`
+	DevicesThen   int64                  `protobuf:"varint,2,opt,name=devices_then,json=devicesThen,proto3" json:"devices_then,omitempty"`
+	Merges        []*Regroup             `protobuf:"bytes,3,rep,name=merges,proto3" json:"merges,omitempty"`
+	Splits        []*Regroup             `protobuf:"bytes,4,rep,name=splits,proto3" json:"splits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulateRulesResponse) Reset() {
+	*x = SimulateRulesResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulateRulesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulateRulesResponse) ProtoMessage() {}
+
+func (x *SimulateRulesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulateRulesResponse.ProtoReflect.Descriptor instead.
+func (*SimulateRulesResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *SimulateRulesResponse) GetDevicesNow() int64 {
+	if x != nil {
+		return x.DevicesNow
+	}
+	return 0
+}
+
+func (x *SimulateRulesResponse) GetDevicesThen() int64 {
+	if x != nil {
+		return x.DevicesThen
+	}
+	return 0
+}
+
+func (x *SimulateRulesResponse) GetMerges() []*Regroup {
+	if x != nil {
+		return x.Merges
+	}
+	return nil
+}
+
+func (x *SimulateRulesResponse) GetSplits() []*Regroup {
+	if x != nil {
+		return x.Splits
+	}
+	return nil
+}
+
+type ListRetractionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name or id; needs a tenant.
+	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRetractionsRequest) Reset() {
+	*x = ListRetractionsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRetractionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRetractionsRequest) ProtoMessage() {}
+
+func (x *ListRetractionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRetractionsRequest.ProtoReflect.Descriptor instead.
+func (*ListRetractionsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *ListRetractionsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListRetractionsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type HeldRetractions struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source   string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId string                 `protobuf:"bytes,3,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// "snapshot" or "deletions".
+	Kind       string                 `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	RunId      string                 `protobuf:"bytes,5,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	RunStarted *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=run_started,json=runStarted,proto3" json:"run_started,omitempty"`
+	HeldAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=held_at,json=heldAt,proto3" json:"held_at,omitempty"`
+	// How many things would be retracted, of how many living ones.
+	Retractions   int64 `protobuf:"varint,8,opt,name=retractions,proto3" json:"retractions,omitempty"`
+	Living        int64 `protobuf:"varint,9,opt,name=living,proto3" json:"living,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldRetractions) Reset() {
+	*x = HeldRetractions{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldRetractions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldRetractions) ProtoMessage() {}
+
+func (x *HeldRetractions) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldRetractions.ProtoReflect.Descriptor instead.
+func (*HeldRetractions) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *HeldRetractions) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetRunStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RunStarted
+	}
+	return nil
+}
+
+func (x *HeldRetractions) GetHeldAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeldAt
+	}
+	return nil
+}
+
+func (x *HeldRetractions) GetRetractions() int64 {
+	if x != nil {
+		return x.Retractions
+	}
+	return 0
+}
+
+func (x *HeldRetractions) GetLiving() int64 {
+	if x != nil {
+		return x.Living
+	}
+	return 0
+}
+
+type ListRetractionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Retractions   []*HeldRetractions     `protobuf:"bytes,1,rep,name=retractions,proto3" json:"retractions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRetractionsResponse) Reset() {
+	*x = ListRetractionsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRetractionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRetractionsResponse) ProtoMessage() {}
+
+func (x *ListRetractionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRetractionsResponse.ProtoReflect.Descriptor instead.
+func (*ListRetractionsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *ListRetractionsResponse) GetRetractions() []*HeldRetractions {
+	if x != nil {
+		return x.Retractions
+	}
+	return nil
+}
+
+type SettleRetractionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRetractionsRequest) Reset() {
+	*x = SettleRetractionsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRetractionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRetractionsRequest) ProtoMessage() {}
+
+func (x *SettleRetractionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRetractionsRequest.ProtoReflect.Descriptor instead.
+func (*SettleRetractionsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *SettleRetractionsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SettleRetractionsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type SettleRetractionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many were carried out, or spared.
+	Retractions   int64 `protobuf:"varint,1,opt,name=retractions,proto3" json:"retractions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRetractionsResponse) Reset() {
+	*x = SettleRetractionsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRetractionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRetractionsResponse) ProtoMessage() {}
+
+func (x *SettleRetractionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRetractionsResponse.ProtoReflect.Descriptor instead.
+func (*SettleRetractionsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *SettleRetractionsResponse) GetRetractions() int64 {
+	if x != nil {
+		return x.Retractions
+	}
+	return 0
+}
+
 var File_proto_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_proto_admin_v1_admin_proto_rawDesc = "" +
@@ -3386,7 +4917,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"confidence\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xce\x05\n" +
 	"\x06Source\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -3408,7 +4939,8 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x12last_error_message\x18\x0e \x01(\tR\x10lastErrorMessage\x121\n" +
 	"\x14consecutive_failures\x18\x0f \x01(\x05R\x13consecutiveFailures\x12\x1f\n" +
 	"\vtotal_syncs\x18\x10 \x01(\x03R\n" +
-	"totalSyncs\"\xb1\x02\n" +
+	"totalSyncs\x12)\n" +
+	"\x10held_retractions\x18\x14 \x01(\x03R\x0fheldRetractions\"\xb1\x02\n" +
 	"\x13CreateSourceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x121\n" +
 	"\x04spec\x18\x02 \x01(\v2\x1d.edgesync.admin.v1.SourceSpecR\x04spec\x12\x18\n" +
@@ -3528,7 +5060,132 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"F\n" +
 	"\x12ListEventsResponse\x120\n" +
-	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events2\xb6\x11\n" +
+	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\"U\n" +
+	"\fAssertionRef\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\"6\n" +
+	"\n" +
+	"Identifier\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xe6\x02\n" +
+	"\bDecision\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x12\n" +
+	"\x04runs\x18\x05 \x03(\tR\x04runs\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
+	"\x06device\x18\b \x01(\tR\x06device\x12\x18\n" +
+	"\adevices\x18\t \x03(\tR\adevices\x12?\n" +
+	"\videntifiers\x18\n" +
+	" \x03(\v2\x1d.edgesync.admin.v1.IdentifierR\videntifiers\x12?\n" +
+	"\n" +
+	"assertions\x18\v \x03(\v2\x1f.edgesync.admin.v1.AssertionRefR\n" +
+	"assertions\"\xee\x01\n" +
+	"\x04Join\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12=\n" +
+	"\n" +
+	"identifier\x18\x02 \x01(\v2\x1d.edgesync.admin.v1.IdentifierR\n" +
+	"identifier\x12?\n" +
+	"\n" +
+	"assertions\x18\x03 \x03(\v2\x1f.edgesync.admin.v1.AssertionRefR\n" +
+	"assertions\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x9c\x01\n" +
+	"\tKeptApart\x12\x17\n" +
+	"\ahome_id\x18\x01 \x01(\tR\x06homeId\x12\"\n" +
+	"\rother_home_id\x18\x02 \x01(\tR\votherHomeId\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"m\n" +
+	"\n" +
+	"FieldValue\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x123\n" +
+	"\x04from\x18\x03 \x01(\v2\x1f.edgesync.admin.v1.AssertionRefR\x04from\"\xa2\x03\n" +
+	"\x11DeviceExplanation\x127\n" +
+	"\x06detail\x18\x01 \x01(\v2\x1f.edgesync.admin.v1.DeviceDetailR\x06detail\x12?\n" +
+	"\videntifiers\x18\x02 \x03(\v2\x1d.edgesync.admin.v1.IdentifierR\videntifiers\x12-\n" +
+	"\x05joins\x18\x03 \x03(\v2\x17.edgesync.admin.v1.JoinR\x05joins\x12;\n" +
+	"\n" +
+	"kept_apart\x18\x04 \x03(\v2\x1c.edgesync.admin.v1.KeptApartR\tkeptApart\x125\n" +
+	"\arefused\x18\x05 \x03(\v2\x1b.edgesync.admin.v1.DecisionR\arefused\x129\n" +
+	"\tdecisions\x18\x06 \x03(\v2\x1b.edgesync.admin.v1.DecisionR\tdecisions\x125\n" +
+	"\x06fields\x18\a \x03(\v2\x1d.edgesync.admin.v1.FieldValueR\x06fields\"W\n" +
+	"\x13MergeDevicesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\tR\x03ids\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"s\n" +
+	"\x14UnmergeDeviceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1b\n" +
+	"\tformer_id\x18\x03 \x01(\tR\bformerId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"n\n" +
+	"\x12SplitDeviceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\amembers\x18\x03 \x03(\tR\amembers\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"J\n" +
+	"\rPartedDevices\x129\n" +
+	"\adevices\x18\x01 \x03(\v2\x1f.edgesync.admin.v1.DeviceDetailR\adevices\"E\n" +
+	"\x15ListDuplicatesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\"\x9b\x01\n" +
+	"\tDuplicate\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\tR\tpartition\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\tR\x05value\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\x03R\x05count\x12\x18\n" +
+	"\adevices\x18\x06 \x03(\tR\adevices\"V\n" +
+	"\x16ListDuplicatesResponse\x12<\n" +
+	"\n" +
+	"duplicates\x18\x01 \x03(\v2\x1c.edgesync.admin.v1.DuplicateR\n" +
+	"duplicates\"\xf3\x01\n" +
+	"\x14SimulateRulesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12!\n" +
+	"\fjunk_serials\x18\x02 \x03(\tR\vjunkSerials\x12-\n" +
+	"\x12junk_manufacturers\x18\x03 \x03(\tR\x11junkManufacturers\x12'\n" +
+	"\x0ftrusted_serials\x18\x04 \x03(\tR\x0etrustedSerials\x12!\n" +
+	"\fignored_macs\x18\x05 \x03(\tR\vignoredMacs\x12%\n" +
+	"\x0eignore_serials\x18\x06 \x01(\bR\rignoreSerials\"\xbd\x01\n" +
+	"\aRegroup\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\tR\x06device\x12\x18\n" +
+	"\adevices\x18\x02 \x03(\tR\adevices\x12?\n" +
+	"\videntifiers\x18\x03 \x03(\v2\x1d.edgesync.admin.v1.IdentifierR\videntifiers\x12?\n" +
+	"\n" +
+	"assertions\x18\x04 \x03(\v2\x1f.edgesync.admin.v1.AssertionRefR\n" +
+	"assertions\"\xc3\x01\n" +
+	"\x15SimulateRulesResponse\x12\x1f\n" +
+	"\vdevices_now\x18\x01 \x01(\x03R\n" +
+	"devicesNow\x12!\n" +
+	"\fdevices_then\x18\x02 \x01(\x03R\vdevicesThen\x122\n" +
+	"\x06merges\x18\x03 \x03(\v2\x1a.edgesync.admin.v1.RegroupR\x06merges\x122\n" +
+	"\x06splits\x18\x04 \x03(\v2\x1a.edgesync.admin.v1.RegroupR\x06splits\"H\n" +
+	"\x16ListRetractionsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\"\xb5\x02\n" +
+	"\x0fHeldRetractions\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x03 \x01(\tR\bsourceId\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x15\n" +
+	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12;\n" +
+	"\vrun_started\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"runStarted\x123\n" +
+	"\aheld_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06heldAt\x12 \n" +
+	"\vretractions\x18\b \x01(\x03R\vretractions\x12\x16\n" +
+	"\x06living\x18\t \x01(\x03R\x06living\"_\n" +
+	"\x17ListRetractionsResponse\x12D\n" +
+	"\vretractions\x18\x01 \x03(\v2\".edgesync.admin.v1.HeldRetractionsR\vretractions\"J\n" +
+	"\x18SettleRetractionsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\"=\n" +
+	"\x19SettleRetractionsResponse\x12 \n" +
+	"\vretractions\x18\x01 \x01(\x03R\vretractions2\xb5\x18\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -3557,7 +5214,16 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a%.edgesync.admin.v1.ListEventsResponse\x12N\n" +
 	"\n" +
-	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01B!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
+	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01\x12Z\n" +
+	"\rExplainDevice\x12#.edgesync.admin.v1.GetDeviceRequest\x1a$.edgesync.admin.v1.DeviceExplanation\x12W\n" +
+	"\fMergeDevices\x12&.edgesync.admin.v1.MergeDevicesRequest\x1a\x1f.edgesync.admin.v1.DeviceDetail\x12Z\n" +
+	"\rUnmergeDevice\x12'.edgesync.admin.v1.UnmergeDeviceRequest\x1a .edgesync.admin.v1.PartedDevices\x12V\n" +
+	"\vSplitDevice\x12%.edgesync.admin.v1.SplitDeviceRequest\x1a .edgesync.admin.v1.PartedDevices\x12e\n" +
+	"\x0eListDuplicates\x12(.edgesync.admin.v1.ListDuplicatesRequest\x1a).edgesync.admin.v1.ListDuplicatesResponse\x12b\n" +
+	"\rSimulateRules\x12'.edgesync.admin.v1.SimulateRulesRequest\x1a(.edgesync.admin.v1.SimulateRulesResponse\x12h\n" +
+	"\x0fListRetractions\x12).edgesync.admin.v1.ListRetractionsRequest\x1a*.edgesync.admin.v1.ListRetractionsResponse\x12o\n" +
+	"\x12ReleaseRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12n\n" +
+	"\x11RejectRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponseB!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_proto_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -3571,154 +5237,218 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
-	(*BootstrapRequest)(nil),        // 0: edgesync.admin.v1.BootstrapRequest
-	(*BootstrapResponse)(nil),       // 1: edgesync.admin.v1.BootstrapResponse
-	(*GetPlatformRequest)(nil),      // 2: edgesync.admin.v1.GetPlatformRequest
-	(*Platform)(nil),                // 3: edgesync.admin.v1.Platform
-	(*IssueGatewayRequest)(nil),     // 4: edgesync.admin.v1.IssueGatewayRequest
-	(*IssuedCertificate)(nil),       // 5: edgesync.admin.v1.IssuedCertificate
-	(*Tenant)(nil),                  // 6: edgesync.admin.v1.Tenant
-	(*CreateTenantRequest)(nil),     // 7: edgesync.admin.v1.CreateTenantRequest
-	(*ListTenantsRequest)(nil),      // 8: edgesync.admin.v1.ListTenantsRequest
-	(*ListTenantsResponse)(nil),     // 9: edgesync.admin.v1.ListTenantsResponse
-	(*GetTenantRequest)(nil),        // 10: edgesync.admin.v1.GetTenantRequest
-	(*SuspendTenantRequest)(nil),    // 11: edgesync.admin.v1.SuspendTenantRequest
-	(*RemoveTenantRequest)(nil),     // 12: edgesync.admin.v1.RemoveTenantRequest
-	(*RemoveTenantResponse)(nil),    // 13: edgesync.admin.v1.RemoveTenantResponse
-	(*SyncService)(nil),             // 14: edgesync.admin.v1.SyncService
-	(*OnboardServiceRequest)(nil),   // 15: edgesync.admin.v1.OnboardServiceRequest
-	(*OnboardServiceResponse)(nil),  // 16: edgesync.admin.v1.OnboardServiceResponse
-	(*ListServicesRequest)(nil),     // 17: edgesync.admin.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),    // 18: edgesync.admin.v1.ListServicesResponse
-	(*GetServiceRequest)(nil),       // 19: edgesync.admin.v1.GetServiceRequest
-	(*RenameServiceRequest)(nil),    // 20: edgesync.admin.v1.RenameServiceRequest
-	(*RevokeServiceRequest)(nil),    // 21: edgesync.admin.v1.RevokeServiceRequest
-	(*RemoveServiceRequest)(nil),    // 22: edgesync.admin.v1.RemoveServiceRequest
-	(*RemoveServiceResponse)(nil),   // 23: edgesync.admin.v1.RemoveServiceResponse
-	(*Query)(nil),                   // 24: edgesync.admin.v1.Query
-	(*SourceSpec)(nil),              // 25: edgesync.admin.v1.SourceSpec
-	(*Source)(nil),                  // 26: edgesync.admin.v1.Source
-	(*CreateSourceRequest)(nil),     // 27: edgesync.admin.v1.CreateSourceRequest
-	(*ListSourcesRequest)(nil),      // 28: edgesync.admin.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil),     // 29: edgesync.admin.v1.ListSourcesResponse
-	(*GetSourceRequest)(nil),        // 30: edgesync.admin.v1.GetSourceRequest
-	(*UpdateSourceRequest)(nil),     // 31: edgesync.admin.v1.UpdateSourceRequest
-	(*SetSourceEnabledRequest)(nil), // 32: edgesync.admin.v1.SetSourceEnabledRequest
-	(*RemoveSourceRequest)(nil),     // 33: edgesync.admin.v1.RemoveSourceRequest
-	(*RemoveSourceResponse)(nil),    // 34: edgesync.admin.v1.RemoveSourceResponse
-	(*Device)(nil),                  // 35: edgesync.admin.v1.Device
-	(*Assertion)(nil),               // 36: edgesync.admin.v1.Assertion
-	(*DeviceDetail)(nil),            // 37: edgesync.admin.v1.DeviceDetail
-	(*ListDevicesRequest)(nil),      // 38: edgesync.admin.v1.ListDevicesRequest
-	(*CountDevicesResponse)(nil),    // 39: edgesync.admin.v1.CountDevicesResponse
-	(*GetDeviceRequest)(nil),        // 40: edgesync.admin.v1.GetDeviceRequest
-	(*Event)(nil),                   // 41: edgesync.admin.v1.Event
-	(*ListEventsRequest)(nil),       // 42: edgesync.admin.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),      // 43: edgesync.admin.v1.ListEventsResponse
-	nil,                             // 44: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                             // 45: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                             // 46: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                             // 47: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                             // 48: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),   // 49: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 50: google.protobuf.Duration
+	(*BootstrapRequest)(nil),          // 0: edgesync.admin.v1.BootstrapRequest
+	(*BootstrapResponse)(nil),         // 1: edgesync.admin.v1.BootstrapResponse
+	(*GetPlatformRequest)(nil),        // 2: edgesync.admin.v1.GetPlatformRequest
+	(*Platform)(nil),                  // 3: edgesync.admin.v1.Platform
+	(*IssueGatewayRequest)(nil),       // 4: edgesync.admin.v1.IssueGatewayRequest
+	(*IssuedCertificate)(nil),         // 5: edgesync.admin.v1.IssuedCertificate
+	(*Tenant)(nil),                    // 6: edgesync.admin.v1.Tenant
+	(*CreateTenantRequest)(nil),       // 7: edgesync.admin.v1.CreateTenantRequest
+	(*ListTenantsRequest)(nil),        // 8: edgesync.admin.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),       // 9: edgesync.admin.v1.ListTenantsResponse
+	(*GetTenantRequest)(nil),          // 10: edgesync.admin.v1.GetTenantRequest
+	(*SuspendTenantRequest)(nil),      // 11: edgesync.admin.v1.SuspendTenantRequest
+	(*RemoveTenantRequest)(nil),       // 12: edgesync.admin.v1.RemoveTenantRequest
+	(*RemoveTenantResponse)(nil),      // 13: edgesync.admin.v1.RemoveTenantResponse
+	(*SyncService)(nil),               // 14: edgesync.admin.v1.SyncService
+	(*OnboardServiceRequest)(nil),     // 15: edgesync.admin.v1.OnboardServiceRequest
+	(*OnboardServiceResponse)(nil),    // 16: edgesync.admin.v1.OnboardServiceResponse
+	(*ListServicesRequest)(nil),       // 17: edgesync.admin.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),      // 18: edgesync.admin.v1.ListServicesResponse
+	(*GetServiceRequest)(nil),         // 19: edgesync.admin.v1.GetServiceRequest
+	(*RenameServiceRequest)(nil),      // 20: edgesync.admin.v1.RenameServiceRequest
+	(*RevokeServiceRequest)(nil),      // 21: edgesync.admin.v1.RevokeServiceRequest
+	(*RemoveServiceRequest)(nil),      // 22: edgesync.admin.v1.RemoveServiceRequest
+	(*RemoveServiceResponse)(nil),     // 23: edgesync.admin.v1.RemoveServiceResponse
+	(*Query)(nil),                     // 24: edgesync.admin.v1.Query
+	(*SourceSpec)(nil),                // 25: edgesync.admin.v1.SourceSpec
+	(*Source)(nil),                    // 26: edgesync.admin.v1.Source
+	(*CreateSourceRequest)(nil),       // 27: edgesync.admin.v1.CreateSourceRequest
+	(*ListSourcesRequest)(nil),        // 28: edgesync.admin.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),       // 29: edgesync.admin.v1.ListSourcesResponse
+	(*GetSourceRequest)(nil),          // 30: edgesync.admin.v1.GetSourceRequest
+	(*UpdateSourceRequest)(nil),       // 31: edgesync.admin.v1.UpdateSourceRequest
+	(*SetSourceEnabledRequest)(nil),   // 32: edgesync.admin.v1.SetSourceEnabledRequest
+	(*RemoveSourceRequest)(nil),       // 33: edgesync.admin.v1.RemoveSourceRequest
+	(*RemoveSourceResponse)(nil),      // 34: edgesync.admin.v1.RemoveSourceResponse
+	(*Device)(nil),                    // 35: edgesync.admin.v1.Device
+	(*Assertion)(nil),                 // 36: edgesync.admin.v1.Assertion
+	(*DeviceDetail)(nil),              // 37: edgesync.admin.v1.DeviceDetail
+	(*ListDevicesRequest)(nil),        // 38: edgesync.admin.v1.ListDevicesRequest
+	(*CountDevicesResponse)(nil),      // 39: edgesync.admin.v1.CountDevicesResponse
+	(*GetDeviceRequest)(nil),          // 40: edgesync.admin.v1.GetDeviceRequest
+	(*Event)(nil),                     // 41: edgesync.admin.v1.Event
+	(*ListEventsRequest)(nil),         // 42: edgesync.admin.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),        // 43: edgesync.admin.v1.ListEventsResponse
+	(*AssertionRef)(nil),              // 44: edgesync.admin.v1.AssertionRef
+	(*Identifier)(nil),                // 45: edgesync.admin.v1.Identifier
+	(*Decision)(nil),                  // 46: edgesync.admin.v1.Decision
+	(*Join)(nil),                      // 47: edgesync.admin.v1.Join
+	(*KeptApart)(nil),                 // 48: edgesync.admin.v1.KeptApart
+	(*FieldValue)(nil),                // 49: edgesync.admin.v1.FieldValue
+	(*DeviceExplanation)(nil),         // 50: edgesync.admin.v1.DeviceExplanation
+	(*MergeDevicesRequest)(nil),       // 51: edgesync.admin.v1.MergeDevicesRequest
+	(*UnmergeDeviceRequest)(nil),      // 52: edgesync.admin.v1.UnmergeDeviceRequest
+	(*SplitDeviceRequest)(nil),        // 53: edgesync.admin.v1.SplitDeviceRequest
+	(*PartedDevices)(nil),             // 54: edgesync.admin.v1.PartedDevices
+	(*ListDuplicatesRequest)(nil),     // 55: edgesync.admin.v1.ListDuplicatesRequest
+	(*Duplicate)(nil),                 // 56: edgesync.admin.v1.Duplicate
+	(*ListDuplicatesResponse)(nil),    // 57: edgesync.admin.v1.ListDuplicatesResponse
+	(*SimulateRulesRequest)(nil),      // 58: edgesync.admin.v1.SimulateRulesRequest
+	(*Regroup)(nil),                   // 59: edgesync.admin.v1.Regroup
+	(*SimulateRulesResponse)(nil),     // 60: edgesync.admin.v1.SimulateRulesResponse
+	(*ListRetractionsRequest)(nil),    // 61: edgesync.admin.v1.ListRetractionsRequest
+	(*HeldRetractions)(nil),           // 62: edgesync.admin.v1.HeldRetractions
+	(*ListRetractionsResponse)(nil),   // 63: edgesync.admin.v1.ListRetractionsResponse
+	(*SettleRetractionsRequest)(nil),  // 64: edgesync.admin.v1.SettleRetractionsRequest
+	(*SettleRetractionsResponse)(nil), // 65: edgesync.admin.v1.SettleRetractionsResponse
+	nil,                               // 66: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                               // 67: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                               // 68: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                               // 69: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                               // 70: edgesync.admin.v1.Event.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 71: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 72: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,  // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	49, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	49, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	49, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	71, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	71, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	71, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,  // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	49, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	49, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	49, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	49, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	71, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	71, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	71, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	71, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
 	14, // 9: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
 	5,  // 10: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	14, // 11: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
 	24, // 12: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	50, // 13: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	50, // 14: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	50, // 15: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	44, // 16: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	72, // 13: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	72, // 14: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	72, // 15: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	66, // 16: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
 	25, // 17: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	49, // 18: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	49, // 19: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	49, // 20: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	71, // 18: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	71, // 19: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	71, // 20: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
 	25, // 21: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	45, // 22: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	67, // 22: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
 	26, // 23: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
 	25, // 24: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	46, // 25: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	49, // 26: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	49, // 27: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	49, // 28: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	49, // 29: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	49, // 30: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	47, // 31: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	68, // 25: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	71, // 26: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	71, // 27: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	71, // 28: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	71, // 29: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	71, // 30: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	69, // 31: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
 	35, // 32: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
 	36, // 33: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	49, // 34: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	48, // 35: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	49, // 36: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	71, // 34: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	70, // 35: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	71, // 36: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	41, // 37: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	0,  // 38: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,  // 39: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,  // 40: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,  // 41: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,  // 42: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10, // 43: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11, // 44: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12, // 45: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15, // 46: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17, // 47: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19, // 48: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20, // 49: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21, // 50: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22, // 51: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27, // 52: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28, // 53: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30, // 54: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31, // 55: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32, // 56: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33, // 57: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38, // 58: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38, // 59: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40, // 60: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42, // 61: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42, // 62: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	1,  // 63: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,  // 64: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,  // 65: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,  // 66: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,  // 67: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,  // 68: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,  // 69: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13, // 70: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16, // 71: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18, // 72: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14, // 73: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14, // 74: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14, // 75: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23, // 76: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26, // 77: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29, // 78: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26, // 79: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26, // 80: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26, // 81: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34, // 82: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35, // 83: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39, // 84: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37, // 85: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43, // 86: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41, // 87: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	63, // [63:88] is the sub-list for method output_type
-	38, // [38:63] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	71, // 38: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	45, // 39: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
+	44, // 40: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	45, // 41: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
+	44, // 42: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	71, // 43: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
+	71, // 44: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
+	44, // 45: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
+	37, // 46: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
+	45, // 47: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
+	47, // 48: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
+	48, // 49: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
+	46, // 50: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
+	46, // 51: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
+	49, // 52: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
+	37, // 53: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
+	56, // 54: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
+	45, // 55: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
+	44, // 56: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	59, // 57: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
+	59, // 58: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
+	71, // 59: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
+	71, // 60: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
+	62, // 61: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
+	0,  // 62: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,  // 63: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,  // 64: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,  // 65: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,  // 66: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10, // 67: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11, // 68: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12, // 69: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15, // 70: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17, // 71: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19, // 72: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20, // 73: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21, // 74: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22, // 75: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27, // 76: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28, // 77: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30, // 78: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31, // 79: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32, // 80: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33, // 81: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38, // 82: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38, // 83: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40, // 84: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42, // 85: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42, // 86: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	40, // 87: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	51, // 88: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
+	52, // 89: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
+	53, // 90: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
+	55, // 91: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
+	58, // 92: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
+	61, // 93: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
+	64, // 94: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	64, // 95: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	1,  // 96: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,  // 97: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,  // 98: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,  // 99: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,  // 100: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,  // 101: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,  // 102: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13, // 103: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16, // 104: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18, // 105: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14, // 106: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14, // 107: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14, // 108: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23, // 109: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26, // 110: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29, // 111: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26, // 112: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26, // 113: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26, // 114: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34, // 115: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35, // 116: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39, // 117: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37, // 118: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43, // 119: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41, // 120: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	50, // 121: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
+	37, // 122: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
+	54, // 123: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
+	54, // 124: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
+	57, // 125: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
+	60, // 126: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
+	63, // 127: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
+	65, // 128: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	65, // 129: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	96, // [96:130] is the sub-list for method output_type
+	62, // [62:96] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -3732,7 +5462,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   49,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
