@@ -5,6 +5,7 @@ import (
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/device"
+	"edgesync/cmd/dire"
 	"edgesync/cmd/event"
 	"edgesync/cmd/man"
 	"edgesync/cmd/service"
@@ -33,6 +34,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		service.NewCmdService(f),
 		source.NewCmdSource(f),
 		device.NewCmdDevice(f),
+		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
 		version.NewCmdVersion(f, nil),
 		man.NewCmdMan(f, version.Current().Time, nil),
