@@ -1,6 +1,10 @@
 package diretest
 
-import "edgesync/dire"
+import (
+	"cmp"
+
+	"edgesync/dire"
+)
 
 // Reversible takes an empty store through a stream of which operators are part:
 // what they say holds through every batch, exactly as the rules would have it,
@@ -14,7 +18,7 @@ func Reversible(t T, store Store, s *Stream) {
 		rules.Relink(c)
 		store.Relink(t, c)
 	}
-	for i := range 1 + s.Draw(8, "batches") {
+	for i := range 1 + s.Draw(cmp.Or(s.Batches, 8), "batches") {
 		b := s.Batch()
 		store.Ingest(t, b)
 		rules.Hear(t, b, i)

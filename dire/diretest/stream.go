@@ -26,7 +26,9 @@ type Stream struct {
 	// seen, any time unless set.
 	Moves  bool
 	SeenAt time.Time
-	said   []dire.Update
+	// Batches bounds a stream's length, 8 unless set.
+	Batches int
+	said    []dire.Update
 }
 
 func pick[V any](draw Draw, label string, values ...V) V { return values[draw(len(values), label)] }
