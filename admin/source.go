@@ -87,7 +87,7 @@ func sourceMessage(v core.SourceView, err error) (*adminv1.Source, error) {
 	}
 	return &adminv1.Source{
 		HeldRetractions: held,
-		Id: v.ID.String(), Tenant: v.Tenant.Slug, TenantId: v.Tenant.ID.String(),
+		Id:              v.ID.String(), Tenant: v.Tenant.Slug, TenantId: v.Tenant.ID.String(),
 		Spec: specMessage(v.Source), Enabled: v.Enabled,
 		SyncServiceId: v.SyncServiceID.String(), SyncServiceName: v.ServiceName,
 		CredentialKeys: v.CredentialKeys, CreatedAt: at(v.CreatedAt), UpdatedAt: at(v.UpdatedAt),

@@ -1,13 +1,25 @@
 package cmd
 
 import (
+	"bufio"
+	"io"
+	"strings"
+	"time"
+
 	"github.com/spf13/cobra"
 
+	"edgesync/cmd/bootstrap"
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
 	"edgesync/cmd/dire"
+	"edgesync/cmd/enroll"
 	"edgesync/cmd/event"
+	"edgesync/cmd/faker"
 	"edgesync/cmd/man"
+	"edgesync/cmd/onboard"
+	"edgesync/cmd/run"
+	"edgesync/cmd/serve"
 	"edgesync/cmd/service"
 	"edgesync/cmd/source"
 	"edgesync/cmd/tenant"
@@ -19,7 +31,7 @@ func NewRoot(f *cmdutil.Factory) *cobra.Command {
 	root := cmdutil.NewGroup("edgesync", "Sync device inventories to a platform of many tenants")
 	root.Long = `Sync device inventories to a platform of many tenants.
 
-On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. Exit codes: 0 done, 1 failed,
+On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll, run. Exit codes: 0 done, 1 failed,
 2 wrong usage, 3 not found, 4 refused, 5 unavailable, 6 conflict.`
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(f.IO.Out)
@@ -30,12 +42,19 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 	})
 	f.AddPersistentFlags(root)
 	root.AddCommand(
+		bootstrap.NewCmdBootstrap(f, nil),
+		serve.NewCmdServe(f, nil),
 		tenant.NewCmdTenant(f),
+		onboard.NewCmdOnboard(f, nil),
+		enroll.NewCmdEnroll(f, nil),
+		run.NewCmdRun(f, nil),
 		service.NewCmdService(f),
 		source.NewCmdSource(f),
 		device.NewCmdDevice(f),
 		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
+		faker.NewCmdFaker(f, nil),
+		demo.NewCmdDemo(f, nil),
 		version.NewCmdVersion(f, nil),
 		man.NewCmdMan(f, version.Current().Time, nil),
 	)
@@ -46,4 +65,11 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		}
 	}
 	return root
+}
+
+// WriteReference writes a Markdown page for every command into dir.
+func WriteReference(dir string) error {
+	nothing := func(string) (string, bool) { return "", false }
+	streams := &cmdutil.IOStreams{In: bufio.NewReader(strings.NewReader("")), Out: io.Discard, Err: io.Discard}
+	return man.WriteMarkdown(NewRoot(&cmdutil.Factory{IO: streams, Env: nothing, Now: time.Now}), dir)
 }

@@ -65,11 +65,16 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 			return err
 		}
 		// What admitted the peer may be older than this transaction.
-		if err := (admission{tenant: s.tenant, service: service, known: true}).refusal(peer); err != nil {
+		live, err := liveSerials(ctx, tx, peer.Component, now)
+		if err != nil {
+			return err
+		}
+		if err := (admission{tenant: s.tenant, service: service, known: true, live: live}).refusal(peer); err != nil {
 			return err
 		}
 		before := service
 		introduce(&service, req)
+		service.Endpoint = hostOf(peer.Addr)
 		service.LastHeartbeatAt = now
 		if service.FirstHelloAt.IsZero() {
 			service.FirstHelloAt = now
@@ -83,7 +88,7 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 		return SyncService{}, doing(err, "record hello of %s", peer.Component)
 	}
 	if changed {
-		c.invalidate(s.tenant.ID)
+		c.invalidate(ctx, s.tenant.ID, service.ID)
 	}
 	return service, nil
 }

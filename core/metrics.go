@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics counts what comes to the platform. Nothing is labelled by tenant: the
 // number of series must not grow with them.
 //
-// received = stored + unchanged + superseded + refused + failed, of updates.
+// received = stored + unchanged + superseded + refused + held + failed, of updates.
 type metrics struct {
 	received  prometheus.Counter
 	outcome   *prometheus.CounterVec
@@ -15,6 +15,8 @@ type metrics struct {
 	hellos    prometheus.Counter
 	refused   *prometheus.CounterVec
 	decisions *prometheus.CounterVec
+	pushes    prometheus.Counter
+	commands  *prometheus.CounterVec
 }
 
 // Outcomes of a received update.
@@ -42,12 +44,14 @@ func newMetrics() *metrics {
 		beats:     counter("heartbeats_total", "Heartbeats of sync services."),
 		hellos:    counter("hellos_total", "Hellos of sync services."),
 		refused:   vector("refusals_total", "Refused operations of identified peers by reason.", "reason"),
+		pushes:    counter("config_pushes_total", "Configurations pushed over a ControlStream."),
+		commands:  vector("commands_total", "Commands to sync services, and reports of unknown ones, by what became of them.", "outcome"),
 		decisions: vector("identity_decisions_total", "Decisions about identity, by kind.", "kind"),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.received, m.outcome, m.chunks, m.reports, m.beats, m.hellos, m.refused, m.decisions}
+	return []prometheus.Collector{m.received, m.outcome, m.chunks, m.reports, m.beats, m.hellos, m.refused, m.decisions, m.pushes, m.commands}
 }
 
 // Describe implements prometheus.Collector.

@@ -89,17 +89,21 @@ type SyncService struct {
 	Partition      string
 	Type           ServiceType
 	IsPlatformSync bool
-	Endpoint       string
-	State          ServiceState
-	Version        string
-	Capabilities   []string
-	Hostname       string
-	OS, Arch       string
-	CertSerial     string
-	CertExpiresAt  time.Time
+	// Endpoint is the host it last connected from.
+	Endpoint      string
+	State         ServiceState
+	Version       string
+	Capabilities  []string
+	Hostname      string
+	OS, Arch      string
+	CertSerial    string
+	CertExpiresAt time.Time
 	// Zero before the first.
 	FirstHelloAt    time.Time
 	LastHeartbeatAt time.Time
+	// ConfigVersion is the configuration it said it runs, at ConfigAppliedAt.
+	ConfigVersion   string
+	ConfigAppliedAt time.Time
 	CreatedAt       time.Time
 }
 
@@ -221,7 +225,7 @@ const (
 type Actor struct {
 	// Name is "local:<uid>", an operator, or a component's SPIFFE id.
 	Name string
-	// Origin is "cli", "tui", "api", "gateway" or "core".
+	// Origin is "cli", "tui", "api", "gateway", "ca" or "core".
 	Origin string
 }
 

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -319,5 +320,39 @@ func TestHeartbeatsInParallelAreAllTrue(t *testing.T) {
 		if s := w.service("acme", peer.Component); !s.LastHeartbeatAt.Equal(w.clock.Now()) {
 			t.Errorf("%s was last heard at %s", s.Name, s.LastHeartbeatAt)
 		}
+	}
+}
+
+func TestAnEndedIdentityFailsTheHandshakeOnceItWasSeen(t *testing.T) {
+	w := bootstrapped(t)
+	w.tenant("acme")
+	first, err := w.Onboard(t.Context(), operator, core.OnboardInput{Tenant: "acme", Name: "hq", CSR: csr(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := w.peer(first.Certificate)
+	w.onboard("acme", "hq")
+	w.reopen()
+	wantCode(t, w.Admit(t.Context(), old), codes.PermissionDenied)
+	var refusal *certs.Refusal
+	if _, err := w.Issuers().Identify(chain(t, first.Certificate.ChainPEM), w.clock.Now()); !errors.As(err, &refusal) || refusal.Reason != certs.ReasonRevoked {
+		t.Errorf("identify: %v, want %s", err, certs.ReasonRevoked)
+	}
+}
+
+func TestAnIdentityIssuedElsewhereIsAdmittedAtOnce(t *testing.T) {
+	w := bootstrapped(t)
+	w.tenant("acme")
+	first := w.onboard("acme", "hq")
+	other, err := w.open(w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Admit(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	second := w.onboard("acme", "hq")
+	if err := other.Admit(t.Context(), second); err != nil {
+		t.Errorf("admit: %v", err)
 	}
 }

@@ -78,6 +78,7 @@ func (c *Core) CreateSource(ctx context.Context, actor Actor, in SourceInput) (S
 			Message: "source " + source.Name + " created",
 			Details: map[string]string{"source_type": source.Type, "service": service.Name},
 		})
+		events.concern(service.ID)
 		return putSource(ctx, tx, s.tenant, source)
 	})
 	return view(source, s.tenant, []SyncService{service}), err
@@ -148,29 +149,20 @@ func (c *Core) Sources(ctx context.Context, slug, service string) ([]SourceView,
 	}
 	var found []SourceView
 	err = c.scopes(ctx, slug, func(s scope) error {
-		return s.store.View(ctx, func(tx TenantTx) error {
-			names, err := tx.Services(ctx)
-			if err != nil {
-				return fmt.Errorf("list sync services of tenant %s: %w", s.tenant.Slug, err)
+		names, sources, err := servicesAndSources(ctx, s)
+		if err != nil {
+			return err
+		}
+		holds, err := holdsIn(ctx, s)
+		names = append(names, shared...)
+		for _, source := range sources {
+			if only == uuid.Nil || source.SyncServiceID == only {
+				one := view(source, s.tenant, names)
+				one.Holds = holds[source.ID.String()]
+				found = append(found, one)
 			}
-			sources, err := tx.Sources(ctx)
-			if err != nil {
-				return fmt.Errorf("list sources of tenant %s: %w", s.tenant.Slug, err)
-			}
-			names = append(names, shared...)
-			holds, err := tx.Holds(ctx, "")
-			if err != nil {
-				return fmt.Errorf("list held retractions of tenant %s: %w", s.tenant.Slug, err)
-			}
-			for _, source := range sources {
-				if only == uuid.Nil || source.SyncServiceID == only {
-					one := view(source, s.tenant, names)
-					one.Holds = holdsOf(holds, source.ID)
-					found = append(found, one)
-				}
-			}
-			return nil
-		})
+		}
+		return err
 	})
 	return found, err
 }
@@ -210,14 +202,20 @@ func (c *Core) sourceOf(ctx context.Context, s scope, ref string) (SourceView, e
 	return found, err
 }
 
-func holdsOf(holds []Hold, source uuid.UUID) []Hold {
-	var of []Hold
-	for _, h := range holds {
-		if h.Source == source.String() {
-			of = append(of, h)
+// holdsIn are a tenant's held retractions by source.
+func holdsIn(ctx context.Context, s scope) (map[string][]Hold, error) {
+	holds := map[string][]Hold{}
+	err := s.store.View(ctx, func(tx TenantTx) error {
+		found, err := tx.Holds(ctx, "")
+		for _, h := range found {
+			holds[h.Source] = append(holds[h.Source], h)
 		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list held retractions of tenant %s: %w", s.tenant.Slug, err)
 	}
-	return of
+	return holds, nil
 }
 
 // findSource finds a source by id, else by name.

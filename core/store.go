@@ -34,7 +34,7 @@ type Store interface {
 
 // PlatformStore holds what belongs to no single tenant.
 type PlatformStore interface {
-	// View runs fn on one consistent read.
+	// View runs fn on one consistent read. fn may run more than once.
 	View(ctx context.Context, fn func(PlatformTx) error) error
 	// Update runs fn in one transaction: all of it is kept, or on error nothing.
 	// fn may run more than once.
@@ -44,6 +44,8 @@ type PlatformStore interface {
 // PlatformTx reads and writes the platform's rows. Put inserts or replaces; what
 // deletes a row that is not there returns ErrNotFound.
 type PlatformTx interface {
+	EnrolmentPlatformTx
+
 	// Platform returns ErrNotFound before the bootstrap.
 	Platform(ctx context.Context) (Platform, error)
 	PutPlatform(ctx context.Context, platform Platform) error
@@ -54,7 +56,7 @@ type PlatformTx interface {
 	TenantBySlug(ctx context.Context, slug string) (Tenant, error)
 	// PutTenant returns ErrConflict when another tenant has the slug.
 	PutTenant(ctx context.Context, tenant Tenant) error
-	// DeleteTenant also deletes its authorities and assignments.
+	// DeleteTenant also deletes its authorities, its token key and assignments.
 	DeleteTenant(ctx context.Context, id uuid.UUID) error
 
 	Authorities(ctx context.Context) ([]Authority, error)
@@ -69,7 +71,7 @@ type PlatformTx interface {
 
 // TenantStore holds what belongs to one tenant.
 type TenantStore interface {
-	// View runs fn on one consistent read.
+	// View runs fn on one consistent read. fn may run more than once.
 	View(ctx context.Context, fn func(TenantTx) error) error
 	// Update runs fn in one transaction: all of it is kept, or on error nothing.
 	// fn may run more than once.
@@ -80,6 +82,8 @@ type TenantStore interface {
 // changes or deletes a row that is not there returns ErrNotFound.
 type TenantTx interface {
 	IdentityTx
+	EnrolmentTx
+	ControlTx
 
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
@@ -121,7 +125,7 @@ type TenantTx interface {
 	// Devices calls yield for each device that matches, ordered by id, until it
 	// returns an error.
 	Devices(ctx context.Context, filter DeviceFilter, yield func(dire.Device) error) error
-	// CountDevices counts all that match, whatever the limit.
+	// CountDevices counts all that match, whatever the limit and After.
 	CountDevices(ctx context.Context, filter DeviceFilter) (int64, error)
 	// Device finds a device by its id or by an id that redirects to it, with what
 	// is asserted of it and the identifiers of that.
@@ -145,6 +149,8 @@ type DeviceFilter struct {
 	Search string
 	// State is "active" or "retracted".
 	State string
+	// After leaves out the device of that id and all before it.
+	After string
 	// Limit 0 means no limit.
 	Limit int64
 }

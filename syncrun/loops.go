@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -100,11 +101,45 @@ func (ls *loops) begin(d definition, due time.Time) {
 }
 
 func (ls *loops) adapter(d definition) (source.Adapter, error) {
-	make, ok := ls.options.Adapters[d.source.Type]
+	newAdapter, ok := ls.options.Adapters[d.source.Type]
 	if !ok {
 		return nil, fmt.Errorf("read source %s: this program has no adapter for type %q", d.key, d.source.Type)
 	}
-	return make(d.source)
+	return newAdapter(d.source, ls.options.Source)
+}
+
+// runNow has sources run at once, or once more when their run under way ends. It
+// returns those that there are.
+func (ls *loops) runNow(ids []string) []string {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	now := ls.options.Now()
+	found := ids[:0:0]
+	for _, id := range ids {
+		if l := ls.all[id]; l != nil {
+			ls.pool.set(id, l.definition.fairTenant(), now)
+			found = append(found, id)
+		}
+	}
+	return found
+}
+
+// named finds the ids of sources by their integration_source_id, all of them for
+// no names, and the names that no source has.
+func (ls *loops) named(sourceIDs []string) (ids []string, unknown []string) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if len(sourceIDs) == 0 {
+		return slices.Sorted(maps.Keys(ls.all)), nil
+	}
+	for _, id := range sourceIDs {
+		if ls.all[id] != nil {
+			ids = append(ids, id)
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	return ids, unknown
 }
 
 // retime gives a loop another pace. A run under way ends undisturbed and the
@@ -182,17 +217,8 @@ func (ls *loops) finish(id string, r run, failure error) time.Time {
 	if ls.options.Once {
 		return time.Time{}
 	}
-	ended := schedule.Ended{Started: r.started, Finished: ls.options.Now(), Failures: l.failures, RetryAfter: retryAfter(failure)}
+	ended := schedule.Ended{Started: r.started, Finished: ls.options.Now(), Failures: l.failures, RetryAfter: source.RetryAfter(failure)}
 	return schedule.Next(l.every, ended, rand.Float64())
-}
-
-// retryAfter is the pause a source asked for with its failure.
-func retryAfter(err error) time.Duration {
-	var asked interface{ RetryAfter() time.Duration }
-	if errors.As(err, &asked) {
-		return asked.RetryAfter()
-	}
-	return 0
 }
 
 // has tells whether a source still runs.

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/credentials"
 
 	"edgesync/proto/payload"
 	"edgesync/syncrun/outbox"
@@ -29,18 +32,36 @@ type Runtime struct {
 	reports    *reports
 	// kick asks for a heartbeat, outdated for the configuration, soon.
 	kick, outdated chan struct{}
-	once           *once
+	// configuring is held while a configuration is applied, polled or pushed;
+	// applied counts them.
+	configuring sync.Mutex
+	applied     atomic.Uint64
+	// commands are what the gateway told the service to do, watches those of
+	// them that wait for runs. rejoin asks for a control stream where the gateway
+	// had none.
+	commands *commands
+	watches  watches
+	rejoin   chan struct{}
+	once     *once
 }
 
-// New checks the options. Nothing is opened or dialled before Run.
+// New checks the options and loads the identity. Nothing is dialled before Run.
 func New(o Options) (*Runtime, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if o.Transport == nil {
+		config, err := o.Config.ClientTLS()
+		if err != nil {
+			return nil, err
+		}
+		o.Transport = credentials.NewTLS(config)
+	}
 	r := &Runtime{
 		options: o, loops: newLoops(o), reports: newReports(), failing: failing{all: map[string]*delivery{}},
 		kick: make(chan struct{}, 1), outdated: make(chan struct{}, 1),
+		commands: newCommands(), rejoin: make(chan struct{}, 1),
 	}
 	r.loops.pool = newPool(schedule.Limits{Total: o.Workers, PerTenant: o.WorkersPerTenant}, o.Now, r.discover)
 	r.deliveries = newPool(schedule.Limits{Total: o.Streams, PerTenant: o.StreamsPerTenant}, o.Now, r.deliver)
@@ -86,7 +107,7 @@ func (r *Runtime) work(ctx context.Context) error {
 	var tasks errgroup.Group
 	all := []func(context.Context){r.loops.pool.run, r.deliveries.run, r.heartbeats}
 	if r.once == nil {
-		all = append(all, r.refreshes)
+		all = append(all, r.refreshes, r.control)
 	}
 	for _, task := range all {
 		tasks.Go(func() error { task(ctx); return nil })
@@ -117,7 +138,7 @@ func (r *Runtime) lastHeartbeat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 	defer cancel()
 	if err := r.heartbeat(ctx); err != nil {
-		r.options.Logger.Warn("send last heartbeat", "gateway", r.options.Gateway, "error", err)
+		r.options.Logger.Warn("send last heartbeat", "gateway", r.options.Config.GatewayAddr, "error", err)
 	}
 }
 
@@ -152,5 +173,6 @@ func (r *Runtime) ended(head outbox.Head, mode string, e ending) {
 func (r *Runtime) tell(head outbox.Head, e Event) {
 	e.Time = r.options.Now()
 	e.Source, e.Tenant, e.SourceID, e.RunID = head.Name, head.Tenant, head.SourceID, head.ID
+	r.watches.see(head.Source, e)
 	r.options.Observe(e)
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"edgesync/proto/monitoring"
+	"edgesync/proto/payload"
 )
 
 const (
@@ -35,6 +36,8 @@ type session struct {
 	poll      time.Duration
 	// plain says that the gateway cannot read a compressed request.
 	plain bool
+	// ahead is how far the gateway's clock is ahead of this host's.
+	ahead time.Duration
 }
 
 func newSession(conn *grpc.ClientConn, o Options) *session {
@@ -46,20 +49,23 @@ func (s *session) hello(ctx context.Context) (outdated bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	answer, err := s.client.Hello(ctx, &monitoring.AgentHelloRequest{
-		AgentId: s.options.AgentID, Version: s.options.Version, Capabilities: s.capabilities(), Hostname: s.options.Hostname,
-		Os: runtime.GOOS, Arch: runtime.GOARCH, Partition: s.options.Partition, ConfigVersion: s.configVersion(), ConfigSource: "gateway",
+		AgentId: s.options.Config.AgentID, Version: s.options.Version, Capabilities: s.capabilities(), Hostname: s.options.Hostname,
+		Os: runtime.GOOS, Arch: runtime.GOARCH, Partition: s.options.Config.Partition, ConfigVersion: s.configVersion(), ConfigSource: "gateway",
 	})
 	if err != nil {
-		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Gateway, err)
+		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Config.GatewayAddr, identified(err))
 	}
 	if !answer.GetAccepted() {
-		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Gateway,
+		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Config.GatewayAddr,
 			status.Error(codes.PermissionDenied, "it does not accept this service: "+answer.GetMessage()))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gatewayID = answer.GetGatewayId()
 	setSeconds(&s.heartbeat, answer.GetHeartbeatIntervalSec())
+	if at := answer.GetServerTime(); at > 0 {
+		s.ahead = time.Unix(at, 0).Sub(s.options.Now())
+	}
 	return answer.GetConfigOutdated(), nil
 }
 
@@ -77,7 +83,7 @@ func (s *session) capabilities() []string {
 func (s *session) config(ctx context.Context) (*monitoring.AgentConfigResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, configTimeout)
 	defer cancel()
-	request := &monitoring.AgentConfigRequest{AgentId: s.options.AgentID, ConfigVersion: s.configVersion()}
+	request := &monitoring.AgentConfigRequest{AgentId: s.options.Config.AgentID, ConfigVersion: s.configVersion()}
 	options := []grpc.CallOption{grpc.MaxCallRecvMsgSize(maxConfig)}
 	if !s.isPlain() {
 		options = append(options, grpc.UseCompressor(gzip.Name))
@@ -91,13 +97,39 @@ func (s *session) config(ctx context.Context) (*monitoring.AgentConfigResponse, 
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get configuration from gateway %s: %w", s.options.Gateway, err)
+		return nil, fmt.Errorf("get configuration from gateway %s: %w", s.options.Config.GatewayAddr, err)
 	}
+	s.settle(answer)
+	return answer, nil
+}
+
+// settle takes the intervals that come with a configuration.
+func (s *session) settle(answer *monitoring.AgentConfigResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	setSeconds(&s.heartbeat, answer.GetHeartbeatIntervalSec())
 	setSeconds(&s.poll, answer.GetConfigPollIntervalSec())
-	return answer, nil
+}
+
+// gatewayTime is what the gateway's clock says, as far as that is known.
+func (s *session) gatewayTime() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.options.Now().Add(s.ahead)
+}
+
+// openControl opens a control stream and introduces the service.
+func (s *session) openControl(ctx context.Context) (monitoring.AgentGatewayService_ControlStreamClient, error) {
+	stream, err := s.client.ControlStream(ctx, grpc.MaxCallRecvMsgSize(maxConfig))
+	if err != nil {
+		return nil, err
+	}
+	return stream, stream.Send(&monitoring.ControlStreamRequest{Payload: &monitoring.ControlStreamRequest_Hello{Hello: &monitoring.ControlStreamHello{
+		AgentId: s.options.Config.AgentID, Partition: s.options.Config.Partition,
+		Capabilities:  append(s.capabilities(), payload.CommandSyncNow, payload.CommandTestSource),
+		ConfigVersion: s.configVersion(), Version: s.options.Version, Hostname: s.options.Hostname,
+		Os: runtime.GOOS, Arch: runtime.GOARCH, ConfigSource: "gateway",
+	}}})
 }
 
 // push sends statuses and returns an error unless they were received.
@@ -105,14 +137,14 @@ func (s *session) push(ctx context.Context, statuses []*monitoring.GatewayServic
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	answer, err := s.client.PushStatus(ctx, &monitoring.GatewayStatusRequest{
-		Services: statuses, GatewayId: s.gateway(), AgentId: s.options.AgentID,
-		Timestamp: s.options.Now().Unix(), Partition: s.options.Partition,
+		Services: statuses, GatewayId: s.gateway(), AgentId: s.options.Config.AgentID,
+		Timestamp: s.options.Now().Unix(), Partition: s.options.Config.Partition,
 	})
 	if err != nil {
-		return fmt.Errorf("send heartbeat to gateway %s: %w", s.options.Gateway, err)
+		return fmt.Errorf("send heartbeat to gateway %s: %w", s.options.Config.GatewayAddr, err)
 	}
 	if !answer.GetReceived() {
-		return fmt.Errorf("send heartbeat to gateway %s: it was not received", s.options.Gateway)
+		return fmt.Errorf("send heartbeat to gateway %s: it was not received", s.options.Config.GatewayAddr)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"edgesync/admin"
 	"edgesync/core"
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/proto/payload"
@@ -18,15 +17,6 @@ func (e *edge) snapshot(source core.SourceView, run string, chunks [][]payload.U
 	e.p.t.Helper()
 	e.p.clock.pass(time.Minute)
 	must(e.p.t, e.push(stream{source: source.ID, runID: run, mode: payload.ModeSnapshot, chunks: chunks, announced: true}))
-}
-
-// admin is the administration API, in process.
-func (p *platform) admin() adminv1.AdminClient {
-	p.t.Helper()
-	client, err := admin.InProcess(p.core)
-	must(p.t, err)
-	p.t.Cleanup(func() { _ = client.Close() })
-	return client
 }
 
 func TestR28_WhatCompleteSnapshotsNoLongerNameIsRetracted(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // NewCmdSource holds the verbs.
 func NewCmdSource(f *cmdutil.Factory) *cobra.Command {
-	return cmdutil.NewGroup("source", "Add, show, change and remove integration sources",
+	return cmdutil.NewGroup("source", "Add, show, change, test, run and remove integration sources",
 		NewCmdAdd(f, nil),
 		NewCmdList(f, nil),
 		NewCmdShow(f, nil),
@@ -23,6 +23,8 @@ func NewCmdSource(f *cmdutil.Factory) *cobra.Command {
 		NewCmdDisable(f, nil),
 		NewCmdRemove(f, nil),
 		NewCmdRetractions(f),
+		NewCmdTest(f, nil),
+		NewCmdSyncNow(f, nil),
 	)
 }
 

@@ -75,14 +75,17 @@ func (t tenantTx) Decisions(ctx context.Context, homes []string, limit int) ([]d
 }
 
 func (t tenantTx) Assertions(ctx context.Context, yield func(dire.Assertion) error) error {
-	err := t.s.each(ctx, selectAssertion+`
+	names, err := t.s.names(ctx)
+	if err != nil {
+		return fmt.Errorf("list assertions: %w", err)
+	}
+	err = t.s.each(ctx, selectAssertion+`
 		FROM name so
 		CROSS JOIN assertion a ON a.source = so.id
 		CROSS JOIN standing s ON s.assertion = a.id
-		CROSS JOIN name pa ON pa.id = a.partition
 		ORDER BY so.value, a.key`, nil,
 		func(row scanner) error {
-			a, err := scanAssertion(row)
+			a, err := names.scanAssertion(row)
 			if err != nil {
 				return err
 			}

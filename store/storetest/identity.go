@@ -153,7 +153,7 @@ func link(a, b *thing, apart bool, seconds int) dire.Link {
 
 func testLinks(t *testing.T, place Place) {
 	tenant := openTenant(t, place)
-	a, b, c, d := newThing("s1", "id:1", "p"), newThing("s2", "id:1", "p"), newThing("s3", "ip:10.0.0.9", "p").weakIP("10.0.0.9"), newThing("s4", "id:1", "p")
+	a, b, c, d := newThing("s1", "id:1", "p"), newThing("s2", "id:1", "p"), newThing("s3", "ip:10.0.0.9", "p").identifier(dire.IdentifierWeakIP, "10.0.0.9"), newThing("s4", "id:1", "p")
 	linked, apart, last := link(a, b, false, 1), link(b, c, true, 2), link(c, d, false, 3)
 	plan := planOf(a, b, c, d)
 	plan.Links = []dire.Link{linked, apart, last}

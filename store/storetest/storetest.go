@@ -53,6 +53,11 @@ func Run(t *testing.T, place Place) {
 		"Probes":        testProbes,
 		"Guarantees":    testGuarantees,
 		"Scenario":      testScenario,
+		"TokenKeys":     testTokenKeys,
+		"JoinTokens":    testJoinTokens,
+		"JoinTokenRace": testJoinTokenRace,
+		"UseOnce":       testUseOnce,
+		"Certificates":  testCertificates,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, place) })
 	}

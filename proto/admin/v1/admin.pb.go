@@ -854,8 +854,11 @@ type SyncService struct {
 	// Sources assigned to it, over every tenant it serves.
 	SourceCount        int32 `protobuf:"varint,22,opt,name=source_count,json=sourceCount,proto3" json:"source_count,omitempty"`
 	FailingSourceCount int32 `protobuf:"varint,23,opt,name=failing_source_count,json=failingSourceCount,proto3" json:"failing_source_count,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The configuration it said it runs, and since when.
+	ConfigVersion   string                 `protobuf:"bytes,40,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
+	ConfigAppliedAt *timestamppb.Timestamp `protobuf:"bytes,41,opt,name=config_applied_at,json=configAppliedAt,proto3" json:"config_applied_at,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SyncService) Reset() {
@@ -1047,6 +1050,20 @@ func (x *SyncService) GetFailingSourceCount() int32 {
 		return x.FailingSourceCount
 	}
 	return 0
+}
+
+func (x *SyncService) GetConfigVersion() string {
+	if x != nil {
+		return x.ConfigVersion
+	}
+	return ""
+}
+
+func (x *SyncService) GetConfigAppliedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ConfigAppliedAt
+	}
+	return nil
 }
 
 type OnboardServiceRequest struct {
@@ -3250,6 +3267,986 @@ func (x *ListEventsResponse) GetEvents() []*Event {
 	return nil
 }
 
+type CreateJoinTokenRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Name   string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Empty means "default".
+	Partition string `protobuf:"bytes,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	// Overrides the platform's gateway address in the token.
+	GatewayAddr string `protobuf:"bytes,4,opt,name=gateway_addr,json=gatewayAddr,proto3" json:"gateway_addr,omitempty"`
+	// 5 minutes to 7 days; unset means 24 hours.
+	Ttl           *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateJoinTokenRequest) Reset() {
+	*x = CreateJoinTokenRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateJoinTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateJoinTokenRequest) ProtoMessage() {}
+
+func (x *CreateJoinTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateJoinTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateJoinTokenRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *CreateJoinTokenRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetGatewayAddr() string {
+	if x != nil {
+		return x.GatewayAddr
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+type CreateJoinTokenResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	JoinToken *JoinToken             `protobuf:"bytes,1,opt,name=join_token,json=joinToken,proto3" json:"join_token,omitempty"`
+	Service   *SyncService           `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// A secret.
+	Token             string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	GatewayAddr       string `protobuf:"bytes,4,opt,name=gateway_addr,json=gatewayAddr,proto3" json:"gateway_addr,omitempty"`
+	GatewayServerName string `protobuf:"bytes,5,opt,name=gateway_server_name,json=gatewayServerName,proto3" json:"gateway_server_name,omitempty"`
+	CaUrl             string `protobuf:"bytes,6,opt,name=ca_url,json=caUrl,proto3" json:"ca_url,omitempty"`
+	RootFingerprint   string `protobuf:"bytes,7,opt,name=root_fingerprint,json=rootFingerprint,proto3" json:"root_fingerprint,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *CreateJoinTokenResponse) Reset() {
+	*x = CreateJoinTokenResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateJoinTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateJoinTokenResponse) ProtoMessage() {}
+
+func (x *CreateJoinTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateJoinTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateJoinTokenResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *CreateJoinTokenResponse) GetJoinToken() *JoinToken {
+	if x != nil {
+		return x.JoinToken
+	}
+	return nil
+}
+
+func (x *CreateJoinTokenResponse) GetService() *SyncService {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *CreateJoinTokenResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetGatewayAddr() string {
+	if x != nil {
+		return x.GatewayAddr
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetGatewayServerName() string {
+	if x != nil {
+		return x.GatewayServerName
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetCaUrl() string {
+	if x != nil {
+		return x.CaUrl
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetRootFingerprint() string {
+	if x != nil {
+		return x.RootFingerprint
+	}
+	return ""
+}
+
+type JoinToken struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant      string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	TenantId    string                 `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	ComponentId string                 `protobuf:"bytes,4,opt,name=component_id,json=componentId,proto3" json:"component_id,omitempty"`
+	Partition   string                 `protobuf:"bytes,5,opt,name=partition,proto3" json:"partition,omitempty"`
+	ServiceId   string                 `protobuf:"bytes,6,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	// "active", "used", "expired" or "cancelled".
+	State         string                 `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	CreatedBy     string                 `protobuf:"bytes,8,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	UsedAt        *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=used_at,json=usedAt,proto3" json:"used_at,omitempty"`
+	CancelledAt   *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=cancelled_at,json=cancelledAt,proto3" json:"cancelled_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinToken) Reset() {
+	*x = JoinToken{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinToken) ProtoMessage() {}
+
+func (x *JoinToken) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinToken.ProtoReflect.Descriptor instead.
+func (*JoinToken) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *JoinToken) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *JoinToken) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *JoinToken) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetComponentId() string {
+	if x != nil {
+		return x.ComponentId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *JoinToken) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *JoinToken) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *JoinToken) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UsedAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetCancelledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CancelledAt
+	}
+	return nil
+}
+
+type ListJoinTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJoinTokensRequest) Reset() {
+	*x = ListJoinTokensRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJoinTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJoinTokensRequest) ProtoMessage() {}
+
+func (x *ListJoinTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJoinTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListJoinTokensRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListJoinTokensRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListJoinTokensResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tokens        []*JoinToken           `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJoinTokensResponse) Reset() {
+	*x = ListJoinTokensResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJoinTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJoinTokensResponse) ProtoMessage() {}
+
+func (x *ListJoinTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJoinTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListJoinTokensResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListJoinTokensResponse) GetTokens() []*JoinToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+type CancelJoinTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelJoinTokenRequest) Reset() {
+	*x = CancelJoinTokenRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelJoinTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelJoinTokenRequest) ProtoMessage() {}
+
+func (x *CancelJoinTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelJoinTokenRequest.ProtoReflect.Descriptor instead.
+func (*CancelJoinTokenRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *CancelJoinTokenRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CancelJoinTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type IssueEnrolmentCARequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PKCS #10, DER.
+	Csr           []byte `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueEnrolmentCARequest) Reset() {
+	*x = IssueEnrolmentCARequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueEnrolmentCARequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueEnrolmentCARequest) ProtoMessage() {}
+
+func (x *IssueEnrolmentCARequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueEnrolmentCARequest.ProtoReflect.Descriptor instead.
+func (*IssueEnrolmentCARequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *IssueEnrolmentCARequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
+type SyncNowRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Id or name of a service, all of whose sources run; or of one source.
+	Service       string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncNowRequest) Reset() {
+	*x = SyncNowRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncNowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncNowRequest) ProtoMessage() {}
+
+func (x *SyncNowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncNowRequest.ProtoReflect.Descriptor instead.
+func (*SyncNowRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *SyncNowRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SyncNowRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *SyncNowRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// SyncNowProgress is how far a sync has come; the last one is finished.
+type SyncNowProgress struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Total  int32                  `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
+	Done   int32                  `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Failed int32                  `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Found, and stored.
+	Devices      int64 `protobuf:"varint,4,opt,name=devices,proto3" json:"devices,omitempty"`
+	Acknowledged int64 `protobuf:"varint,5,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// Sources that have come further since the last; in the last, those that went
+	// worst: as many as fit.
+	Sources       []*SyncedSource `protobuf:"bytes,6,rep,name=sources,proto3" json:"sources,omitempty"`
+	Finished      bool            `protobuf:"varint,7,opt,name=finished,proto3" json:"finished,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncNowProgress) Reset() {
+	*x = SyncNowProgress{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncNowProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncNowProgress) ProtoMessage() {}
+
+func (x *SyncNowProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncNowProgress.ProtoReflect.Descriptor instead.
+func (*SyncNowProgress) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *SyncNowProgress) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetDone() int32 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetFailed() int32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetAcknowledged() int64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetSources() []*SyncedSource {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *SyncNowProgress) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+type SyncedSource struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	SourceId string                 `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Name     string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// "waiting", "reading", "sending" or "done".
+	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// "success", "partial", "failed" or "timeout" once it is done.
+	Result        string `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
+	Devices       int64  `protobuf:"varint,6,opt,name=devices,proto3" json:"devices,omitempty"`
+	Acknowledged  int64  `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	Error         string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncedSource) Reset() {
+	*x = SyncedSource{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncedSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncedSource) ProtoMessage() {}
+
+func (x *SyncedSource) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncedSource.ProtoReflect.Descriptor instead.
+func (*SyncedSource) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *SyncedSource) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *SyncedSource) GetAcknowledged() int64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *SyncedSource) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type TestSourceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestSourceRequest) Reset() {
+	*x = TestSourceRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSourceRequest) ProtoMessage() {}
+
+func (x *TestSourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSourceRequest.ProtoReflect.Descriptor instead.
+func (*TestSourceRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *TestSourceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *TestSourceRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type TestSourceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ok    bool                   `protobuf:"varint,1,opt,name=ok,proto3" json:"ok,omitempty"`
+	// For example "name", "tls", "token", "permission", "query", "settings".
+	Reason  string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// -1 where the source does not say.
+	Total         int64                `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	Samples       []*SampleDevice      `protobuf:"bytes,5,rep,name=samples,proto3" json:"samples,omitempty"`
+	Took          *durationpb.Duration `protobuf:"bytes,6,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestSourceResponse) Reset() {
+	*x = TestSourceResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSourceResponse) ProtoMessage() {}
+
+func (x *TestSourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSourceResponse.ProtoReflect.Descriptor instead.
+func (*TestSourceResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *TestSourceResponse) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *TestSourceResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TestSourceResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *TestSourceResponse) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *TestSourceResponse) GetSamples() []*SampleDevice {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+func (x *TestSourceResponse) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+type SampleDevice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NativeId      string                 `protobuf:"bytes,1,opt,name=native_id,json=nativeId,proto3" json:"native_id,omitempty"`
+	Hostname      string                 `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	Ip            string                 `protobuf:"bytes,3,opt,name=ip,proto3" json:"ip,omitempty"`
+	Mac           string                 `protobuf:"bytes,4,opt,name=mac,proto3" json:"mac,omitempty"`
+	DeviceType    string                 `protobuf:"bytes,5,opt,name=device_type,json=deviceType,proto3" json:"device_type,omitempty"`
+	Manufacturer  string                 `protobuf:"bytes,6,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
+	Model         string                 `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SampleDevice) Reset() {
+	*x = SampleDevice{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SampleDevice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SampleDevice) ProtoMessage() {}
+
+func (x *SampleDevice) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SampleDevice.ProtoReflect.Descriptor instead.
+func (*SampleDevice) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *SampleDevice) GetNativeId() string {
+	if x != nil {
+		return x.NativeId
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetDeviceType() string {
+	if x != nil {
+		return x.DeviceType
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetManufacturer() string {
+	if x != nil {
+		return x.Manufacturer
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
 type AssertionRef struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Source        string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
@@ -3261,7 +4258,7 @@ type AssertionRef struct {
 
 func (x *AssertionRef) Reset() {
 	*x = AssertionRef{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3273,7 +4270,7 @@ func (x *AssertionRef) String() string {
 func (*AssertionRef) ProtoMessage() {}
 
 func (x *AssertionRef) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3286,7 +4283,7 @@ func (x *AssertionRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssertionRef.ProtoReflect.Descriptor instead.
 func (*AssertionRef) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{44}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *AssertionRef) GetSource() string {
@@ -3321,7 +4318,7 @@ type Identifier struct {
 
 func (x *Identifier) Reset() {
 	*x = Identifier{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3333,7 +4330,7 @@ func (x *Identifier) String() string {
 func (*Identifier) ProtoMessage() {}
 
 func (x *Identifier) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3346,7 +4343,7 @@ func (x *Identifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
 func (*Identifier) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Identifier) GetKind() string {
@@ -3387,7 +4384,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3399,7 +4396,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3412,7 +4409,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{46}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Decision) GetKind() string {
@@ -3509,7 +4506,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3521,7 +4518,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3534,7 +4531,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{47}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Join) GetRule() string {
@@ -3594,7 +4591,7 @@ type KeptApart struct {
 
 func (x *KeptApart) Reset() {
 	*x = KeptApart{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3606,7 +4603,7 @@ func (x *KeptApart) String() string {
 func (*KeptApart) ProtoMessage() {}
 
 func (x *KeptApart) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3619,7 +4616,7 @@ func (x *KeptApart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptApart.ProtoReflect.Descriptor instead.
 func (*KeptApart) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{48}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *KeptApart) GetHomeId() string {
@@ -3669,7 +4666,7 @@ type FieldValue struct {
 
 func (x *FieldValue) Reset() {
 	*x = FieldValue{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3681,7 +4678,7 @@ func (x *FieldValue) String() string {
 func (*FieldValue) ProtoMessage() {}
 
 func (x *FieldValue) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3694,7 +4691,7 @@ func (x *FieldValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldValue.ProtoReflect.Descriptor instead.
 func (*FieldValue) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{49}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *FieldValue) GetField() string {
@@ -3736,7 +4733,7 @@ type DeviceExplanation struct {
 
 func (x *DeviceExplanation) Reset() {
 	*x = DeviceExplanation{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3748,7 +4745,7 @@ func (x *DeviceExplanation) String() string {
 func (*DeviceExplanation) ProtoMessage() {}
 
 func (x *DeviceExplanation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3761,7 +4758,7 @@ func (x *DeviceExplanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceExplanation.ProtoReflect.Descriptor instead.
 func (*DeviceExplanation) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{50}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *DeviceExplanation) GetDetail() *DeviceDetail {
@@ -3825,7 +4822,7 @@ type MergeDevicesRequest struct {
 
 func (x *MergeDevicesRequest) Reset() {
 	*x = MergeDevicesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3837,7 +4834,7 @@ func (x *MergeDevicesRequest) String() string {
 func (*MergeDevicesRequest) ProtoMessage() {}
 
 func (x *MergeDevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3850,7 +4847,7 @@ func (x *MergeDevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeDevicesRequest.ProtoReflect.Descriptor instead.
 func (*MergeDevicesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{51}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *MergeDevicesRequest) GetTenant() string {
@@ -3888,7 +4885,7 @@ type UnmergeDeviceRequest struct {
 
 func (x *UnmergeDeviceRequest) Reset() {
 	*x = UnmergeDeviceRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3900,7 +4897,7 @@ func (x *UnmergeDeviceRequest) String() string {
 func (*UnmergeDeviceRequest) ProtoMessage() {}
 
 func (x *UnmergeDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3913,7 +4910,7 @@ func (x *UnmergeDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnmergeDeviceRequest.ProtoReflect.Descriptor instead.
 func (*UnmergeDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{52}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *UnmergeDeviceRequest) GetTenant() string {
@@ -3957,7 +4954,7 @@ type SplitDeviceRequest struct {
 
 func (x *SplitDeviceRequest) Reset() {
 	*x = SplitDeviceRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3969,7 +4966,7 @@ func (x *SplitDeviceRequest) String() string {
 func (*SplitDeviceRequest) ProtoMessage() {}
 
 func (x *SplitDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3982,7 +4979,7 @@ func (x *SplitDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitDeviceRequest.ProtoReflect.Descriptor instead.
 func (*SplitDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{53}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *SplitDeviceRequest) GetTenant() string {
@@ -4023,7 +5020,7 @@ type PartedDevices struct {
 
 func (x *PartedDevices) Reset() {
 	*x = PartedDevices{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4035,7 +5032,7 @@ func (x *PartedDevices) String() string {
 func (*PartedDevices) ProtoMessage() {}
 
 func (x *PartedDevices) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4048,7 +5045,7 @@ func (x *PartedDevices) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartedDevices.ProtoReflect.Descriptor instead.
 func (*PartedDevices) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{54}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *PartedDevices) GetDevices() []*DeviceDetail {
@@ -4070,7 +5067,7 @@ type ListDuplicatesRequest struct {
 
 func (x *ListDuplicatesRequest) Reset() {
 	*x = ListDuplicatesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4082,7 +5079,7 @@ func (x *ListDuplicatesRequest) String() string {
 func (*ListDuplicatesRequest) ProtoMessage() {}
 
 func (x *ListDuplicatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4095,7 +5092,7 @@ func (x *ListDuplicatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDuplicatesRequest.ProtoReflect.Descriptor instead.
 func (*ListDuplicatesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{55}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListDuplicatesRequest) GetTenant() string {
@@ -4128,7 +5125,7 @@ type Duplicate struct {
 
 func (x *Duplicate) Reset() {
 	*x = Duplicate{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4140,7 +5137,7 @@ func (x *Duplicate) String() string {
 func (*Duplicate) ProtoMessage() {}
 
 func (x *Duplicate) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4153,7 +5150,7 @@ func (x *Duplicate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Duplicate.ProtoReflect.Descriptor instead.
 func (*Duplicate) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{56}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Duplicate) GetTenant() string {
@@ -4207,7 +5204,7 @@ type ListDuplicatesResponse struct {
 
 func (x *ListDuplicatesResponse) Reset() {
 	*x = ListDuplicatesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4219,7 +5216,7 @@ func (x *ListDuplicatesResponse) String() string {
 func (*ListDuplicatesResponse) ProtoMessage() {}
 
 func (x *ListDuplicatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4232,7 +5229,7 @@ func (x *ListDuplicatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDuplicatesResponse.ProtoReflect.Descriptor instead.
 func (*ListDuplicatesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{57}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListDuplicatesResponse) GetDuplicates() []*Duplicate {
@@ -4259,7 +5256,7 @@ type SimulateRulesRequest struct {
 
 func (x *SimulateRulesRequest) Reset() {
 	*x = SimulateRulesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4271,7 +5268,7 @@ func (x *SimulateRulesRequest) String() string {
 func (*SimulateRulesRequest) ProtoMessage() {}
 
 func (x *SimulateRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4284,7 +5281,7 @@ func (x *SimulateRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SimulateRulesRequest.ProtoReflect.Descriptor instead.
 func (*SimulateRulesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{58}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *SimulateRulesRequest) GetTenant() string {
@@ -4342,7 +5339,7 @@ type Regroup struct {
 
 func (x *Regroup) Reset() {
 	*x = Regroup{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4354,7 +5351,7 @@ func (x *Regroup) String() string {
 func (*Regroup) ProtoMessage() {}
 
 func (x *Regroup) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4367,7 +5364,7 @@ func (x *Regroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Regroup.ProtoReflect.Descriptor instead.
 func (*Regroup) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{59}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Regroup) GetDevice() string {
@@ -4410,7 +5407,7 @@ type SimulateRulesResponse struct {
 
 func (x *SimulateRulesResponse) Reset() {
 	*x = SimulateRulesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4422,7 +5419,7 @@ func (x *SimulateRulesResponse) String() string {
 func (*SimulateRulesResponse) ProtoMessage() {}
 
 func (x *SimulateRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4435,7 +5432,7 @@ func (x *SimulateRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SimulateRulesResponse.ProtoReflect.Descriptor instead.
 func (*SimulateRulesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{60}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *SimulateRulesResponse) GetDevicesNow() int64 {
@@ -4478,7 +5475,7 @@ type ListRetractionsRequest struct {
 
 func (x *ListRetractionsRequest) Reset() {
 	*x = ListRetractionsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4490,7 +5487,7 @@ func (x *ListRetractionsRequest) String() string {
 func (*ListRetractionsRequest) ProtoMessage() {}
 
 func (x *ListRetractionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4503,7 +5500,7 @@ func (x *ListRetractionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRetractionsRequest.ProtoReflect.Descriptor instead.
 func (*ListRetractionsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{61}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListRetractionsRequest) GetTenant() string {
@@ -4539,7 +5536,7 @@ type HeldRetractions struct {
 
 func (x *HeldRetractions) Reset() {
 	*x = HeldRetractions{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4551,7 +5548,7 @@ func (x *HeldRetractions) String() string {
 func (*HeldRetractions) ProtoMessage() {}
 
 func (x *HeldRetractions) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4564,7 +5561,7 @@ func (x *HeldRetractions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldRetractions.ProtoReflect.Descriptor instead.
 func (*HeldRetractions) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{62}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *HeldRetractions) GetTenant() string {
@@ -4639,7 +5636,7 @@ type ListRetractionsResponse struct {
 
 func (x *ListRetractionsResponse) Reset() {
 	*x = ListRetractionsResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4651,7 +5648,7 @@ func (x *ListRetractionsResponse) String() string {
 func (*ListRetractionsResponse) ProtoMessage() {}
 
 func (x *ListRetractionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4664,7 +5661,7 @@ func (x *ListRetractionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRetractionsResponse.ProtoReflect.Descriptor instead.
 func (*ListRetractionsResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{63}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListRetractionsResponse) GetRetractions() []*HeldRetractions {
@@ -4684,7 +5681,7 @@ type SettleRetractionsRequest struct {
 
 func (x *SettleRetractionsRequest) Reset() {
 	*x = SettleRetractionsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4696,7 +5693,7 @@ func (x *SettleRetractionsRequest) String() string {
 func (*SettleRetractionsRequest) ProtoMessage() {}
 
 func (x *SettleRetractionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4709,7 +5706,7 @@ func (x *SettleRetractionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleRetractionsRequest.ProtoReflect.Descriptor instead.
 func (*SettleRetractionsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{64}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *SettleRetractionsRequest) GetTenant() string {
@@ -4736,7 +5733,7 @@ type SettleRetractionsResponse struct {
 
 func (x *SettleRetractionsResponse) Reset() {
 	*x = SettleRetractionsResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4748,7 +5745,7 @@ func (x *SettleRetractionsResponse) String() string {
 func (*SettleRetractionsResponse) ProtoMessage() {}
 
 func (x *SettleRetractionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4761,7 +5758,7 @@ func (x *SettleRetractionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleRetractionsResponse.ProtoReflect.Descriptor instead.
 func (*SettleRetractionsResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{65}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *SettleRetractionsResponse) GetRetractions() int64 {
@@ -4828,7 +5825,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06resume\x18\x02 \x01(\bR\x06resume\")\n" +
 	"\x13RemoveTenantRequest\x12\x12\n" +
 	"\x04slug\x18\x01 \x01(\tR\x04slug\"\x16\n" +
-	"\x14RemoveTenantResponse\"\xbb\x06\n" +
+	"\x14RemoveTenantResponse\"\xaa\a\n" +
 	"\vSyncService\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -4855,7 +5852,9 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
 	"\fsource_count\x18\x16 \x01(\x05R\vsourceCount\x120\n" +
-	"\x14failing_source_count\x18\x17 \x01(\x05R\x12failingSourceCount\"\x96\x01\n" +
+	"\x14failing_source_count\x18\x17 \x01(\x05R\x12failingSourceCount\x12%\n" +
+	"\x0econfig_version\x18( \x01(\tR\rconfigVersion\x12F\n" +
+	"\x11config_applied_at\x18) \x01(\v2\x1a.google.protobuf.TimestampR\x0fconfigAppliedAt\"\x96\x01\n" +
 	"\x15OnboardServiceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
@@ -5060,7 +6059,89 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"F\n" +
 	"\x12ListEventsResponse\x120\n" +
-	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\"U\n" +
+	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\"\xb2\x01\n" +
+	"\x16CreateJoinTokenRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\tR\tpartition\x12!\n" +
+	"\fgateway_addr\x18\x04 \x01(\tR\vgatewayAddr\x12+\n" +
+	"\x03ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"\xbb\x02\n" +
+	"\x17CreateJoinTokenResponse\x12;\n" +
+	"\n" +
+	"join_token\x18\x01 \x01(\v2\x1c.edgesync.admin.v1.JoinTokenR\tjoinToken\x128\n" +
+	"\aservice\x18\x02 \x01(\v2\x1e.edgesync.admin.v1.SyncServiceR\aservice\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\x12!\n" +
+	"\fgateway_addr\x18\x04 \x01(\tR\vgatewayAddr\x12.\n" +
+	"\x13gateway_server_name\x18\x05 \x01(\tR\x11gatewayServerName\x12\x15\n" +
+	"\x06ca_url\x18\x06 \x01(\tR\x05caUrl\x12)\n" +
+	"\x10root_fingerprint\x18\a \x01(\tR\x0frootFingerprint\"\xcf\x03\n" +
+	"\tJoinToken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12!\n" +
+	"\fcomponent_id\x18\x04 \x01(\tR\vcomponentId\x12\x1c\n" +
+	"\tpartition\x18\x05 \x01(\tR\tpartition\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x06 \x01(\tR\tserviceId\x12\x14\n" +
+	"\x05state\x18\a \x01(\tR\x05state\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\b \x01(\tR\tcreatedBy\x129\n" +
+	"\n" +
+	"created_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x123\n" +
+	"\aused_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06usedAt\x12=\n" +
+	"\fcancelled_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vcancelledAt\"/\n" +
+	"\x15ListJoinTokensRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"N\n" +
+	"\x16ListJoinTokensResponse\x124\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x1c.edgesync.admin.v1.JoinTokenR\x06tokens\"@\n" +
+	"\x16CancelJoinTokenRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"+\n" +
+	"\x17IssueEnrolmentCARequest\x12\x10\n" +
+	"\x03csr\x18\x01 \x01(\fR\x03csr\"Z\n" +
+	"\x0eSyncNowRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\"\xe8\x01\n" +
+	"\x0fSyncNowProgress\x12\x14\n" +
+	"\x05total\x18\x01 \x01(\x05R\x05total\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x05R\x04done\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\x05R\x06failed\x12\x18\n" +
+	"\adevices\x18\x04 \x01(\x03R\adevices\x12\"\n" +
+	"\facknowledged\x18\x05 \x01(\x03R\facknowledged\x129\n" +
+	"\asources\x18\x06 \x03(\v2\x1f.edgesync.admin.v1.SyncedSourceR\asources\x12\x1a\n" +
+	"\bfinished\x18\a \x01(\bR\bfinished\"\xd9\x01\n" +
+	"\fSyncedSource\x12\x1b\n" +
+	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x16\n" +
+	"\x06result\x18\x05 \x01(\tR\x06result\x12\x18\n" +
+	"\adevices\x18\x06 \x01(\x03R\adevices\x12\"\n" +
+	"\facknowledged\x18\a \x01(\x03R\facknowledged\x12\x14\n" +
+	"\x05error\x18\b \x01(\tR\x05error\"C\n" +
+	"\x11TestSourceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\"\xd6\x01\n" +
+	"\x12TestSourceResponse\x12\x0e\n" +
+	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x03R\x05total\x129\n" +
+	"\asamples\x18\x05 \x03(\v2\x1f.edgesync.admin.v1.SampleDeviceR\asamples\x12-\n" +
+	"\x04took\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04took\"\xc4\x01\n" +
+	"\fSampleDevice\x12\x1b\n" +
+	"\tnative_id\x18\x01 \x01(\tR\bnativeId\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x0e\n" +
+	"\x02ip\x18\x03 \x01(\tR\x02ip\x12\x10\n" +
+	"\x03mac\x18\x04 \x01(\tR\x03mac\x12\x1f\n" +
+	"\vdevice_type\x18\x05 \x01(\tR\n" +
+	"deviceType\x12\"\n" +
+	"\fmanufacturer\x18\x06 \x01(\tR\fmanufacturer\x12\x14\n" +
+	"\x05model\x18\a \x01(\tR\x05model\"U\n" +
 	"\fAssertionRef\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x10\n" +
@@ -5185,7 +6266,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\"=\n" +
 	"\x19SettleRetractionsResponse\x12 \n" +
-	"\vretractions\x18\x01 \x01(\x03R\vretractions2\xb5\x18\n" +
+	"\vretractions\x18\x01 \x01(\x03R\vretractions2\xf7\x1c\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -5214,7 +6295,14 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a%.edgesync.admin.v1.ListEventsResponse\x12N\n" +
 	"\n" +
-	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01\x12Z\n" +
+	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01\x12h\n" +
+	"\x0fCreateJoinToken\x12).edgesync.admin.v1.CreateJoinTokenRequest\x1a*.edgesync.admin.v1.CreateJoinTokenResponse\x12e\n" +
+	"\x0eListJoinTokens\x12(.edgesync.admin.v1.ListJoinTokensRequest\x1a).edgesync.admin.v1.ListJoinTokensResponse\x12Z\n" +
+	"\x0fCancelJoinToken\x12).edgesync.admin.v1.CancelJoinTokenRequest\x1a\x1c.edgesync.admin.v1.JoinToken\x12d\n" +
+	"\x10IssueEnrolmentCA\x12*.edgesync.admin.v1.IssueEnrolmentCARequest\x1a$.edgesync.admin.v1.IssuedCertificate\x12R\n" +
+	"\aSyncNow\x12!.edgesync.admin.v1.SyncNowRequest\x1a\".edgesync.admin.v1.SyncNowProgress0\x01\x12Y\n" +
+	"\n" +
+	"TestSource\x12$.edgesync.admin.v1.TestSourceRequest\x1a%.edgesync.admin.v1.TestSourceResponse\x12Z\n" +
 	"\rExplainDevice\x12#.edgesync.admin.v1.GetDeviceRequest\x1a$.edgesync.admin.v1.DeviceExplanation\x12W\n" +
 	"\fMergeDevices\x12&.edgesync.admin.v1.MergeDevicesRequest\x1a\x1f.edgesync.admin.v1.DeviceDetail\x12Z\n" +
 	"\rUnmergeDevice\x12'.edgesync.admin.v1.UnmergeDeviceRequest\x1a .edgesync.admin.v1.PartedDevices\x12V\n" +
@@ -5237,7 +6325,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),          // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),         // 1: edgesync.admin.v1.BootstrapResponse
@@ -5283,172 +6371,209 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*Event)(nil),                     // 41: edgesync.admin.v1.Event
 	(*ListEventsRequest)(nil),         // 42: edgesync.admin.v1.ListEventsRequest
 	(*ListEventsResponse)(nil),        // 43: edgesync.admin.v1.ListEventsResponse
-	(*AssertionRef)(nil),              // 44: edgesync.admin.v1.AssertionRef
-	(*Identifier)(nil),                // 45: edgesync.admin.v1.Identifier
-	(*Decision)(nil),                  // 46: edgesync.admin.v1.Decision
-	(*Join)(nil),                      // 47: edgesync.admin.v1.Join
-	(*KeptApart)(nil),                 // 48: edgesync.admin.v1.KeptApart
-	(*FieldValue)(nil),                // 49: edgesync.admin.v1.FieldValue
-	(*DeviceExplanation)(nil),         // 50: edgesync.admin.v1.DeviceExplanation
-	(*MergeDevicesRequest)(nil),       // 51: edgesync.admin.v1.MergeDevicesRequest
-	(*UnmergeDeviceRequest)(nil),      // 52: edgesync.admin.v1.UnmergeDeviceRequest
-	(*SplitDeviceRequest)(nil),        // 53: edgesync.admin.v1.SplitDeviceRequest
-	(*PartedDevices)(nil),             // 54: edgesync.admin.v1.PartedDevices
-	(*ListDuplicatesRequest)(nil),     // 55: edgesync.admin.v1.ListDuplicatesRequest
-	(*Duplicate)(nil),                 // 56: edgesync.admin.v1.Duplicate
-	(*ListDuplicatesResponse)(nil),    // 57: edgesync.admin.v1.ListDuplicatesResponse
-	(*SimulateRulesRequest)(nil),      // 58: edgesync.admin.v1.SimulateRulesRequest
-	(*Regroup)(nil),                   // 59: edgesync.admin.v1.Regroup
-	(*SimulateRulesResponse)(nil),     // 60: edgesync.admin.v1.SimulateRulesResponse
-	(*ListRetractionsRequest)(nil),    // 61: edgesync.admin.v1.ListRetractionsRequest
-	(*HeldRetractions)(nil),           // 62: edgesync.admin.v1.HeldRetractions
-	(*ListRetractionsResponse)(nil),   // 63: edgesync.admin.v1.ListRetractionsResponse
-	(*SettleRetractionsRequest)(nil),  // 64: edgesync.admin.v1.SettleRetractionsRequest
-	(*SettleRetractionsResponse)(nil), // 65: edgesync.admin.v1.SettleRetractionsResponse
-	nil,                               // 66: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                               // 67: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                               // 68: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                               // 69: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                               // 70: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 71: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 72: google.protobuf.Duration
+	(*CreateJoinTokenRequest)(nil),    // 44: edgesync.admin.v1.CreateJoinTokenRequest
+	(*CreateJoinTokenResponse)(nil),   // 45: edgesync.admin.v1.CreateJoinTokenResponse
+	(*JoinToken)(nil),                 // 46: edgesync.admin.v1.JoinToken
+	(*ListJoinTokensRequest)(nil),     // 47: edgesync.admin.v1.ListJoinTokensRequest
+	(*ListJoinTokensResponse)(nil),    // 48: edgesync.admin.v1.ListJoinTokensResponse
+	(*CancelJoinTokenRequest)(nil),    // 49: edgesync.admin.v1.CancelJoinTokenRequest
+	(*IssueEnrolmentCARequest)(nil),   // 50: edgesync.admin.v1.IssueEnrolmentCARequest
+	(*SyncNowRequest)(nil),            // 51: edgesync.admin.v1.SyncNowRequest
+	(*SyncNowProgress)(nil),           // 52: edgesync.admin.v1.SyncNowProgress
+	(*SyncedSource)(nil),              // 53: edgesync.admin.v1.SyncedSource
+	(*TestSourceRequest)(nil),         // 54: edgesync.admin.v1.TestSourceRequest
+	(*TestSourceResponse)(nil),        // 55: edgesync.admin.v1.TestSourceResponse
+	(*SampleDevice)(nil),              // 56: edgesync.admin.v1.SampleDevice
+	(*AssertionRef)(nil),              // 57: edgesync.admin.v1.AssertionRef
+	(*Identifier)(nil),                // 58: edgesync.admin.v1.Identifier
+	(*Decision)(nil),                  // 59: edgesync.admin.v1.Decision
+	(*Join)(nil),                      // 60: edgesync.admin.v1.Join
+	(*KeptApart)(nil),                 // 61: edgesync.admin.v1.KeptApart
+	(*FieldValue)(nil),                // 62: edgesync.admin.v1.FieldValue
+	(*DeviceExplanation)(nil),         // 63: edgesync.admin.v1.DeviceExplanation
+	(*MergeDevicesRequest)(nil),       // 64: edgesync.admin.v1.MergeDevicesRequest
+	(*UnmergeDeviceRequest)(nil),      // 65: edgesync.admin.v1.UnmergeDeviceRequest
+	(*SplitDeviceRequest)(nil),        // 66: edgesync.admin.v1.SplitDeviceRequest
+	(*PartedDevices)(nil),             // 67: edgesync.admin.v1.PartedDevices
+	(*ListDuplicatesRequest)(nil),     // 68: edgesync.admin.v1.ListDuplicatesRequest
+	(*Duplicate)(nil),                 // 69: edgesync.admin.v1.Duplicate
+	(*ListDuplicatesResponse)(nil),    // 70: edgesync.admin.v1.ListDuplicatesResponse
+	(*SimulateRulesRequest)(nil),      // 71: edgesync.admin.v1.SimulateRulesRequest
+	(*Regroup)(nil),                   // 72: edgesync.admin.v1.Regroup
+	(*SimulateRulesResponse)(nil),     // 73: edgesync.admin.v1.SimulateRulesResponse
+	(*ListRetractionsRequest)(nil),    // 74: edgesync.admin.v1.ListRetractionsRequest
+	(*HeldRetractions)(nil),           // 75: edgesync.admin.v1.HeldRetractions
+	(*ListRetractionsResponse)(nil),   // 76: edgesync.admin.v1.ListRetractionsResponse
+	(*SettleRetractionsRequest)(nil),  // 77: edgesync.admin.v1.SettleRetractionsRequest
+	(*SettleRetractionsResponse)(nil), // 78: edgesync.admin.v1.SettleRetractionsResponse
+	nil,                               // 79: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                               // 80: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                               // 81: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                               // 82: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                               // 83: edgesync.admin.v1.Event.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 84: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 85: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
-	3,  // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	71, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	71, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	71, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
-	6,  // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	71, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	71, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	71, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	71, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
-	14, // 9: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
-	5,  // 10: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
-	14, // 11: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
-	24, // 12: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	72, // 13: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	72, // 14: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	72, // 15: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	66, // 16: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
-	25, // 17: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	71, // 18: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	71, // 19: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	71, // 20: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
-	25, // 21: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	67, // 22: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	26, // 23: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
-	25, // 24: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	68, // 25: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	71, // 26: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	71, // 27: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	71, // 28: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	71, // 29: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	71, // 30: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	69, // 31: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
-	35, // 32: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
-	36, // 33: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	71, // 34: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	70, // 35: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	71, // 36: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
-	41, // 37: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	71, // 38: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
-	45, // 39: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
-	44, // 40: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	45, // 41: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
-	44, // 42: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	71, // 43: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
-	71, // 44: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
-	44, // 45: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
-	37, // 46: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
-	45, // 47: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
-	47, // 48: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
-	48, // 49: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
-	46, // 50: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
-	46, // 51: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
-	49, // 52: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
-	37, // 53: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
-	56, // 54: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
-	45, // 55: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
-	44, // 56: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	59, // 57: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
-	59, // 58: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
-	71, // 59: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
-	71, // 60: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
-	62, // 61: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
-	0,  // 62: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,  // 63: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,  // 64: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,  // 65: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,  // 66: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10, // 67: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11, // 68: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12, // 69: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15, // 70: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17, // 71: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19, // 72: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20, // 73: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21, // 74: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22, // 75: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27, // 76: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28, // 77: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30, // 78: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31, // 79: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32, // 80: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33, // 81: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38, // 82: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38, // 83: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40, // 84: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42, // 85: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42, // 86: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	40, // 87: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	51, // 88: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
-	52, // 89: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
-	53, // 90: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
-	55, // 91: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
-	58, // 92: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
-	61, // 93: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
-	64, // 94: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	64, // 95: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	1,  // 96: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,  // 97: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,  // 98: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,  // 99: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,  // 100: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,  // 101: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,  // 102: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13, // 103: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16, // 104: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18, // 105: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14, // 106: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14, // 107: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14, // 108: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23, // 109: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26, // 110: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29, // 111: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26, // 112: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26, // 113: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26, // 114: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34, // 115: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35, // 116: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39, // 117: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37, // 118: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43, // 119: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41, // 120: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	50, // 121: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
-	37, // 122: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
-	54, // 123: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
-	54, // 124: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
-	57, // 125: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
-	60, // 126: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
-	63, // 127: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
-	65, // 128: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	65, // 129: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	96, // [96:130] is the sub-list for method output_type
-	62, // [62:96] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	3,   // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
+	84,  // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	84,  // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	6,   // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
+	84,  // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	84,  // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	84,  // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	84,  // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
+	14,  // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
+	5,   // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
+	14,  // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
+	24,  // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
+	85,  // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	85,  // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	85,  // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	79,  // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	25,  // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
+	84,  // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	84,  // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	25,  // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	80,  // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	26,  // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
+	25,  // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	81,  // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	84,  // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	84,  // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	84,  // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	84,  // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	84,  // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	82,  // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	35,  // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
+	36,  // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
+	84,  // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	83,  // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	84,  // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	41,  // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
+	85,  // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	46,  // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
+	14,  // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
+	84,  // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	84,  // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	84,  // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	46,  // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
+	53,  // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
+	56,  // 48: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
+	85,  // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
+	84,  // 50: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	58,  // 51: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 52: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	58,  // 53: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
+	57,  // 54: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	84,  // 55: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
+	84,  // 56: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
+	57,  // 57: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
+	37,  // 58: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
+	58,  // 59: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
+	60,  // 60: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
+	61,  // 61: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
+	59,  // 62: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
+	59,  // 63: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
+	62,  // 64: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
+	37,  // 65: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
+	69,  // 66: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
+	58,  // 67: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 68: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	72,  // 69: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
+	72,  // 70: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
+	84,  // 71: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
+	84,  // 72: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
+	75,  // 73: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
+	0,   // 74: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,   // 75: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,   // 76: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,   // 77: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,   // 78: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10,  // 79: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11,  // 80: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12,  // 81: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15,  // 82: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17,  // 83: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19,  // 84: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20,  // 85: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21,  // 86: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22,  // 87: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27,  // 88: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28,  // 89: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30,  // 90: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31,  // 91: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32,  // 92: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33,  // 93: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38,  // 94: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38,  // 95: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40,  // 96: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42,  // 97: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42,  // 98: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44,  // 99: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47,  // 100: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49,  // 101: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50,  // 102: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	51,  // 103: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
+	54,  // 104: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
+	40,  // 105: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	64,  // 106: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
+	65,  // 107: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
+	66,  // 108: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
+	68,  // 109: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
+	71,  // 110: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
+	74,  // 111: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
+	77,  // 112: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	77,  // 113: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	1,   // 114: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,   // 115: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,   // 116: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,   // 117: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,   // 118: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,   // 119: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,   // 120: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13,  // 121: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16,  // 122: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18,  // 123: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14,  // 124: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 125: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 126: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23,  // 127: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26,  // 128: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29,  // 129: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26,  // 130: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26,  // 131: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26,  // 132: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34,  // 133: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35,  // 134: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39,  // 135: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37,  // 136: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43,  // 137: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41,  // 138: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45,  // 139: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48,  // 140: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46,  // 141: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,   // 142: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	52,  // 143: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
+	55,  // 144: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
+	63,  // 145: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
+	37,  // 146: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
+	67,  // 147: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
+	67,  // 148: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
+	70,  // 149: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
+	73,  // 150: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
+	76,  // 151: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
+	78,  // 152: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	78,  // 153: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	114, // [114:154] is the sub-list for method output_type
+	74,  // [74:114] is the sub-list for method input_type
+	74,  // [74:74] is the sub-list for extension type_name
+	74,  // [74:74] is the sub-list for extension extendee
+	0,   // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -5462,7 +6587,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   71,
+			NumMessages:   84,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
