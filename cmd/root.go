@@ -12,6 +12,7 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
+	"edgesync/cmd/dire"
 	"edgesync/cmd/enroll"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
@@ -50,6 +51,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		service.NewCmdService(f),
 		source.NewCmdSource(f),
 		device.NewCmdDevice(f),
+		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
 		faker.NewCmdFaker(f, nil),
 		demo.NewCmdDemo(f, nil),
