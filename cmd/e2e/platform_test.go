@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,8 +63,11 @@ type platform struct {
 	dir   string
 	clock *clock
 	core  *core.Core
+	store core.Store
 	addr  string
-	stop  func()
+	// caAddr is localhost and the enrolment CA's port, the same after a restart.
+	caAddr string
+	stop   func()
 }
 
 // newPlatform bootstraps a platform and serves its gateway until the test ends.
@@ -75,6 +79,18 @@ func newPlatform(t testing.TB) *platform {
 	return p
 }
 
+// oldPlatform is one that was bootstrapped, with a tenant, 25 days ago.
+func oldPlatform(t *testing.T, tenant string) *platform {
+	t.Helper()
+	const age = 25 * 24 * time.Hour
+	p := &platform{t: t, dir: t.TempDir(), clock: &clock{offset: -age}}
+	p.serve(true)
+	t.Cleanup(func() { p.stop() })
+	p.tenant(tenant)
+	p.clock.pass(age)
+	return p
+}
+
 // serve opens the state and serves it; restart calls it again on the same state.
 func (p *platform) serve(bootstrap bool) {
 	t := p.t
@@ -82,28 +98,34 @@ func (p *platform) serve(bootstrap bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	store, err := sqlite.Open(ctx, p.dir, sqlite.Options{})
 	must(t, err)
+	p.store = store
 	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
 	must(t, err)
 	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	caListener := p.listenCA()
 	if p.addr = listener.Addr().String(); bootstrap {
-		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: "localhost:9443"})
+		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: p.caAddr})
 		must(t, err)
 	}
-	certificate := p.gatewayCertificate(ctx)
+	certificate := p.serverCertificate(ctx, p.core.IssueGateway)
 	server, err := gateway.New(gateway.Options{
 		Platform: p.core, Issuers: p.core.Issuers(), Certificate: func() *tls.Certificate { return certificate },
 		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
 	})
 	must(t, err)
-	done := make(chan error, 1)
+	enrolment := p.enrolmentCA(ctx)
+	done := make(chan error, 2)
 	go func() { done <- server.Serve(ctx, listener) }()
+	go func() { done <- enrolment.Serve(ctx, caListener) }()
 	p.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Errorf("serve: %v", err)
+			}
 		}
 		if err := store.Close(); err != nil {
 			t.Errorf("close store: %v", err)
@@ -117,11 +139,11 @@ func (p *platform) restart() {
 	p.serve(false)
 }
 
-func (p *platform) gatewayCertificate(ctx context.Context) *tls.Certificate {
+func (p *platform) serverCertificate(ctx context.Context, issue func(context.Context, core.Actor, []byte) (core.IssuedCertificate, error)) *tls.Certificate {
 	p.t.Helper()
 	key, csr, err := onboarding.NewKeyAndCSR()
 	must(p.t, err)
-	issued, err := p.core.IssueGateway(ctx, operator, csr)
+	issued, err := issue(ctx, operator, csr)
 	must(p.t, err)
 	chain := decode(p.t, issued.ChainPEM)
 	return &tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]}
@@ -235,6 +257,8 @@ type stream struct {
 	runID  string
 	mode   string
 	chunks [][]payload.Update
+	// announced sends how many devices there are in all.
+	announced bool
 	// edit may change each message before it is sent.
 	edit func(*monitoring.GatewayStatusChunk)
 }
@@ -250,6 +274,13 @@ func (e *edge) push(s stream) error {
 		if value != "" {
 			ctx = metadata.AppendToOutgoingContext(ctx, header, value)
 		}
+	}
+	if s.announced {
+		total := 0
+		for _, updates := range s.chunks {
+			total += len(updates)
+		}
+		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderTotalDevices, strconv.Itoa(total))
 	}
 	if s.source != uuid.Nil {
 		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderSourceID, s.source.String())

@@ -44,6 +44,20 @@ func Run(t *testing.T, place Place) {
 		"Neighbourhood": testNeighbourhood,
 		"Known":         testKnown,
 		"Crowds":        testCrowds,
+		"Snapshots":     testSnapshots,
+		"Holds":         testHolds,
+		"Links":         testLinks,
+		"Decisions":     testDecisions,
+		"Assertions":    testAssertions,
+		"Duplicates":    testDuplicates,
+		"Probes":        testProbes,
+		"Guarantees":    testGuarantees,
+		"Scenario":      testScenario,
+		"TokenKeys":     testTokenKeys,
+		"JoinTokens":    testJoinTokens,
+		"JoinTokenRace": testJoinTokenRace,
+		"UseOnce":       testUseOnce,
+		"Certificates":  testCertificates,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, place) })
 	}
