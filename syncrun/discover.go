@@ -99,6 +99,10 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	r.writer = writer
 	defer func() { r.runtime.superseded(writer.Abort()) }()
 	discovery, err := r.read(ctx)
+	r.runtime.metrics.count(fateBlacklisted, discovery.Blacklisted)
+	r.runtime.metrics.count(fateRefused, r.refused)
+	fate := fateFailed
+	defer func() { r.runtime.metrics.count(fate, writer.Updates()) }()
 	if err != nil {
 		return outbox.Run{}, err
 	}
@@ -107,6 +111,7 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	if err != nil {
 		return outbox.Run{}, err
 	}
+	fate = fateQueued
 	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "devices", run.Updates, "total", discovery.Total,
 		"blacklisted", discovery.Blacklisted, "unnamed", discovery.Unnamed, "refused", r.refused, "mode", run.Mode, "chunks", run.Chunks, "bytes", run.Bytes)
 	r.tell(Event{Kind: Spooled, Devices: run.Updates, Refused: r.refused, Total: discovery.Total})

@@ -400,7 +400,7 @@ func (w *world) configure(names ...string) map[string]payload.Source {
 	return sources
 }
 
-func (w *world) run() {
+func (w *world) run() *syncrun.Runtime {
 	runtime, err := syncrun.New(w.options)
 	if err != nil {
 		w.t.Fatal(err)
@@ -408,6 +408,7 @@ func (w *world) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	go func() { w.done <- runtime.Run(ctx) }()
+	return runtime
 }
 
 // stop ends the runtime, which must leave nothing behind.

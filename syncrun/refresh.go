@@ -40,7 +40,7 @@ func (r *Runtime) begin(ctx context.Context) error {
 		return struct{}{}, err
 	}, backoff.WithBackOff(newBackoff()), backoff.WithMaxElapsedTime(limit), backoff.WithNotify(func(err error, _ time.Duration) {
 		trouble.failed(r.options.Logger, "connect to gateway", "gateway", r.options.Config.GatewayAddr, "error", err)
-		r.options.Observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
+		r.observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
 	}))
 	if err == nil && r.connected {
 		trouble.recovered(r.options.Logger, "connected to gateway", "gateway", r.options.Config.GatewayAddr)
@@ -70,7 +70,7 @@ func (r *Runtime) fromCache(why error) bool {
 	r.session.assume(gateway)
 	r.options.Logger.Warn("gateway is away: sources are read by the cached configuration", "gateway", r.options.Config.GatewayAddr,
 		"version", answer.GetConfigVersion(), "error", why)
-	r.options.Observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(why)})
+	r.observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(why)})
 	return true
 }
 
@@ -78,7 +78,7 @@ func (r *Runtime) greet(ctx context.Context) error {
 	if _, err := r.session.hello(ctx); err != nil {
 		return err
 	}
-	r.options.Observe(Event{Kind: Connected, Time: r.options.Now()})
+	r.observe(Event{Kind: Connected, Time: r.options.Now()})
 	err := r.refresh(ctx)
 	if errors.Is(err, errBadConfig) && !r.options.Once {
 		// The service is there and waits for a configuration it can read.
@@ -179,7 +179,7 @@ func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) 
 	wanted, scope, err := readConfig(answer)
 	if err != nil {
 		err = fmt.Errorf("%w, version %s: %w; the last good one stays in force", errBadConfig, answer.GetConfigVersion(), err)
-		r.options.Observe(Event{Kind: ConfigRefused, Time: r.options.Now(), Detail: err.Error()})
+		r.observe(Event{Kind: ConfigRefused, Time: r.options.Now(), Detail: err.Error()})
 		return err
 	}
 	r.platform.Store(scope == payload.ScopePlatform)
@@ -203,7 +203,7 @@ func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) 
 	r.applied.Add(1)
 	r.options.Logger.Info("configuration applied", "version", answer.GetConfigVersion(), "sources", len(wanted),
 		"started", len(c.start), "changed", len(c.restart)+len(c.retime), "stopped", len(c.stop))
-	r.options.Observe(Event{Kind: Configured, Time: r.options.Now(), Sources: r.loops.sources()})
+	r.observe(Event{Kind: Configured, Time: r.options.Now(), Sources: r.loops.sources()})
 	return nil
 }
 

@@ -65,13 +65,13 @@ func (r *Runtime) noRoom() bool {
 	defer r.full.mu.Unlock()
 	if err == nil {
 		if r.full.trouble.count > 0 {
-			r.options.Observe(Event{Kind: OutboxRoom, Time: r.options.Now()})
+			r.observe(Event{Kind: OutboxRoom, Time: r.options.Now()})
 		}
 		r.full.trouble.recovered(r.options.Logger, "outbox has room again: sources are read")
 		return false
 	}
 	if r.full.trouble.count == 0 {
-		r.options.Observe(Event{Kind: OutboxFull, Time: r.options.Now(), Detail: err.Error()})
+		r.observe(Event{Kind: OutboxFull, Time: r.options.Now(), Detail: err.Error()})
 		r.options.Logger.Error("outbox is full: no source is read until it has room", "error", err)
 	}
 	r.full.trouble.count++

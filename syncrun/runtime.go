@@ -26,6 +26,7 @@ type Runtime struct {
 	session *session
 	outbox  *outbox.Outbox
 	loops   *loops
+	metrics *metrics
 	// deliveries holds the sources with runs that wait for the gateway.
 	deliveries *pool
 	failing    failing
@@ -68,7 +69,7 @@ func New(o Options) (*Runtime, error) {
 		o.Transport = credentials.NewTLS(config)
 	}
 	r := &Runtime{
-		options: o, loops: newLoops(o), reports: newReports(), failing: failing{all: map[string]*delivery{}},
+		options: o, loops: newLoops(o), reports: newReports(), metrics: newMetrics(), failing: failing{all: map[string]*delivery{}},
 		kick: make(chan struct{}, 1), outdated: make(chan struct{}, 1),
 		commands: newCommands(), rejoin: make(chan struct{}, 1),
 	}
@@ -93,6 +94,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.outbox.Close()) }()
+	r.metrics.box.Store(r.outbox)
 	r.begun = r.options.Now()
 	r.takeOver(r.outbox.Found())
 	if r.cache, err = openCache(r.options); err != nil {
@@ -201,5 +203,5 @@ func (r *Runtime) tell(head outbox.Head, e Event) {
 	e.Time = r.options.Now()
 	e.Source, e.Tenant, e.SourceID, e.RunID = head.Name, head.Tenant, head.SourceID, head.ID
 	r.watches.see(head.Source, e)
-	r.options.Observe(e)
+	r.observe(e)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/syncrun"
@@ -31,6 +32,8 @@ type Options struct {
 	ConfigMaxAge time.Duration
 	EgressAllow  []string
 	Once         bool
+	// MetricsListen is the address of metrics and health; empty for none.
+	MetricsListen string
 }
 
 // NewCmdRun makes run.
@@ -64,6 +67,7 @@ those of --egress-allow. A tenant's own service may reach any.`,
 	flags.Var(&opts.OutboxMax, "outbox-max", "the most disk that waiting runs may take")
 	flags.DurationVar(&opts.ConfigMaxAge, "config-max-age", 7*24*time.Hour, "how old the configuration may be with which a service starts while the gateway is away; 0 for none")
 	flags.StringArrayVar(&opts.EgressAllow, "egress-allow", nil, "network (CIDR) that the platform's own service may reach besides the public internet; may be repeated")
+	flags.StringVar(&opts.MetricsListen, "metrics-listen", "", "address of metrics and health, over plain HTTP (default: none)")
 	flags.BoolVar(&opts.Once, "once", false, "read every source once and end")
 	return cmd
 }
@@ -97,17 +101,55 @@ func runRun(ctx context.Context, opts *Options) error {
 		return err
 	}
 	runs := &summary{}
+	manager := newNotifier(opts.Env)
+	listeners := []func(syncrun.Event){manager.observe}
 	if opts.Once {
-		config.Observe = runs.observe
+		listeners = append(listeners, runs.observe)
 	}
-	runtime, err := New(config)
+	var board *progress
+	if opts.IO.ErrTerminal {
+		board = newProgress(opts.IO.Err, opts.Now)
+		config.Logger = slog.New(slog.NewTextHandler(board, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		listeners = append(listeners, board.observe)
+	}
+	config.Observe = func(e syncrun.Event) {
+		for _, listener := range listeners {
+			listener(e)
+		}
+	}
+	service, err := New(config)
 	if err != nil {
 		return err
 	}
-	err = runtime.Run(ctx)
+	err = watched(ctx, opts, service, manager, board)
 	var failed *syncrun.SourcesError
 	if opts.Once && (err == nil || errors.As(err, &failed)) {
 		return errors.Join(err, runs.print(opts))
 	}
 	return err
+}
+
+// watched runs the service with everybody who watches it, and waits for them.
+func watched(ctx context.Context, opts *Options, service *Service, manager *notifier, board *progress) error {
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var watchers errgroup.Group
+	if opts.MetricsListen != "" {
+		listener, err := cmdutil.Listen(ctx, "metrics", opts.MetricsListen)
+		if err != nil {
+			return err
+		}
+		watchers.Go(func() error {
+			return cmdutil.ServeHTTP(watching, listener, watchHandler(service, service.Collector()))
+		})
+	}
+	watchers.Go(func() error { watchdog(watching, manager, service); return nil })
+	if board != nil {
+		watchers.Go(func() error { board.draw(watching); return nil })
+	}
+	manager.tell("READY=1")
+	defer context.AfterFunc(ctx, func() { manager.tell("STOPPING=1") })()
+	err := service.Run(ctx)
+	stop()
+	return errors.Join(err, watchers.Wait())
 }

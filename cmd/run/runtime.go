@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/credentials"
 
 	"edgesync/certs"
@@ -110,6 +111,12 @@ func (s *Service) Run(ctx context.Context) error {
 	defer stop()
 	return s.runtime.Run(ctx)
 }
+
+// Healthy says why the runtime does not work, or nil.
+func (s *Service) Healthy(patience time.Duration) error { return s.runtime.Healthy(patience) }
+
+// Collector counts what the runtime does.
+func (s *Service) Collector() prometheus.Collector { return s.runtime.Collector() }
 
 // renewFirst is no reason not to run, unless it never will be possible.
 func (s *Service) renewFirst(ctx context.Context) error {
