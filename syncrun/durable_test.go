@@ -198,7 +198,7 @@ func TestHalfSentRunIsSentAgainWhole(t *testing.T) {
 		w.gateway.onChunk = func(_ context.Context, _ string, c *monitoring.GatewayStatusChunk) error {
 			if c.GetChunkIndex() == int32(cuts) && cuts < 4 {
 				cuts++
-				return unavailable(nil, "", nil)
+				return unavailable(t.Context(), "", nil)
 			}
 			return nil
 		}
