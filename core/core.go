@@ -61,6 +61,7 @@ type Core struct {
 
 	configs  configCache
 	watchers watchers
+	pulses   pulses
 	refusals refusals
 	metrics  *metrics
 	rules    dire.Rules

@@ -66,6 +66,7 @@ func (c *Core) change(ctx context.Context, s scope, fn func(TenantTx, *eventLog)
 		return err
 	}
 	c.watchers.tell(s.tenant, log.events)
+	c.pulses.touch(s.tenant.ID)
 	return nil
 }
 

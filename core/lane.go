@@ -94,6 +94,7 @@ func (c *Core) invalidate(tenant uuid.UUID) {
 	clear(l.configs)
 	l.mu.Unlock()
 	c.configs.invalidate()
+	c.pulses.touch(tenant)
 }
 
 // current is the generation now.

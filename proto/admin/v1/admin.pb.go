@@ -3240,6 +3240,247 @@ func (x *ListEventsResponse) GetEvents() []*Event {
 	return nil
 }
 
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// How many of the latest events come with the first update.
+	Events        int32 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *WatchRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetEvents() int32 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+// TenantSummary is one tenant with what is counted and kept of it. It replaces
+// the one before it.
+type TenantSummary struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Services []*SyncService         `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	Sources  []*Source              `protobuf:"bytes,3,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Active ones. It may lag a few seconds behind while updates arrive.
+	DeviceCount int64 `protobuf:"varint,4,opt,name=device_count,json=deviceCount,proto3" json:"device_count,omitempty"`
+	// Updates of devices that arrived since the platform started.
+	UpdatesReceived int64 `protobuf:"varint,5,opt,name=updates_received,json=updatesReceived,proto3" json:"updates_received,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *TenantSummary) Reset() {
+	*x = TenantSummary{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TenantSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TenantSummary) ProtoMessage() {}
+
+func (x *TenantSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TenantSummary.ProtoReflect.Descriptor instead.
+func (*TenantSummary) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *TenantSummary) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *TenantSummary) GetServices() []*SyncService {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *TenantSummary) GetSources() []*Source {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *TenantSummary) GetDeviceCount() int64 {
+	if x != nil {
+		return x.DeviceCount
+	}
+	return 0
+}
+
+func (x *TenantSummary) GetUpdatesReceived() int64 {
+	if x != nil {
+		return x.UpdatesReceived
+	}
+	return 0
+}
+
+type WatchUpdate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// In the first update only.
+	Platform *Platform `protobuf:"bytes,2,opt,name=platform,proto3" json:"platform,omitempty"`
+	// Tenants that are new or have changed.
+	Tenants []*TenantSummary `protobuf:"bytes,3,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	// Slugs of tenants that are there no more.
+	RemovedTenants []string `protobuf:"bytes,4,rep,name=removed_tenants,json=removedTenants,proto3" json:"removed_tenants,omitempty"`
+	// The platform's own sync services that tenants may use. Set when
+	// platform_services_changed.
+	PlatformServices        []*SyncService `protobuf:"bytes,5,rep,name=platform_services,json=platformServices,proto3" json:"platform_services,omitempty"`
+	PlatformServicesChanged bool           `protobuf:"varint,6,opt,name=platform_services_changed,json=platformServicesChanged,proto3" json:"platform_services_changed,omitempty"`
+	// Recorded since the update before, oldest first.
+	Events []*Event `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"`
+	// Some events were left out: they came faster than they were read.
+	EventsMissed  bool `protobuf:"varint,8,opt,name=events_missed,json=eventsMissed,proto3" json:"events_missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchUpdate) Reset() {
+	*x = WatchUpdate{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchUpdate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchUpdate) ProtoMessage() {}
+
+func (x *WatchUpdate) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchUpdate.ProtoReflect.Descriptor instead.
+func (*WatchUpdate) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *WatchUpdate) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetPlatform() *Platform {
+	if x != nil {
+		return x.Platform
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetTenants() []*TenantSummary {
+	if x != nil {
+		return x.Tenants
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetRemovedTenants() []string {
+	if x != nil {
+		return x.RemovedTenants
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetPlatformServices() []*SyncService {
+	if x != nil {
+		return x.PlatformServices
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetPlatformServicesChanged() bool {
+	if x != nil {
+		return x.PlatformServicesChanged
+	}
+	return false
+}
+
+func (x *WatchUpdate) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetEventsMissed() bool {
+	if x != nil {
+		return x.EventsMissed
+	}
+	return false
+}
+
 var File_proto_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_proto_admin_v1_admin_proto_rawDesc = "" +
@@ -3528,7 +3769,25 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"F\n" +
 	"\x12ListEventsResponse\x120\n" +
-	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events2\xb6\x11\n" +
+	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\">\n" +
+	"\fWatchRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06events\x18\x02 \x01(\x05R\x06events\"\x81\x02\n" +
+	"\rTenantSummary\x121\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x19.edgesync.admin.v1.TenantR\x06tenant\x12:\n" +
+	"\bservices\x18\x02 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\bservices\x123\n" +
+	"\asources\x18\x03 \x03(\v2\x19.edgesync.admin.v1.SourceR\asources\x12!\n" +
+	"\fdevice_count\x18\x04 \x01(\x03R\vdeviceCount\x12)\n" +
+	"\x10updates_received\x18\x05 \x01(\x03R\x0fupdatesReceived\"\xbb\x03\n" +
+	"\vWatchUpdate\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x127\n" +
+	"\bplatform\x18\x02 \x01(\v2\x1b.edgesync.admin.v1.PlatformR\bplatform\x12:\n" +
+	"\atenants\x18\x03 \x03(\v2 .edgesync.admin.v1.TenantSummaryR\atenants\x12'\n" +
+	"\x0fremoved_tenants\x18\x04 \x03(\tR\x0eremovedTenants\x12K\n" +
+	"\x11platform_services\x18\x05 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\x10platformServices\x12:\n" +
+	"\x19platform_services_changed\x18\x06 \x01(\bR\x17platformServicesChanged\x120\n" +
+	"\x06events\x18\a \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\x12#\n" +
+	"\revents_missed\x18\b \x01(\bR\feventsMissed2\x82\x12\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -3557,7 +3816,8 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a%.edgesync.admin.v1.ListEventsResponse\x12N\n" +
 	"\n" +
-	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01B!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
+	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01\x12J\n" +
+	"\x05Watch\x12\x1f.edgesync.admin.v1.WatchRequest\x1a\x1e.edgesync.admin.v1.WatchUpdate0\x01B!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_proto_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -3571,7 +3831,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),        // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),       // 1: edgesync.admin.v1.BootstrapResponse
@@ -3617,108 +3877,121 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*Event)(nil),                   // 41: edgesync.admin.v1.Event
 	(*ListEventsRequest)(nil),       // 42: edgesync.admin.v1.ListEventsRequest
 	(*ListEventsResponse)(nil),      // 43: edgesync.admin.v1.ListEventsResponse
-	nil,                             // 44: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                             // 45: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                             // 46: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                             // 47: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                             // 48: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),   // 49: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 50: google.protobuf.Duration
+	(*WatchRequest)(nil),            // 44: edgesync.admin.v1.WatchRequest
+	(*TenantSummary)(nil),           // 45: edgesync.admin.v1.TenantSummary
+	(*WatchUpdate)(nil),             // 46: edgesync.admin.v1.WatchUpdate
+	nil,                             // 47: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                             // 48: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                             // 49: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                             // 50: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                             // 51: edgesync.admin.v1.Event.DetailsEntry
+	(*timestamppb.Timestamp)(nil),   // 52: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 53: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,  // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	49, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	49, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	49, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	52, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	52, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	52, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,  // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	49, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	49, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	49, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	49, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	52, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	52, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	52, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	52, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
 	14, // 9: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
 	5,  // 10: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	14, // 11: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
 	24, // 12: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	50, // 13: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	50, // 14: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	50, // 15: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	44, // 16: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	53, // 13: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	53, // 14: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	53, // 15: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	47, // 16: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
 	25, // 17: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	49, // 18: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	49, // 19: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	49, // 20: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	52, // 18: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	52, // 19: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	52, // 20: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
 	25, // 21: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	45, // 22: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	48, // 22: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
 	26, // 23: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
 	25, // 24: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	46, // 25: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	49, // 26: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	49, // 27: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	49, // 28: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	49, // 29: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	49, // 30: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	47, // 31: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	49, // 25: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	52, // 26: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	52, // 27: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	52, // 28: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	52, // 29: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	52, // 30: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	50, // 31: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
 	35, // 32: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
 	36, // 33: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	49, // 34: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	48, // 35: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	49, // 36: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	52, // 34: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	51, // 35: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	52, // 36: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	41, // 37: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	0,  // 38: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,  // 39: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,  // 40: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,  // 41: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,  // 42: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10, // 43: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11, // 44: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12, // 45: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15, // 46: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17, // 47: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19, // 48: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20, // 49: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21, // 50: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22, // 51: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27, // 52: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28, // 53: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30, // 54: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31, // 55: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32, // 56: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33, // 57: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38, // 58: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38, // 59: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40, // 60: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42, // 61: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42, // 62: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	1,  // 63: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,  // 64: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,  // 65: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,  // 66: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,  // 67: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,  // 68: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,  // 69: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13, // 70: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16, // 71: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18, // 72: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14, // 73: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14, // 74: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14, // 75: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23, // 76: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26, // 77: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29, // 78: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26, // 79: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26, // 80: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26, // 81: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34, // 82: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35, // 83: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39, // 84: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37, // 85: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43, // 86: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41, // 87: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	63, // [63:88] is the sub-list for method output_type
-	38, // [38:63] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	6,  // 38: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
+	14, // 39: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
+	26, // 40: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
+	52, // 41: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
+	3,  // 42: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
+	45, // 43: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
+	14, // 44: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
+	41, // 45: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
+	0,  // 46: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,  // 47: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,  // 48: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,  // 49: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,  // 50: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10, // 51: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11, // 52: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12, // 53: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15, // 54: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17, // 55: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19, // 56: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20, // 57: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21, // 58: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22, // 59: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27, // 60: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28, // 61: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30, // 62: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31, // 63: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32, // 64: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33, // 65: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38, // 66: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38, // 67: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40, // 68: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42, // 69: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42, // 70: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44, // 71: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
+	1,  // 72: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,  // 73: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,  // 74: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,  // 75: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,  // 76: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,  // 77: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,  // 78: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13, // 79: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16, // 80: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18, // 81: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14, // 82: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14, // 83: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14, // 84: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23, // 85: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26, // 86: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29, // 87: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26, // 88: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26, // 89: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26, // 90: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34, // 91: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35, // 92: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39, // 93: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37, // 94: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43, // 95: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41, // 96: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	46, // 97: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
+	72, // [72:98] is the sub-list for method output_type
+	46, // [46:72] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -3732,7 +4005,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   49,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -51,6 +51,7 @@ const (
 	Admin_GetDevice_FullMethodName        = "/edgesync.admin.v1.Admin/GetDevice"
 	Admin_ListEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ListEvents"
 	Admin_TailEvents_FullMethodName       = "/edgesync.admin.v1.Admin/TailEvents"
+	Admin_Watch_FullMethodName            = "/edgesync.admin.v1.Admin/Watch"
 )
 
 // AdminClient is the client API for Admin service.
@@ -96,6 +97,9 @@ type AdminClient interface {
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 	// TailEvents streams events as they are recorded until the caller ends it.
 	TailEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error)
+	// Watch streams how the platform stands: all of it first, then whatever has
+	// changed, a few times a second at the most, until the caller ends it.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error)
 }
 
 type adminClient struct {
@@ -374,6 +378,25 @@ func (c *adminClient) TailEvents(ctx context.Context, in *ListEventsRequest, opt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_TailEventsClient = grpc.ServerStreamingClient[Event]
 
+func (c *adminClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[2], Admin_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchUpdate]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_WatchClient = grpc.ServerStreamingClient[WatchUpdate]
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -417,6 +440,9 @@ type AdminServer interface {
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	// TailEvents streams events as they are recorded until the caller ends it.
 	TailEvents(*ListEventsRequest, grpc.ServerStreamingServer[Event]) error
+	// Watch streams how the platform stands: all of it first, then whatever has
+	// changed, a few times a second at the most, until the caller ends it.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -501,6 +527,9 @@ func (UnimplementedAdminServer) ListEvents(context.Context, *ListEventsRequest) 
 }
 func (UnimplementedAdminServer) TailEvents(*ListEventsRequest, grpc.ServerStreamingServer[Event]) error {
 	return status.Error(codes.Unimplemented, "method TailEvents not implemented")
+}
+func (UnimplementedAdminServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -959,6 +988,17 @@ func _Admin_TailEvents_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_TailEventsServer = grpc.ServerStreamingServer[Event]
 
+func _Admin_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchUpdate]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_WatchServer = grpc.ServerStreamingServer[WatchUpdate]
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1068,6 +1108,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "TailEvents",
 			Handler:       _Admin_TailEvents_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Watch",
+			Handler:       _Admin_Watch_Handler,
 			ServerStreams: true,
 		},
 	},
