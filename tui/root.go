@@ -10,6 +10,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"edgesync/onboarding"
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/tui/devices"
 	"edgesync/tui/events"
@@ -30,8 +31,19 @@ type Options struct {
 	Now    func() time.Time
 	// Out is the directory that edge packages are offered to be written to.
 	Out string
+	// Unserved tells that this program has the platform open itself: no sync
+	// service can connect, and serve cannot start before it ends.
+	Unserved bool
 	// Onboard opens the wizard at once and ends with it.
-	Onboard *wizard.Options
+	Onboard *Onboarding
+}
+
+// Onboarding is the wizard alone.
+type Onboarding struct {
+	// Answers are given already.
+	Answers onboarding.Answers
+	// Done is told what was created.
+	Done func(onboarding.Onboarded)
 }
 
 // toastLife is how long the status line says something.
@@ -46,6 +58,8 @@ type model struct {
 	active  int
 	dialogs []ui.Dialog
 	alone   bool
+	// unserved is Options.Unserved.
+	unserved bool
 
 	width, height int
 	toast         ui.ToastMsg
@@ -65,7 +79,7 @@ func newModel(ctx context.Context, opts Options, feed *live.Feed) *model {
 	env.Do = func(work func(context.Context) tea.Msg) tea.Cmd {
 		return func() tea.Msg { return work(ctx) }
 	}
-	m := &model{env: env, feed: feed, context: ctx}
+	m := &model{env: env, feed: feed, context: ctx, unserved: opts.Unserved}
 	addService := func(tenant string) tea.Cmd {
 		return ui.Open(wizard.New(env, wizard.Options{Tenant: tenant, Out: opts.Out, AddSource: integrations.NewSource}))
 	}
@@ -75,7 +89,9 @@ func newModel(ctx context.Context, opts Options, feed *live.Feed) *model {
 	}
 	if opts.Onboard != nil {
 		m.alone = true
-		m.dialogs = append(m.dialogs, wizard.New(env, *opts.Onboard))
+		m.dialogs = append(m.dialogs, wizard.New(env, wizard.Options{
+			Answers: opts.Onboard.Answers, Out: opts.Out, Done: opts.Onboard.Done, AddSource: integrations.NewSource,
+		}))
 	}
 	return m
 }

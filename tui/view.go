@@ -80,6 +80,8 @@ func (m *model) header() string {
 		state = s.Bad.Render("○ not live: reconnecting")
 	case live.Problem != "":
 		state = s.Bad.Render("○ not connected")
+	case live.Ready && m.unserved:
+		state = s.Warn.Render("◐ edgesync serve is not running")
 	case live.Ready:
 		state = s.Good.Render("● live")
 	}
@@ -149,7 +151,9 @@ func (m *model) keys() string {
 	if n := len(m.dialogs); n > 0 {
 		keys = m.dialogs[n-1].Keys()
 	} else {
-		keys = append(m.pages[m.active].Keys(), ui.Key{Keys: "?", Does: "help"}, ui.Key{Keys: "q", Does: "quit"})
+		if keys = m.pages[m.active].Keys(); !m.pages[m.active].Typing() {
+			keys = append(keys, ui.Key{Keys: "?", Does: "help"}, ui.Key{Keys: "q", Does: "quit"})
+		}
 	}
 	return keyLine(&m.env.Styles, keys, m.width)
 }

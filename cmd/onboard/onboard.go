@@ -1,30 +1,24 @@
-// Package onboard is the command that adds an edge sync service.
+// Package onboard is the command that adds an edge sync service: as a wizard on
+// a terminal, at plain prompts, or by its flags alone. All three answer the same
+// questions and carry them out in the same way.
 package onboard
 
 import (
 	"context"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/cmdutil"
-	"edgesync/cmd/identity"
 	"edgesync/onboarding"
 	adminv1 "edgesync/proto/admin/v1"
 )
 
-const modePackage = "package"
-
 // Options are the flags of onboard.
 type Options struct {
 	*cmdutil.Factory
-	Tenant      string
-	Name        string
-	Partition   string
-	GatewayAddr string
-	Mode        string
-	Out         string
+	onboarding.Answers
+	Accessible bool
 }
 
 // NewCmdOnboard makes onboard.
@@ -35,11 +29,15 @@ func NewCmdOnboard(f *cmdutil.Factory, runF func(context.Context, *Options) erro
 		Short: "Add an edge sync service to a tenant and write its edge package",
 		Long: `Add an edge sync service to a tenant and write its edge package.
 
+On a terminal it opens a wizard, with --accessible plain questions instead; what flags say is answered already. Nothing
+is created before the review at its end is confirmed. With --no-input, or without a terminal, flags say everything.
+
 The component id is the slug of the name. The package holds the service's identity, the gateway's address and TLS
 paths, and nothing else; everything more arrives over the gateway. Treat it as a secret: there is a private key in it.
 Onboarding a name again issues a new identity and revokes the old one.`,
-		Example: `  edgesync onboard --tenant acme --name "HQ Sync" --out ./packages --no-input`,
-		Args:    cmdutil.NoArgs,
+		Example: `  edgesync onboard
+  edgesync onboard --tenant acme --name "HQ Sync" --out ./packages --no-input`,
+		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, onboardRun)
 		},
@@ -49,8 +47,9 @@ Onboarding a name again issues a new identity and revokes the old one.`,
 	flags.StringVar(&opts.Name, "name", "", "name of the sync service")
 	flags.StringVar(&opts.Partition, "partition", "", `partition it stands in (default "default")`)
 	flags.StringVar(&opts.GatewayAddr, "gateway-addr", "", "HOST:PORT at which it reaches the gateway (default: the platform's)")
-	flags.StringVar(&opts.Mode, "mode", modePackage, "how the identity gets there: package")
+	flags.StringVar(&opts.Mode, "mode", onboarding.ModePackage, "how the identity gets there: package")
 	flags.StringVar(&opts.Out, "out", ".", "directory to write the package to")
+	flags.BoolVar(&opts.Accessible, "accessible", false, "ask plain questions line by line instead of drawing the wizard")
 	return cmd
 }
 
@@ -70,75 +69,48 @@ type document struct {
 }
 
 func onboardRun(ctx context.Context, opts *Options) error {
-	if opts.Mode != modePackage {
+	if opts.Mode != onboarding.ModePackage {
 		return cmdutil.Usagef("--mode %q: the only mode is package", opts.Mode)
 	}
+	switch {
+	case opts.Accessible && opts.CanPrompt():
+		return accessible(ctx, opts)
+	case opts.CanPrompt() && opts.IO.FullScreen() && opts.Format.Human():
+		return draw(ctx, opts)
+	}
+	return scripted(ctx, opts)
+}
+
+// scripted does what the flags say.
+func scripted(ctx context.Context, opts *Options) error {
 	if err := opts.Require(&opts.Tenant, "tenant", "Tenant"); err != nil {
 		return err
 	}
 	if err := opts.Require(&opts.Name, "name", "Name of the sync service"); err != nil {
 		return err
 	}
+	if opts.Out == "" {
+		return cmdutil.Missing("out")
+	}
 	client, err := opts.Admin(ctx)
 	if err != nil {
 		return err
 	}
-	undo, err := prepareOut(opts.Out)
+	done, err := onboarding.Onboard(ctx, client, opts.Answers)
 	if err != nil {
 		return err
 	}
-	answer, path, err := onboardInto(ctx, opts, client)
-	if err != nil {
-		undo()
-		return err
-	}
-	return report(opts, answer, path)
+	return report(opts, done)
 }
 
-func onboardInto(ctx context.Context, opts *Options, client adminv1.AdminClient) (*adminv1.OnboardServiceResponse, string, error) {
-	key, csr, err := onboarding.NewKeyAndCSR()
-	if err != nil {
-		return nil, "", err
-	}
-	answer, err := client.OnboardService(ctx, &adminv1.OnboardServiceRequest{
-		Tenant: opts.Tenant, Name: opts.Name, Partition: opts.Partition, Csr: csr, GatewayAddr: opts.GatewayAddr,
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	made, err := identity.New(key, answer.GetCertificate(), answer.GetCaUrl())
-	if err != nil {
-		return nil, "", err
-	}
-	path, err := writePackage(opts.Out, answer, made)
-	return answer, path, err
-}
-
-func writePackage(out string, answer *adminv1.OnboardServiceResponse, made onboarding.Identity) (string, error) {
-	service := answer.GetService()
-	files, err := onboarding.PackageFiles(onboarding.PackageInput{
-		Name: service.GetName(), Tenant: service.GetTenant(), Partition: service.GetPartition(),
-		Component: service.GetComponentId(), GatewayAddr: answer.GetGatewayAddr(), ServerName: answer.GetGatewayServerName(),
-		Identity: made,
-	})
-	if err != nil {
-		return "", err
-	}
-	path, err := onboarding.WritePackage(out, files)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Abs(path)
-}
-
-func report(opts *Options, answer *adminv1.OnboardServiceResponse, path string) error {
-	service := answer.GetService()
+func report(opts *Options, done onboarding.Onboarded) error {
+	service := done.Answer.GetService()
 	d := document{
 		ComponentID: service.GetComponentId(), Tenant: service.GetTenant(), TenantID: service.GetTenantId(),
 		ServiceID: service.GetId(), Name: service.GetName(), Partition: service.GetPartition(),
-		GatewayAddr: answer.GetGatewayAddr(), Mode: modePackage, Path: path,
-		ExpiresAt:      cmdutil.Time(answer.GetCertificate().GetNotAfter()),
-		InstallCommand: installCommand(service.GetComponentId()),
+		GatewayAddr: done.Answer.GetGatewayAddr(), Mode: onboarding.ModePackage, Path: done.Path,
+		ExpiresAt:      cmdutil.Time(done.Answer.GetCertificate().GetNotAfter()),
+		InstallCommand: done.InstallCommand,
 	}
 	return cmdutil.PrintOne(opts.IO, opts.Format, []cmdutil.Column[document]{
 		{Title: "sync service", Value: func(d document) string { return d.Name + " (" + d.ComponentID + ") of tenant " + d.Tenant }},
@@ -149,10 +121,21 @@ func report(opts *Options, answer *adminv1.OnboardServiceResponse, path string) 
 	}, d)
 }
 
-// installCommand is run on the edge host, beside the package. The component id
-// is a label: it needs no quotes.
-func installCommand(component string) string {
-	archive := onboarding.ArchiveName(component)
-	folder := archive[:len(archive)-len(".tar.gz")]
-	return "tar -xzf " + archive + " && sudo ./" + folder + "/install.sh"
+// defaults are what the platform knows beforehand.
+func defaults(ctx context.Context, client adminv1.AdminClient) (onboarding.Defaults, *adminv1.Platform, error) {
+	platform, err := client.GetPlatform(ctx, &adminv1.GetPlatformRequest{})
+	if err != nil {
+		return onboarding.Defaults{}, nil, err
+	}
+	answer, err := client.ListTenants(ctx, &adminv1.ListTenantsRequest{})
+	if err != nil {
+		return onboarding.Defaults{}, nil, err
+	}
+	known := onboarding.Defaults{GatewayAddr: platform.GetGatewayAddr(), TrustDomain: platform.GetTrustDomain()}
+	for _, tenant := range answer.GetTenants() {
+		if !tenant.GetIsPlatform() && tenant.GetState() == "active" {
+			known.Tenants = append(known.Tenants, tenant.GetSlug())
+		}
+	}
+	return known, platform, nil
 }

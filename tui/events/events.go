@@ -28,8 +28,8 @@ type Page struct {
 // New makes the page.
 func New(env *ui.Env) *Page {
 	return &Page{env: env, following: true, search: ui.NewForm(ui.Text("search", "Search", "", "")), table: ui.Table{Columns: []ui.Column{
-		{Title: "TIME", Width: 8}, {Title: "", Width: 1}, {Title: "TENANT", Width: 12, Level: 2},
-		{Title: "TYPE", Width: 24, Level: 1}, {Title: "EVENT", Share: 1}, {Title: "BY", Width: 14, Level: 3},
+		{Title: "TIME", Width: 8}, {Title: "", Width: 1}, {Title: "TENANT", Width: 12, Level: 1},
+		{Title: "TYPE", Width: 22, Level: 2}, {Title: "EVENT", Share: 4}, {Title: "BY", Width: 14, Level: 3},
 	}}}
 }
 
