@@ -37,6 +37,10 @@ func (m *model) screen() string {
 	}
 	s := &m.env.Styles
 	body := fill(m.pages[m.active].View(m.width, m.height-around), m.width, m.height-around)
+	over := ""
+	if len(m.dialogs) > 0 { // Drawn first: its keys follow from what it shows.
+		over = m.dialog()
+	}
 	if m.alone {
 		body = fill("", m.width, m.height-around)
 	}
@@ -47,7 +51,7 @@ func (m *model) screen() string {
 		return screen
 	}
 	x, y := m.dialogCorner()
-	return lipgloss.NewCompositor(lipgloss.NewLayer(screen), lipgloss.NewLayer(m.dialog()).X(x-2).Y(y-1)).Render()
+	return lipgloss.NewCompositor(lipgloss.NewLayer(screen), lipgloss.NewLayer(over).X(x-2).Y(y-1)).Render()
 }
 
 // fill makes text exactly height lines, none wider than width.

@@ -235,9 +235,9 @@ func (p *Page) ask() tea.Cmd {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(search, cancel)()
-		began := time.Now()
+		began := p.env.Now()
 		devices, err := list(ctx, p.env.Client, request)
-		return foundMsg{generation, devices, time.Since(began), err}
+		return foundMsg{generation, devices, p.env.Now().Sub(began), err}
 	})
 	if request.GetSearch() == "" && request.GetSource() == "" && request.GetState() == "active" {
 		p.count = -1 // The live view counts these.
