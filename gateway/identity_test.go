@@ -193,9 +193,8 @@ func TestHandshakeRefusesStrangers(t *testing.T) {
 	if len(w.platform.peers) != 0 {
 		t.Errorf("%d calls came through", len(w.platform.peers))
 	}
-	if n := w.metric("handshakes_total", "result=refused"); n < 3 {
-		t.Errorf("counted %v refused handshakes, want 3", n)
-	}
+	// The client knows of the refusal before the server has counted it.
+	w.await("three refused handshakes", func() bool { return w.metric("handshakes_total", "result=refused") >= 3 })
 }
 
 func newAuthority(t *testing.T) *issue.Authority {
@@ -361,14 +360,6 @@ func TestLargeConfigurationIsCompressed(t *testing.T) {
 	if len(answer.GetConfigJson()) < 20<<20 || wire.received.Load() > 1<<20 {
 		t.Errorf("%d bytes of configuration took %d on the wire", len(answer.GetConfigJson()), wire.received.Load())
 	}
-}
-
-func TestControlStreamIsUnimplemented(t *testing.T) {
-	w := newWorld(t, nil)
-	stream, err := w.dial(w.edge("acme", "hq-sync")).ControlStream(t.Context())
-	must(t, err)
-	_, err = stream.Recv()
-	wantStatus(t, err, codes.Unimplemented, "")
 }
 
 func TestPlatformErrorsAreAnsweredAsTheyAre(t *testing.T) {

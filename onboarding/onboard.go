@@ -17,48 +17,66 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"edgesync/certs"
 	adminv1 "edgesync/proto/admin/v1"
 )
 
-// Signer is what onboarding asks of the platform: a record and a signature.
+// Signer is what onboarding asks of the platform: a record, and a signature or a
+// token.
 type Signer interface {
 	OnboardService(ctx context.Context, in *adminv1.OnboardServiceRequest, opts ...grpc.CallOption) (*adminv1.OnboardServiceResponse, error)
+	CreateJoinToken(ctx context.Context, in *adminv1.CreateJoinTokenRequest, opts ...grpc.CallOption) (*adminv1.CreateJoinTokenResponse, error)
 }
 
-// Onboarded is a sync service with a new identity, and where its package is.
+// Onboarded is a sync service, and what its host is to be given.
 type Onboarded struct {
-	Answer *adminv1.OnboardServiceResponse
-	// Path of the edge package, absolute.
+	Mode        string
+	Service     *adminv1.SyncService
+	Partition   string
+	GatewayAddr string
+	// Path of the edge package or of the token, absolute; empty for a token that
+	// was not written.
 	Path string
-	// InstallCommand is run on the edge host, beside the package.
+	// Token is a secret until it is redeemed; empty in ModePackage.
+	Token string
+	// InstallCommand is run on the edge host, beside the file.
 	InstallCommand string
-	// Fingerprint is the SHA-256 of the certificate, lower-case hex.
-	Fingerprint         string
-	NotBefore, NotAfter time.Time
+	// Fingerprint is the SHA-256 of the certificate, lower-case hex; empty in
+	// ModeToken.
+	Fingerprint string
+	// ExpiresAt is until when the certificate, or the token, is good.
+	ExpiresAt time.Time
 }
 
-// Onboard carries the answers out: it makes the key here, lets the platform
-// record the service and sign its identity, and writes the edge package. That
-// the package can be written is found out first: issuing an identity revokes
-// the one before.
+// Onboard carries the answers out. That their result can be written is found out
+// first: issuing an identity or minting a token revokes the one before.
 func Onboard(ctx context.Context, signer Signer, answers Answers) (Onboarded, error) {
-	if answers.Out == "" {
+	if answers.Out == "" && answers.Mode != ModeToken {
 		return Onboarded{}, errors.New("write edge package: no directory is named")
 	}
-	undo, err := prepareOut(answers.Out)
-	if err != nil {
-		return Onboarded{}, err
+	undo := func() {}
+	if answers.Out != "" {
+		var err error
+		if undo, err = prepareOut(answers.Out); err != nil {
+			return Onboarded{}, err
+		}
 	}
-	done, err := onboardInto(ctx, signer, answers)
+	carry := packaged
+	if answers.Mode == ModeToken {
+		carry = tokened
+	}
+	done, err := carry(ctx, signer, answers)
 	if err != nil {
 		undo()
 	}
 	return done, err
 }
 
-func onboardInto(ctx context.Context, signer Signer, answers Answers) (Onboarded, error) {
+// packaged makes the key here, lets the platform record the service and sign its
+// identity, and writes the edge package.
+func packaged(ctx context.Context, signer Signer, answers Answers) (Onboarded, error) {
 	key, csr, err := NewKeyAndCSR()
 	if err != nil {
 		return Onboarded{}, err
@@ -87,9 +105,48 @@ func onboardInto(ctx context.Context, signer Signer, answers Answers) (Onboarded
 	leaf := identity.Chain[0]
 	sum := sha256.Sum256(leaf.Raw)
 	return Onboarded{
-		Answer: answer, Path: path, InstallCommand: InstallCommand(answer.GetService().GetComponentId()),
-		Fingerprint: hex.EncodeToString(sum[:]), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+		Mode: ModePackage, Service: answer.GetService(), Partition: answer.GetService().GetPartition(), GatewayAddr: answer.GetGatewayAddr(),
+		Path: path, InstallCommand: InstallCommand(answer.GetService().GetComponentId()),
+		Fingerprint: hex.EncodeToString(sum[:]), ExpiresAt: leaf.NotAfter,
 	}, nil
+}
+
+// tokened lets the platform record the service and mint its token, and writes
+// that where there is a directory for it.
+func tokened(ctx context.Context, signer Signer, answers Answers) (Onboarded, error) {
+	request := &adminv1.CreateJoinTokenRequest{
+		Tenant: answers.Tenant, Name: answers.Name, Partition: answers.Partition, GatewayAddr: answers.GatewayAddr,
+	}
+	if answers.TTL != 0 {
+		request.Ttl = durationpb.New(answers.TTL)
+	}
+	answer, err := signer.CreateJoinToken(ctx, request)
+	if err != nil {
+		return Onboarded{}, err
+	}
+	path := ""
+	if answers.Out != "" {
+		if path, err = WriteToken(answers.Out, answer.GetService().GetComponentId(), answer.GetToken()); err != nil {
+			return Onboarded{}, err
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return Onboarded{}, fmt.Errorf("find join token: %w", err)
+		}
+	}
+	return Onboarded{
+		Mode: ModeToken, Service: answer.GetService(), Partition: answer.GetJoinToken().GetPartition(), GatewayAddr: answer.GetGatewayAddr(),
+		Path: path, Token: answer.GetToken(), InstallCommand: EnrollCommand(path), ExpiresAt: answer.GetJoinToken().GetExpiresAt().AsTime(),
+	}, nil
+}
+
+// EnrollCommand is run on the edge host. The token is not in it: arguments can be
+// read by everybody on a host.
+func EnrollCommand(path string) string {
+	if path == "" {
+		return "sudo edgesync enroll --install --token-file -"
+	}
+	// The file's name is made of a label: it needs no quotes.
+	return "sudo edgesync enroll --install --token-file " + filepath.Base(path)
 }
 
 // IssuedIdentity puts a key together with the certificate that was signed for it.
@@ -132,7 +189,7 @@ func prepareOut(dir string) (undo func(), err error) {
 	}
 	if err := probeOut(dir); err != nil {
 		undo()
-		return nil, fmt.Errorf("write edge package to %s: %w", dir, err)
+		return nil, fmt.Errorf("write to %s: %w", dir, err)
 	}
 	return undo, nil
 }

@@ -4,12 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"edgesync/certs"
 )
 
-// ModePackage hands the identity over as an edge package.
-const ModePackage = "package"
+// How an identity gets to its host: made here and carried there as an edge
+// package, or made there in exchange for a join token.
+const (
+	ModePackage = "package"
+	ModeToken   = "token"
+)
 
 // Answers are what onboarding an edge sync service takes, however they are
 // given: as flags, at prompts or in the wizard.
@@ -20,8 +25,11 @@ type Answers struct {
 	// GatewayAddr is where the service reaches the gateway.
 	GatewayAddr string
 	Mode        string
-	// Out is the directory the package is written to.
+	// Out is the directory the package or the token is written to. Without one a
+	// token is only handed back.
 	Out string
+	// TTL is how long a token is good for; zero means the platform's own.
+	TTL time.Duration
 }
 
 // Step is where a Wizard stands.
@@ -40,7 +48,7 @@ const (
 
 // Title is the step as a person reads it.
 func (s Step) Title() string {
-	return []string{"Tenant", "Name", "Gateway", "Package", "Review", "Progress", "Result"}[s]
+	return []string{"Tenant", "Name", "Gateway", "Handover", "Review", "Progress", "Result"}[s]
 }
 
 // Flags are those of `edgesync onboard` that answer the step.
@@ -53,7 +61,7 @@ func (s Step) Flags() []string {
 	case StepGateway:
 		return []string{"--gateway-addr"}
 	case StepMode:
-		return []string{"--mode", "--out"}
+		return []string{"--mode", "--out", "--ttl"}
 	default:
 		return []string{"--no-input"}
 	}
@@ -202,11 +210,13 @@ func (w *Wizard) checkName() error {
 }
 
 func (w *Wizard) checkMode() error {
-	if w.Mode != ModePackage {
-		return fmt.Errorf("mode %q: want %s", w.Mode, ModePackage)
-	}
-	if strings.TrimSpace(w.Out) == "" {
-		return errors.New("directory: say where to write the package")
+	switch {
+	case w.Mode != ModePackage && w.Mode != ModeToken:
+		return fmt.Errorf("mode %q: the modes are %s and %s", w.Mode, ModePackage, ModeToken)
+	case strings.TrimSpace(w.Out) == "":
+		return errors.New("directory: say where to write it")
+	case w.TTL < 0:
+		return fmt.Errorf("token life %s: want a positive duration such as 2h", w.TTL)
 	}
 	return nil
 }
@@ -228,6 +238,11 @@ func (w *Wizard) Command() string {
 	}
 	if w.GatewayAddr != "" && w.GatewayAddr != w.Platform.GatewayAddr {
 		line += " --gateway-addr " + shellWord(w.GatewayAddr)
+	}
+	if w.Mode == ModeToken {
+		if line += " --mode token"; w.TTL > 0 {
+			line += " --ttl " + w.TTL.String()
+		}
 	}
 	return line + " --out " + shellWord(w.Out) + " --no-input"
 }

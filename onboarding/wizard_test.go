@@ -84,6 +84,11 @@ func (s *signer) OnboardService(context.Context, *adminv1.OnboardServiceRequest,
 	return nil, errors.New("refused")
 }
 
+func (s *signer) CreateJoinToken(context.Context, *adminv1.CreateJoinTokenRequest, ...grpc.CallOption) (*adminv1.CreateJoinTokenResponse, error) {
+	s.asked++
+	return nil, errors.New("refused")
+}
+
 func TestOnboardAsksNobodyWhereThePackageCannotBeWritten(t *testing.T) {
 	s := &signer{}
 	_, err := onboarding.Onboard(t.Context(), s, onboarding.Answers{Tenant: "acme", Name: "hq", Out: "/dev/null/packages"})

@@ -37,12 +37,14 @@ func accessible(ctx context.Context, opts *Options) error {
 			return err
 		}
 	}
-	opts.IO.Tellf("Making the key, asking the platform to sign, writing the package.")
+	opts.IO.Tellf("Asking the platform, and writing what it answers.")
 	done, err := onboarding.Onboard(ctx, client, w.Answers)
 	if w.Finish(done, err); err != nil {
 		return err
 	}
-	opts.IO.Tellf("Done. SHA-256 of the certificate: %s", done.Fingerprint)
+	if done.Fingerprint != "" {
+		opts.IO.Tellf("Done. SHA-256 of the certificate: %s", done.Fingerprint)
+	}
 	return report(opts, done)
 }
 
@@ -86,14 +88,14 @@ func questions(w *onboarding.Wizard) []question {
 	case onboarding.StepGateway:
 		return []question{{"Gateway address, HOST:PORT", &w.GatewayAddr}}
 	case onboarding.StepMode:
-		return []question{{"Directory to write the edge package to", &w.Out}}
+		return []question{{"Hand over as: package, or token", &w.Mode}, {"Directory to write it to", &w.Out}}
 	}
 	return nil
 }
 
 func askReview(ctx context.Context, opts *Options, w *onboarding.Wizard, platform *adminv1.Platform) error {
-	opts.IO.Tellf("Tenant: %s. Name: %s. Component id: %s. Partition: %s. Gateway: %s. Package in: %s.",
-		w.Tenant, w.Name, w.Component(), w.Partition, w.GatewayAddr, w.Out)
+	opts.IO.Tellf("Tenant: %s. Name: %s. Component id: %s. Partition: %s. Gateway: %s. Handed over as: %s, in %s.",
+		w.Tenant, w.Name, w.Component(), w.Partition, w.GatewayAddr, w.Mode, w.Out)
 	checking, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
 	if err := onboarding.CheckGateway(checking, w.GatewayAddr, platform.GetGatewayServerName(), platform.GetRootPem()); err != nil {

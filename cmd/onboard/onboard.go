@@ -18,6 +18,8 @@ import (
 type Options struct {
 	*cmdutil.Factory
 	onboarding.Answers
+	// OutGiven is whether --out was: without it a token is printed.
+	OutGiven   bool
 	Accessible bool
 }
 
@@ -26,19 +28,24 @@ func NewCmdOnboard(f *cmdutil.Factory, runF func(context.Context, *Options) erro
 	opts := &Options{Factory: f}
 	cmd := &cobra.Command{
 		Use:   "onboard --tenant T --name NAME",
-		Short: "Add an edge sync service to a tenant and write its edge package",
-		Long: `Add an edge sync service to a tenant and write its edge package.
+		Short: "Add an edge sync service to a tenant and write its edge package or join token",
+		Long: `Add an edge sync service to a tenant and write its edge package or join token.
 
 On a terminal it opens a wizard, with --accessible plain questions instead; what flags say is answered already. Nothing
 is created before the review at its end is confirmed. With --no-input, or without a terminal, flags say everything.
 
 The component id is the slug of the name. The package holds the service's identity, the gateway's address and TLS
 paths, and nothing else; everything more arrives over the gateway. Treat it as a secret: there is a private key in it.
-Onboarding a name again issues a new identity and revokes the old one.`,
+Onboarding a name again issues a new identity and revokes the old one.
+
+With --mode token there is no package: the host makes its own key and exchanges the token, once, for its identity
+(edgesync enroll). The token is a secret until then. It is written to --out, or printed when there is none.`,
 		Example: `  edgesync onboard
-  edgesync onboard --tenant acme --name "HQ Sync" --out ./packages --no-input`,
+  edgesync onboard --tenant acme --name "HQ Sync" --out ./packages --no-input
+  edgesync onboard --tenant acme --name "HQ Sync" --mode token --ttl 2h --out ./tokens --no-input`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.OutGiven = cmd.Flags().Changed("out")
 			return cmdutil.Run(cmd, opts, runF, onboardRun)
 		},
 	}
@@ -47,9 +54,12 @@ Onboarding a name again issues a new identity and revokes the old one.`,
 	flags.StringVar(&opts.Name, "name", "", "name of the sync service")
 	flags.StringVar(&opts.Partition, "partition", "", `partition it stands in (default "default")`)
 	flags.StringVar(&opts.GatewayAddr, "gateway-addr", "", "HOST:PORT at which it reaches the gateway (default: the platform's)")
-	flags.StringVar(&opts.Mode, "mode", onboarding.ModePackage, "how the identity gets there: package")
-	flags.StringVar(&opts.Out, "out", ".", "directory to write the package to")
+	flags.StringVar(&opts.Mode, "mode", onboarding.ModePackage, "how the identity gets there: package or token")
+	flags.StringVar(&opts.Out, "out", ".", "directory to write the package or the token to")
+	flags.DurationVar(&opts.TTL, "ttl", 0, "how long the token is good for, 5m to 168h (default 24h)")
 	flags.BoolVar(&opts.Accessible, "accessible", false, "ask plain questions line by line instead of drawing the wizard")
+	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{onboarding.ModePackage, onboarding.ModeToken}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.AddCommand(NewCmdTokens(f))
 	return cmd
 }
 
@@ -63,14 +73,18 @@ type document struct {
 	Partition      string     `json:"partition"`
 	GatewayAddr    string     `json:"gateway_addr"`
 	Mode           string     `json:"mode"`
-	Path           string     `json:"path"`
+	Path           string     `json:"path,omitempty"`
+	Token          string     `json:"token,omitempty"`
 	ExpiresAt      *time.Time `json:"expires_at"`
 	InstallCommand string     `json:"install_command"`
 }
 
 func onboardRun(ctx context.Context, opts *Options) error {
-	if opts.Mode != onboarding.ModePackage {
-		return cmdutil.Usagef("--mode %q: the only mode is package", opts.Mode)
+	if opts.Mode != onboarding.ModePackage && opts.Mode != onboarding.ModeToken {
+		return cmdutil.Usagef("--mode %q: the modes are package and token", opts.Mode)
+	}
+	if opts.Mode == onboarding.ModePackage && opts.TTL != 0 {
+		return cmdutil.Usagef("--ttl is for --mode token: a package holds the identity itself")
 	}
 	switch {
 	case opts.Accessible && opts.CanPrompt():
@@ -96,7 +110,11 @@ func scripted(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	done, err := onboarding.Onboard(ctx, client, opts.Answers)
+	answers := opts.Answers
+	if answers.Mode == onboarding.ModeToken && !opts.OutGiven {
+		answers.Out = ""
+	}
+	done, err := onboarding.Onboard(ctx, client, answers)
 	if err != nil {
 		return err
 	}
@@ -104,19 +122,24 @@ func scripted(ctx context.Context, opts *Options) error {
 }
 
 func report(opts *Options, done onboarding.Onboarded) error {
-	service := done.Answer.GetService()
+	service := done.Service
 	d := document{
 		ComponentID: service.GetComponentId(), Tenant: service.GetTenant(), TenantID: service.GetTenantId(),
-		ServiceID: service.GetId(), Name: service.GetName(), Partition: service.GetPartition(),
-		GatewayAddr: done.Answer.GetGatewayAddr(), Mode: onboarding.ModePackage, Path: done.Path,
-		ExpiresAt:      cmdutil.Time(done.Answer.GetCertificate().GetNotAfter()),
-		InstallCommand: done.InstallCommand,
+		ServiceID: service.GetId(), Name: service.GetName(), Partition: done.Partition,
+		GatewayAddr: done.GatewayAddr, Mode: done.Mode, Path: done.Path,
+		ExpiresAt: &done.ExpiresAt, InstallCommand: done.InstallCommand,
+	}
+	what, until := "edge package", "expires"
+	if done.Mode == onboarding.ModeToken {
+		if what, until = "join token", "good until"; d.Path == "" {
+			d.Token = done.Token
+		}
 	}
 	return cmdutil.PrintOne(opts.IO, opts.Format, []cmdutil.Column[document]{
 		{Title: "sync service", Value: func(d document) string { return d.Name + " (" + d.ComponentID + ") of tenant " + d.Tenant }},
 		{Title: "gateway", Value: func(d document) string { return d.GatewayAddr }},
-		{Title: "edge package", Value: func(d document) string { return d.Path }},
-		{Title: "expires", Value: func(d document) string { return cmdutil.Date(d.ExpiresAt) }},
+		{Title: what, Value: func(d document) string { return d.Path + d.Token }},
+		{Title: until, Value: func(d document) string { return cmdutil.Date(d.ExpiresAt) }},
 		{Title: "on the edge host", Value: func(d document) string { return d.InstallCommand }},
 	}, d)
 }

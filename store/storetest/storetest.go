@@ -44,6 +44,11 @@ func Run(t *testing.T, place Place) {
 		"Neighbourhood": testNeighbourhood,
 		"Known":         testKnown,
 		"Crowds":        testCrowds,
+		"TokenKeys":     testTokenKeys,
+		"JoinTokens":    testJoinTokens,
+		"JoinTokenRace": testJoinTokenRace,
+		"UseOnce":       testUseOnce,
+		"Certificates":  testCertificates,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, place) })
 	}

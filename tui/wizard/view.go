@@ -2,6 +2,7 @@ package wizard
 
 import (
 	"strings"
+	"time"
 
 	"edgesync/onboarding"
 	"edgesync/tui/ui"
@@ -81,7 +82,7 @@ func (w *Wizard) review(width int) []string {
 		ui.Pair(s, "component id", w.wizard.Component(), width),
 		ui.Pair(s, "partition", w.wizard.Partition, width),
 		ui.Pair(s, "gateway", w.wizard.GatewayAddr, width),
-		ui.Pair(s, "edge package in", w.wizard.Out, width),
+		ui.Pair(s, "handed over as", w.wizard.Mode+" in "+w.wizard.Out, width),
 		w.gateway(width), "",
 	}
 	for _, service := range w.env.Live.Tenant(w.wizard.Tenant).GetServices() {
@@ -102,10 +103,10 @@ func (w *Wizard) review(width int) []string {
 func (w *Wizard) outcome(width int) []string {
 	s, done := &w.env.Styles, w.wizard.Result()
 	lines := []string{
-		s.Good.Render(ui.Cut("✓ "+ui.Clean(done.Answer.GetService().GetName())+" of tenant "+ui.Clean(w.wizard.Tenant)+" is onboarded", width)), "",
+		s.Good.Render(ui.Cut("✓ "+ui.Clean(done.Service.GetName())+" of tenant "+ui.Clean(w.wizard.Tenant)+" is onboarded", width)), "",
 	}
 	for i, line := range ui.Wrap(ui.Clean(done.Path), width-17) {
-		label := "edge package"
+		label := map[string]string{onboarding.ModePackage: "edge package", onboarding.ModeToken: "join token"}[done.Mode]
 		if i > 0 {
 			label = ""
 		}
@@ -118,10 +119,10 @@ func (w *Wizard) outcome(width int) []string {
 		}
 		lines = append(lines, ui.Pair(s, label, line, width))
 	}
-	half := len(done.Fingerprint) / 2
-	lines = append(lines,
-		ui.Pair(s, "certificate", done.Fingerprint[:half], width), ui.Pair(s, "  SHA-256", done.Fingerprint[half:], width),
-		ui.Pair(s, "valid until", done.NotAfter.UTC().Format("2006-01-02 15:04 MST")+" (in "+ui.Age(done.NotAfter.Sub(w.env.Now()))+")", width), "")
+	if half := len(done.Fingerprint) / 2; half > 0 {
+		lines = append(lines, ui.Pair(s, "certificate", done.Fingerprint[:half], width), ui.Pair(s, "  SHA-256", done.Fingerprint[half:], width))
+	}
+	lines = append(lines, ui.Pair(s, "valid until", done.ExpiresAt.UTC().Format("2006-01-02 15:04 MST")+" ("+left(done.ExpiresAt.Sub(w.env.Now()))+")", width), "")
 	service := w.service()
 	switch {
 	case service.GetStatus() == "online" || service.GetStatus() == "degraded":
@@ -130,11 +131,22 @@ func (w *Wizard) outcome(width int) []string {
 			lines = append(lines, s.Bold.Render("Press s to add its first source."))
 		}
 	case ui.TimeOf(service.GetFirstHelloAt()).IsZero():
-		lines = append(lines, s.Accent.Render(spinner[int(w.env.Now().Unix())%len(spinner)]+" waiting for its first Hello")+s.Dim.Render(" – install the package on the edge host"))
+		lines = append(lines, s.Accent.Render(spinner[int(w.env.Now().Unix())%len(spinner)]+" waiting for its first Hello")+s.Dim.Render(" – run that on the edge host"))
 	default:
 		lines = append(lines, s.Warn.Render("○ "+service.GetStatus())+"  it said Hello "+ui.Ago(service.GetFirstHelloAt(), w.env.Now()))
 	}
 	return lines
+}
+
+// left counts down what is left of a life, to the second near its end.
+func left(d time.Duration) string {
+	if d <= 0 {
+		return "expired"
+	}
+	if d < 48*time.Hour {
+		return d.Truncate(time.Second).String() + " left"
+	}
+	return ui.Age(d) + " left"
 }
 
 var spinner = []string{"◜", "◝", "◞", "◟"}

@@ -5,6 +5,8 @@ package wizard
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -42,6 +44,10 @@ type Wizard struct {
 	// gateway is what the live check of an address said.
 	checked  string
 	checking bool
+	// badLife is a token life that is no duration.
+	badLife string
+	// handover are the fields of that step, of which a package has not all.
+	handover []*ui.Field
 	problem  string
 }
 
@@ -114,11 +120,26 @@ func (w *Wizard) ask() {
 		w.form = ui.NewForm(
 			ui.Choose("mode", "Hand over as", w.wizard.Mode, "How the identity gets to the edge host.", []ui.Option{
 				{Value: onboarding.ModePackage, Label: "edge package", Note: "key and certificate in one file"},
+				{Value: onboarding.ModeToken, Label: "join token", Note: "the host makes its own key"},
 			}),
-			ui.Text("out", "Write it to", w.wizard.Out, "Directory on this machine. Treat the package as a secret: there is a private key in it."),
+			ui.Text("out", "Write it to", w.wizard.Out, "Directory on this machine. Treat package and token as secrets."),
+			ui.Text("ttl", "Token life", life(w.wizard.TTL), "How long a token is good for, such as 2h. Empty means the platform's own."),
 		)
+		w.handover = w.form.Fields
+		w.arrange()
 	default:
 		w.form = nil
+	}
+}
+
+// arrange shows the fields that the way of handing over has.
+func (w *Wizard) arrange() {
+	if w.wizard.Step() != onboarding.StepMode {
+		return
+	}
+	w.form.Fields = w.handover
+	if w.form.Value("mode") == onboarding.ModePackage {
+		w.form.Fields = w.handover[:2]
 	}
 }
 
@@ -135,6 +156,22 @@ func (w *Wizard) take() {
 			*answer = field.Value()
 		}
 	}
+	w.badLife = ""
+	if field := w.form.Field("ttl"); field != nil {
+		text, err := strings.TrimSpace(field.Value()), error(nil)
+		if w.wizard.TTL = 0; text != "" {
+			if w.wizard.TTL, err = time.ParseDuration(text); err != nil || w.wizard.TTL <= 0 {
+				w.wizard.TTL, w.badLife = 0, text
+			}
+		}
+	}
+}
+
+func life(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
 }
 
 // Title implements ui.Dialog.
@@ -209,6 +246,7 @@ func (w *Wizard) Update(msg tea.Msg) tea.Cmd {
 		return w.result(msg)
 	}
 	submit := w.form.Update(msg)
+	w.arrange()
 	w.take()
 	if submit {
 		return w.next()
@@ -218,6 +256,10 @@ func (w *Wizard) Update(msg tea.Msg) tea.Cmd {
 
 // next goes on; from the review on it is carried out.
 func (w *Wizard) next() tea.Cmd {
+	if w.badLife != "" {
+		w.err = fmt.Sprintf("token life %q: want a duration such as 2h", ui.Clean(w.badLife))
+		return nil
+	}
 	if err := w.wizard.Next(); err != nil {
 		w.err = ui.Clean(err.Error())
 		return nil
@@ -276,7 +318,7 @@ func (w *Wizard) result(msg tea.Msg) tea.Cmd {
 		return tea.Batch(tea.SetClipboard(done.Path), ui.Toast("the path is on the clipboard, if this terminal allows it"))
 	case "s":
 		if w.options.AddSource != nil {
-			service := done.Answer.GetService()
+			service := done.Service
 			return tea.Sequence(ui.Close, ui.Open(w.options.AddSource(w.env, service.GetTenant(), service.GetId())))
 		}
 	case "enter":
@@ -287,5 +329,5 @@ func (w *Wizard) result(msg tea.Msg) tea.Cmd {
 
 // service is what was created, as the platform sees it now.
 func (w *Wizard) service() *adminv1.SyncService {
-	return w.env.Live.Service(w.wizard.Result().Answer.GetService().GetId())
+	return w.env.Live.Service(w.wizard.Result().Service.GetId())
 }
