@@ -12,6 +12,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/tui/commands"
 	"edgesync/tui/ui"
 )
 
@@ -50,6 +51,7 @@ func (p *Page) Keys() []ui.Key {
 	return []ui.Key{
 		{Keys: "n", Does: "New Source", Off: p.refusal() != ""}, {Keys: "a", Does: "Add Edge Sync Service"},
 		{Keys: "enter", Does: "details", Off: one == nil}, {Keys: "e", Does: "edit", Off: one == nil},
+		{Keys: "t", Does: "test", Off: one == nil}, {Keys: "S", Does: "sync now", Off: one == nil || !one.GetEnabled()},
 		toggle, {Keys: "d", Does: "remove", Off: one == nil}, {Keys: "/", Does: "search", Off: len(p.env.Live.Sources()) == 0},
 	}
 }
@@ -167,6 +169,12 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 		return ui.Open(p.detail(one.GetId()))
 	case "e":
 		return ui.Open(newEdit(p.env, one))
+	case "t":
+		return commands.NewTest(p.env, one)
+	case "S":
+		if one.GetEnabled() {
+			return commands.NewSync(p.env, "Sync of source "+one.GetSpec().GetName(), &adminv1.SyncNowRequest{Tenant: one.GetTenant(), Source: one.GetId()})
+		}
 	case "space":
 		return p.toggle(one)
 	case "d":

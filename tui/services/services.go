@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/tui/commands"
 	"edgesync/tui/ui"
 )
 
@@ -41,6 +42,7 @@ func (p *Page) Keys() []ui.Key {
 	none := p.current() == nil
 	return []ui.Key{
 		{Keys: "enter", Does: "details", Off: none}, {Keys: "a", Does: "Add Edge Sync Service"},
+		{Keys: "S", Does: "sync now", Off: none || p.current().GetSourceCount() == 0},
 		{Keys: "r", Does: "rename", Off: none}, {Keys: "R", Does: "revoke", Off: none || p.current().GetState() == "revoked"},
 		{Keys: "d", Does: "remove", Off: none || p.current().GetIsPlatformSync()},
 	}
@@ -86,6 +88,10 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 	switch msg.String() {
 	case "enter":
 		return ui.Open(p.detail(service.GetId()))
+	case "S":
+		if service.GetSourceCount() > 0 {
+			return commands.NewSync(p.env, "Sync of all sources of "+service.GetName(), &adminv1.SyncNowRequest{Tenant: service.GetTenant(), Service: service.GetId()})
+		}
 	case "r":
 		return ui.Open(newRename(p.env, service))
 	case "R":
