@@ -48,7 +48,7 @@ func newTerminal(t *testing.T, dir string) *terminal {
 	}
 	term := &terminal{t: t, socket: filepath.Join(sockets, "s"), dir: dir, env: append(os.Environ(),
 		"PATH="+bin+":"+os.Getenv("PATH"), "EDGESYNC_STATE_DIR="+filepath.Join(dir, "state"), "HOME="+dir,
-		"LC_ALL=C.UTF-8", "PS1=shell> ", "TMUX=", "TERM=xterm-256color",
+		"LC_ALL=C.UTF-8", "TMUX=", "TERM=xterm-256color",
 	)}
 	term.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "-c", dir, "sh")
 	t.Cleanup(func() {
@@ -183,7 +183,7 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 	x.background("serve", "--listen", gateway, "--ca-listen", ca, "--metrics-listen", "")
 	x.background("faker", "--listen", inventory, "--armis", "300", "--netbox", "200", "--seed", "7")
 
-	x.text("edgesync")
+	x.text("edgesync; echo left with $?")
 	x.keys("Enter")
 	x.sees("● live", "There is no tenant yet. Make one: page 6, key c.")
 	x.keys("6", "c")
@@ -246,10 +246,12 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 	x.sees("devices", "10.")
 	x.keys("Enter")
 	x.sees("Why it is this: who says what", "hq-armis")
-	x.keys("Escape", "3")
+	x.keys("Escape")
+	x.sees("enter why")
+	x.keys("3")
 	x.sees("HQ Sync", "● online")
 	x.keys("q")
-	x.sees("shell>")
+	x.sees("left with 0")
 }
 
 // TestTerminalStaysSane ends the interface at any step by Ctrl-C, resizes it and
@@ -272,12 +274,12 @@ func TestTerminalStaysSane(t *testing.T) {
 		x.tmux("resize-window", "-t", ":0", "-x", "80", "-y", "24")
 		x.sees("● live")
 		x.keys("C-c")
-		x.sees(" echo ", "left with 0")
+		x.sees(" echo\n", "left with 0")
 	}
 	if services := x.run("service", "list", "--tenant", "acme", "-o", "json"); strings.TrimSpace(services) != "[]" {
 		t.Errorf("left %s", services)
 	}
-	x.text("clear; edgesync tui")
+	x.text("clear; edgesync tui; echo left with $?")
 	x.keys("Enter")
 	x.sees("● live")
 	stop()
@@ -285,5 +287,5 @@ func TestTerminalStaysSane(t *testing.T) {
 	x.background("serve", "--listen", addr[0], "--ca-listen", addr[1], "--metrics-listen", "")
 	x.sees("● live")
 	x.keys("q")
-	x.sees("shell>")
+	x.sees("left with 0")
 }
