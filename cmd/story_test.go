@@ -200,7 +200,7 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 	x.sees("What the sync service is called")
 	x.text("HQ Sync")
 	x.keys("Enter", "Enter")
-	x.sees("Gateway  "+gateway)
+	x.sees("Gateway  " + gateway)
 	x.keys("Enter")
 	x.sees("✓ the platform's gateway answers")
 	x.keys("Enter", "Enter")

@@ -64,7 +64,6 @@ type model struct {
 	width, height int
 	toast         ui.ToastMsg
 	toastAt       time.Time
-	began         bool
 }
 
 // newModel makes the root. With a nil feed snapshots come as messages only.

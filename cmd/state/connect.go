@@ -26,7 +26,7 @@ type Connection struct {
 	Client adminv1.AdminClient
 	// Local tells that the platform is open in this process, and nobody serves it.
 	Local bool
-	close  func() error
+	close func() error
 }
 
 // Close gives the platform back.
