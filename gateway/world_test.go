@@ -220,6 +220,15 @@ type memory struct {
 	stored func(ctx context.Context, chunk payload.Chunk) error
 	// ingested replaces the result of an ingestion that went through.
 	ingested func() error
+	// revoke tells the gateway of a revocation.
+	revoke func(certs.Revocation)
+}
+
+func (m *memory) OnRevocation(tell func(certs.Revocation)) (stop func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.revoke = tell
+	return func() {}
 }
 
 func (m *memory) Admit(_ context.Context, peer certs.Peer) error {
