@@ -25,10 +25,17 @@ func Main() int {
 
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (string, bool), args []string) int {
-	f := &cmdutil.Factory{IO: streams, Env: env, Now: time.Now}
+	f := &cmdutil.Factory{IO: streams, Env: env, Now: time.Now, UID: os.Geteuid()}
+	platform := &platform{factory: f}
+	f.Admin = platform.connect
+	f.CreateAdmin = platform.create
 	root := NewRoot(f)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	// What a command did counts even where giving the platform back fails.
+	if closing := platform.close(); err == nil {
+		err = closing
+	}
 	if err == nil {
 		return cmdutil.ExitDone
 	}

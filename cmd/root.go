@@ -3,10 +3,15 @@ package cmd
 import (
 	"github.com/spf13/cobra"
 
+	"edgesync/cmd/bootstrap"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/device"
 	"edgesync/cmd/event"
+	"edgesync/cmd/faker"
 	"edgesync/cmd/man"
+	"edgesync/cmd/onboard"
+	"edgesync/cmd/run"
+	"edgesync/cmd/serve"
 	"edgesync/cmd/service"
 	"edgesync/cmd/source"
 	"edgesync/cmd/tenant"
@@ -29,11 +34,16 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 	})
 	f.AddPersistentFlags(root)
 	root.AddCommand(
+		bootstrap.NewCmdBootstrap(f, nil),
+		serve.NewCmdServe(f, nil),
 		tenant.NewCmdTenant(f),
+		onboard.NewCmdOnboard(f, nil),
+		run.NewCmdRun(f, nil),
 		service.NewCmdService(f),
 		source.NewCmdSource(f),
 		device.NewCmdDevice(f),
 		event.NewCmdEvent(f),
+		faker.NewCmdFaker(f, nil),
 		version.NewCmdVersion(f, nil),
 		man.NewCmdMan(f, version.Current().Time, nil),
 	)

@@ -51,49 +51,54 @@ func (c *Core) admit(ctx context.Context, peer certs.Peer) (admission, error) {
 	if (peer.Class == certs.ClassPlatform) != (peer.TenantID == p.TenantID) {
 		return admission{}, denied("admit %s: its class and its tenant disagree", peer.Component)
 	}
-	a, err := c.remembered(ctx, peer)
-	if err != nil {
-		return admission{}, err
-	}
-	return a, a.refusal(peer)
-}
-
-// remembered answers from memory while that is fresh, else from the store.
-func (c *Core) remembered(ctx context.Context, peer certs.Peer) (admission, error) {
-	now := c.options.Now()
 	// The peer's issuer was found good, so there are only as many lanes as tenants.
 	lane := c.lane(peer.TenantID)
-	lane.mu.Lock()
-	a, ok := lane.admitted[peer.Component]
-	generation := lane.generation
-	lane.mu.Unlock()
-	if age := now.Sub(a.at); ok && age >= 0 && age < admissionLife {
+	if a, ok := lane.remembered(peer.Component, c.options.Now()); ok && a.refusal(peer) == nil {
 		return a, nil
 	}
-	a, err := c.findPeer(ctx, peer)
+	// What refuses is never an answer from memory: an identity issued a moment
+	// ago, elsewhere on the same store, is not to be turned away.
+	a, err := c.findPeer(ctx, lane, peer)
 	if err != nil {
 		return admission{}, err
 	}
-	a.at = now
-	// Only known services are remembered: their number is bounded.
-	if a.known {
-		lane.remember(generation, func() { lane.admitted[peer.Component] = a })
+	err = a.refusal(peer)
+	if err != nil && a.ended(peer) {
+		p.issuers.Revoke(peer.TenantID, peer.Serial, peer.NotAfter)
 	}
-	return a, nil
+	return a, err
 }
 
-func (c *Core) findPeer(ctx context.Context, peer certs.Peer) (admission, error) {
+// remembered answers from memory while that is fresh.
+func (l *lane) remembered(component string, now time.Time) (admission, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, ok := l.admitted[component]
+	age := now.Sub(a.at)
+	return a, ok && age >= 0 && age < admissionLife
+}
+
+// findPeer asks the store, and remembers what it says.
+func (c *Core) findPeer(ctx context.Context, lane *lane, peer certs.Peer) (admission, error) {
+	now, generation := c.options.Now(), lane.current()
 	tenant, err := c.tenantByID(ctx, peer.TenantID)
+	var s scope
 	if err == nil {
-		var s scope
-		if s, err = c.scopeOf(ctx, tenant); err == nil {
-			return findService(ctx, s, peer.Component)
-		}
+		s, err = c.scopeOf(ctx, tenant)
 	}
 	if errors.Is(err, ErrNotFound) {
 		return admission{}, denied("admit %s: its tenant is no more", peer.Component)
 	}
-	return admission{}, err
+	if err != nil {
+		return admission{}, err
+	}
+	a, err := findService(ctx, s, peer.Component)
+	a.at = now
+	// Only known services are remembered: their number is bounded.
+	if err == nil && a.known {
+		lane.remember(generation, func() { lane.admitted[peer.Component] = a })
+	}
+	return a, err
 }
 
 func findService(ctx context.Context, s scope, component string) (admission, error) {
@@ -109,6 +114,12 @@ func findService(ctx context.Context, s scope, component string) (admission, err
 		return admission{}, fmt.Errorf("find sync service %s: %w", component, err)
 	}
 	return a, nil
+}
+
+// ended says whether the peer's certificate is of no more use for good, so that
+// it can be refused at the handshake already.
+func (a admission) ended(peer certs.Peer) bool {
+	return a.known && (a.service.State != ServiceActive || a.service.CertSerial != peer.Serial)
 }
 
 func (a admission) refusal(peer certs.Peer) error {

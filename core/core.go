@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -69,6 +70,9 @@ type Core struct {
 // fine; one whose platform tenant is not what a bootstrap makes is refused. A
 // tenant whose making or removal was cut short is cleared away.
 func New(ctx context.Context, options Options) (*Core, error) {
+	if options.Store == nil || options.Keyset == nil {
+		return nil, errors.New("open platform: the store or the keyset is missing")
+	}
 	c := &Core{
 		store: options.Store, keyset: options.Keyset, log: options.Logger,
 		options: withDefaults(options),

@@ -70,7 +70,6 @@ func (c *Core) Devices(ctx context.Context, query DeviceQuery, yield func(Device
 
 // CountDevices counts the devices that match, whatever the limit.
 func (c *Core) CountDevices(ctx context.Context, query DeviceQuery) (int64, error) {
-	query.Limit = 0
 	var total int64
 	err := c.eachMatching(ctx, query, func(_ scope, tx TenantTx, filter DeviceFilter, _ sourceNames) error {
 		n, err := tx.CountDevices(ctx, filter)

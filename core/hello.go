@@ -70,6 +70,7 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 		}
 		before := service
 		introduce(&service, req)
+		service.Endpoint = hostOf(peer.Addr)
 		service.LastHeartbeatAt = now
 		if service.FirstHelloAt.IsZero() {
 			service.FirstHelloAt = now

@@ -110,9 +110,6 @@ func (c *Core) notAssigned(ctx context.Context, in *ingestion, what string) erro
 
 // ingestChunk stores one chunk in one transaction, when it is the tenant's turn.
 func (c *Core) ingestChunk(ctx context.Context, in *ingestion, chunk payload.Chunk) (dire.Stats, error) {
-	if _, err := c.member(ctx, in.peer); err != nil {
-		return dire.Stats{}, err
-	}
 	groups, err := in.groups(chunk)
 	if err != nil {
 		return dire.Stats{}, err
@@ -122,6 +119,10 @@ func (c *Core) ingestChunk(ctx context.Context, in *ingestion, chunk payload.Chu
 		return dire.Stats{}, err
 	}
 	defer lane.leave()
+	// Asked now and not before the wait, in which the service may be revoked.
+	if _, err := c.member(ctx, in.peer); err != nil {
+		return dire.Stats{}, err
+	}
 	w := &chunkWriter{core: c, in: in, chunk: chunk}
 	err = c.change(ctx, in.scope, func(tx TenantTx, events *eventLog) error {
 		w.begin()

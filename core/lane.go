@@ -69,6 +69,11 @@ func (l *lane) enter(ctx context.Context) error {
 			RetryAfter: laneRetry,
 		}
 	}
+	return l.take(ctx)
+}
+
+// take waits for the turn, however many others do.
+func (l *lane) take(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
 		return nil
@@ -91,8 +96,8 @@ func (c *Core) invalidate(tenant uuid.UUID) {
 	c.configs.invalidate()
 }
 
-// at is the lane's generation now.
-func (l *lane) at() uint64 {
+// current is the generation now.
+func (l *lane) current() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.generation

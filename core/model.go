@@ -89,14 +89,15 @@ type SyncService struct {
 	Partition      string
 	Type           ServiceType
 	IsPlatformSync bool
-	Endpoint       string
-	State          ServiceState
-	Version        string
-	Capabilities   []string
-	Hostname       string
-	OS, Arch       string
-	CertSerial     string
-	CertExpiresAt  time.Time
+	// Endpoint is the host it last connected from.
+	Endpoint      string
+	State         ServiceState
+	Version       string
+	Capabilities  []string
+	Hostname      string
+	OS, Arch      string
+	CertSerial    string
+	CertExpiresAt time.Time
 	// Zero before the first.
 	FirstHelloAt    time.Time
 	LastHeartbeatAt time.Time

@@ -110,6 +110,7 @@ func (s *SourceSpec) checkEndpoint(kind sourceType) *Error {
 		}
 		return nil
 	}
+	// None of the refusals quotes the URL: it may hold a password or a token.
 	if err := validText("endpoint", s.Endpoint, maxEndpoint); err != nil {
 		return err
 	}
@@ -118,18 +119,17 @@ func (s *SourceSpec) checkEndpoint(kind sourceType) *Error {
 	case err != nil:
 		return invalid("check endpoint of source %q: it is not a URL", s.Name)
 	case u.User != nil:
-		// Said first and without the URL: it holds a password.
 		return invalid("check endpoint of source %q: it holds a user name: give credentials as credentials", s.Name)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return invalid("check endpoint %q of source %q: it does not begin with http:// or https://", s.Endpoint, s.Name)
+		return invalid("check endpoint of source %q: it does not begin with http:// or https://", s.Name)
 	case u.Hostname() == "":
-		return invalid("check endpoint %q of source %q: it names no host", s.Endpoint, s.Name)
+		return invalid("check endpoint of source %q: it names no host", s.Name)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s.Endpoint, "#"):
-		return invalid("check endpoint %q of source %q: it holds a query or fragment: give the base URL only", s.Endpoint, s.Name)
+		return invalid("check endpoint of source %q: it holds a query or fragment: give the base URL only", s.Name)
 	}
 	if port := u.Port(); port != "" {
 		if err := validAddr("endpoint", "localhost:"+port); err != nil {
-			return invalid("check endpoint %q of source %q: its port is not a number from 1 to 65535", s.Endpoint, s.Name)
+			return invalid("check endpoint of source %q: its port is not a number from 1 to 65535", s.Name)
 		}
 	}
 	s.Endpoint = strings.TrimRight(s.Endpoint, "/")

@@ -105,7 +105,7 @@ func (c *Core) finishRemovals(ctx context.Context) error {
 // under way in its store ends first.
 func (c *Core) finishRemoval(ctx context.Context, tenant Tenant) error {
 	lane := c.lane(tenant.ID)
-	if err := lane.enter(ctx); err != nil {
+	if err := lane.take(ctx); err != nil {
 		return err
 	}
 	defer lane.leave()
@@ -117,6 +117,9 @@ func (c *Core) finishRemoval(ctx context.Context, tenant Tenant) error {
 		return fmt.Errorf("delete tenant %s: %w", tenant.Slug, err)
 	}
 	c.invalidate(tenant.ID)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.lanes, tenant.ID)
 	return nil
 }
 

@@ -37,7 +37,8 @@ func validName(what, name string) *Error {
 	return nil
 }
 
-// validText checks free text of at most limit bytes on one line.
+// validText checks free text of at most limit bytes on one line. It does not
+// quote what it refuses: that may be a secret in the wrong place.
 func validText(what, text string, limit int) *Error {
 	switch {
 	case len(text) > limit:
@@ -45,7 +46,7 @@ func validText(what, text string, limit int) *Error {
 	case !utf8.ValidString(text):
 		return invalid("check %s: it is not valid UTF-8", what)
 	case strings.ContainsFunc(text, unprintable):
-		return invalid("check %s %q: it holds a control or invisible character", what, text)
+		return invalid("check %s: it holds a control or invisible character", what)
 	}
 	return nil
 }

@@ -49,17 +49,40 @@ func (pl *planner) deviceAt(weak int32) (device string, ok bool) {
 		if !r.now {
 			continue
 		}
-		for h := pl.graph.idents[r.ident].last; h >= 0; h = pl.graph.refs[h].prev {
-			holder := &pl.graph.refs[h]
-			n := &pl.nodes[holder.node]
-			if !pl.holds(holder, true) || !n.strong || n.device == device {
-				continue
-			}
-			if ok {
-				return "", false
-			}
-			device, ok = n.device, true
+		switch at := pl.holder(r.ident); {
+		case at.several, ok && at.device != "" && at.device != device:
+			return "", false
+		case at.device != "":
+			device, ok = at.device, true
 		}
 	}
 	return device, ok
+}
+
+// tenancy is which device has an address: none, one, or several.
+type tenancy struct {
+	asked, several bool
+	device         string
+}
+
+// holder finds out which device has an address, once for each.
+func (pl *planner) holder(ident int32) *tenancy {
+	id := &pl.graph.idents[ident]
+	if id.tenancy.asked {
+		return &id.tenancy
+	}
+	id.tenancy.asked = true
+	for h := id.last; h >= 0; h = pl.graph.refs[h].prev {
+		r := &pl.graph.refs[h]
+		n := &pl.nodes[r.node]
+		if !n.strong || !pl.holds(r, true) || n.device == id.tenancy.device {
+			continue
+		}
+		if id.tenancy.device != "" {
+			id.tenancy.several = true
+			break
+		}
+		id.tenancy.device = n.device
+	}
+	return &id.tenancy
 }

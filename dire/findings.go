@@ -43,7 +43,7 @@ func within(component []int32, chained map[int32]int) bool {
 func (pl *planner) ambiguity(ident int32) Finding {
 	id := &pl.graph.idents[ident]
 	f := Finding{Rule: FindingAmbiguous, Partition: id.partition, Identifiers: []Identifier{id.Identifier}}
-	// Those that make it ambiguous come first.
+	// Native ids come first: two of them are why.
 	for _, native := range [...]bool{true, false} {
 		for h := id.last; h >= 0 && len(f.Assertions) < MaxEvidence; h = pl.graph.refs[h].prev {
 			r := &pl.graph.refs[h]

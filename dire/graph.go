@@ -22,6 +22,8 @@ type ident struct {
 	walked stride
 	// touched is true for an address of an affected strong assertion.
 	touched bool
+	// tenancy is which device has the address, once it is asked for.
+	tenancy tenancy
 }
 
 type identKey struct {
@@ -62,7 +64,7 @@ func (g *graph) index(nodes []node) {
 	for i := range nodes {
 		n := &nodes[i]
 		count += len(n.ids)
-		weak = weak || !n.strong || n.old != nil && !n.oldStrong
+		weak = weak || !n.strong
 	}
 	g.byKey = make(map[identKey]int32, count)
 	g.idents = make([]ident, 0, count)

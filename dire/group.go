@@ -1,5 +1,7 @@
 package dire
 
+import "slices"
+
 // layer is a grouping of affected nodes: union-find over their indexes.
 type layer struct {
 	parent []int32
@@ -182,18 +184,23 @@ func precedes(a, b *Assertion) bool {
 // retracted or not, does not count, and a component that would hold two native
 // ids of one source or two living groups leaves its retracted members apart.
 func (pl *planner) joinRetracted() *layer {
-	joined := layer{parent: append([]int32(nil), pl.living.parent...)}
-	any := false
-	for i := range pl.graph.idents {
-		if hardware(pl.graph.idents[i].Kind) {
-			if retracted := pl.retractedHolder(int32(i)); retracted >= 0 {
-				any = true
-				pl.unite(&joined, int32(i), retracted, func(r *ref) bool { return r.now })
-			}
+	retracted := 0
+	for i := range pl.nodes {
+		if n := &pl.nodes[i]; n.affected && n.strong && n.now.Retracted() {
+			retracted++
 		}
 	}
-	if !any {
-		return &joined
+	if retracted == 0 {
+		return &pl.living
+	}
+	joined := layer{parent: slices.Clone(pl.living.parent)}
+	var natives sources
+	for i := range pl.graph.idents {
+		if hardware(pl.graph.idents[i].Kind) {
+			if holder := pl.retractedHolder(int32(i), &natives); holder >= 0 {
+				pl.unite(&joined, int32(i), holder, func(r *ref) bool { return r.now })
+			}
+		}
 	}
 	for _, component := range joined.components() {
 		if !pl.conflicts(component) {
@@ -209,8 +216,8 @@ func (pl *planner) joinRetracted() *layer {
 // retractedHolder returns an affected retracted node that holds the identifier
 // now, or -1 where there is none or two native ids of one source, living or not,
 // hold it.
-func (pl *planner) retractedHolder(ident int32) int32 {
-	var natives sources
+func (pl *planner) retractedHolder(ident int32, natives *sources) int32 {
+	natives.reset()
 	retracted := int32(-1)
 	for h := pl.graph.idents[ident].last; h >= 0; h = pl.graph.refs[h].prev {
 		r := &pl.graph.refs[h]

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
-	"reflect"
 	"slices"
 
 	"edgesync/dire"
@@ -261,10 +260,6 @@ func (m *memory) ingest(t tester, b dire.Batch) dire.Plan {
 // clone copies the maps; rows are never changed in place.
 func (m *memory) clone() *memory {
 	return &memory{rows: maps.Clone(m.rows), devices: maps.Clone(m.devices), seed: m.seed}
-}
-
-func (m *memory) equal(o *memory) bool {
-	return reflect.DeepEqual(m.rows, o.rows) && reflect.DeepEqual(m.devices, o.devices)
 }
 
 // device looks an id up as a store does: a device's, or an assertion's home.

@@ -1,6 +1,7 @@
 package dire
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"strings"
@@ -235,35 +236,44 @@ func (r Rules) serial(manufacturer, number string) string {
 	if manufacturer == "" || number == "" {
 		return ""
 	}
-	maker, bare := letters(manufacturer), letters(number)
-	if maker == "" || r.JunkManufacturers[maker] || len(bare) < 4 || r.JunkSerials[bare] ||
-		strings.Trim(bare, bare[:1]) == "" {
+	var makerSpace, bareSpace [64]byte
+	maker, bare := letters(makerSpace[:0], manufacturer), letters(bareSpace[:0], number)
+	if len(maker) == 0 || r.JunkManufacturers[string(maker)] || len(bare) < 4 || r.JunkSerials[string(bare)] ||
+		bytes.Count(bare, bare[:1]) == len(bare) {
 		return ""
 	}
 	// The maker's letters hold no slash, so that a pair has one spelling only.
-	return maker + "/" + strings.ToLower(strings.Join(strings.Fields(number), " "))
+	value := append(maker, '/')
+	for i := range len(number) {
+		switch c := number[i]; {
+		case space(c) && (i == 0 || i+1 == len(number) || space(number[i+1])):
+		case space(c):
+			value = append(value, ' ')
+		default:
+			value = append(value, lower(c))
+		}
+	}
+	return string(value)
 }
 
-// letters folds a value to its letters and digits in lower case, so that
-// "Default string" and "DEFAULT_STRING" are one.
-func letters(s string) string {
-	clean := true
+// letters appends the letters and digits of a value in lower case, so that
+// "Default string" and "DEFAULT_STRING" are one. Of what is not ASCII every byte
+// counts as a letter.
+func letters(to []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			clean = false
-			break
+		c := lower(s[i])
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c > 0x7f {
+			to = append(to, c)
 		}
 	}
-	if clean {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r > 0x7f:
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r - 'A' + 'a'
-		}
-		return -1
-	}, s)
+	return to
 }
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c - 'A' + 'a'
+	}
+	return c
+}
+
+func space(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

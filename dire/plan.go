@@ -13,6 +13,8 @@ type Probe struct {
 	// items are what the batch says of Keys, at the same indexes; index finds them.
 	items []item
 	index map[string]int
+	// identifiers is how many the items hold.
+	identifiers int
 	// repeated, superseded and refused are the updates the batch itself settles.
 	repeated, superseded, refused int
 }

@@ -146,7 +146,10 @@ func (pl *planner) loadStored(assertions []Assertion) []int32 {
 // insert adds an assertion that is not stored yet.
 func (pl *planner) insert(i int, c *change, taken map[string]bool) {
 	p, it := pl.probe, &pl.probe.items[i]
-	home := homeID(p.partition, p.Source, p.Keys[i], 0)
+	home := it.home
+	if home == "" {
+		home = homeID(p.partition, p.Source, p.Keys[i], 0)
+	}
 	for counter := uint64(1); taken[home]; counter++ {
 		home = homeID(p.partition, p.Source, p.Keys[i], counter)
 	}

@@ -13,6 +13,8 @@ type item struct {
 	hash   [32]byte
 	ids    []Identifier
 	strong bool
+	// home is filled in by Reach for a key that is not stored.
+	home string
 	// asserted and deleted tell which kinds of update there were; one is true.
 	asserted, deleted bool
 	// firstSeen is over all its updates, lastSeen over those with the hash.
@@ -20,7 +22,8 @@ type item struct {
 }
 
 // ProbeFor normalises a batch. It takes the batch over: its slices and maps must
-// not change afterwards.
+// not change afterwards. A probe may be planned more than once, as by a
+// transaction that is tried again.
 func (r Rules) ProbeFor(b Batch) (Probe, error) {
 	if b.Source == "" || b.Received.IsZero() {
 		return Probe{}, errors.New("probe a batch: it has no source or no time of receipt")
@@ -43,6 +46,7 @@ func (r Rules) ProbeFor(b Batch) (Probe, error) {
 	for i := range b.Updates {
 		m.add(&b.Updates[i])
 	}
+	m.probe.identifiers = len(m.ids)
 	return m.probe, nil
 }
 
@@ -128,7 +132,8 @@ func (p *Probe) Reach(known []Known) Reach {
 	for i, k := range p.stored(known) {
 		it, key := &p.items[i], p.Keys[i]
 		if k == nil {
-			reach.Homes = append(reach.Homes, homeID(p.partition, p.Source, key, 0))
+			it.home = homeID(p.partition, p.Source, key, 0)
+			reach.Homes = append(reach.Homes, it.home)
 		} else {
 			c := changeOf(it, p.run, k)
 			if !c.any() {
@@ -138,6 +143,9 @@ func (p *Probe) Reach(known []Known) Reach {
 			if !c.facts {
 				continue
 			}
+		}
+		if reach.Identifiers == nil {
+			reach.Identifiers = make([]Identifier, 0, p.identifiers)
 		}
 		reach.Identifiers = append(reach.Identifiers, it.ids...)
 	}

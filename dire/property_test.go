@@ -26,7 +26,7 @@ func drawUpdate(t *rapid.T) dire.Update {
 		return rapid.SampledFrom(values).Draw(t, label)
 	}
 	u := dire.Update{
-		NativeID: pick("native", "", "", "1", "2", "3"),
+		NativeID: pick("native", "", "", "1", "2", "3", "4", "5"),
 		Hostname: pick("host", "", "a", "B.", "c"),
 		Model:    pick("model", "", "x", "y"),
 		MACs: rapid.SliceOfN(rapid.SampledFrom([]string{
@@ -46,15 +46,35 @@ func drawUpdate(t *rapid.T) dire.Update {
 	return u
 }
 
-func drawBatch(t *rapid.T, moves bool) dire.Batch {
+// stream draws batches; some updates are ones it drew before.
+type stream struct {
+	// moves lets sources change their partition.
+	moves bool
+	said  []dire.Update
+}
+
+func (s *stream) updates(t *rapid.T) []dire.Update {
+	list := rapid.SliceOfN(rapid.Custom(drawUpdate), 1, 5).Draw(t, "updates")
+	for i := range list {
+		if len(s.said) > 0 && rapid.IntRange(0, 2).Draw(t, "again") == 0 {
+			seen := list[i].SeenAt
+			list[i] = rapid.SampledFrom(s.said).Draw(t, "said")
+			list[i].SeenAt = seen
+		}
+	}
+	s.said = append(s.said, list...)
+	return list
+}
+
+func (s *stream) batch(t *rapid.T) dire.Batch {
 	source := rapid.SampledFrom([]string{"armis", "netbox", "sweep"}).Draw(t, "source")
 	b := dire.Batch{
 		Source: source, SourceType: source, Partition: "p1",
 		Confidence: map[string]int{"armis": 7, "netbox": 7, "sweep": 3}[source],
 		Received:   minutes(15),
-		Updates:    rapid.SliceOfN(rapid.Custom(drawUpdate), 1, 5).Draw(t, "updates"),
+		Updates:    s.updates(t),
 	}
-	if moves {
+	if s.moves {
 		b.Partition = rapid.SampledFrom([]string{"p1", "p1", "p2"}).Draw(t, "partition")
 	}
 	start := rapid.IntRange(1, 5).Draw(t, "run")
@@ -66,8 +86,9 @@ func TestEveryStreamGivesWhatTheRulesSay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		store := newMemory(rapid.Uint64().Draw(t, "seed"))
 		rules := &oracle{said: map[dire.Ref][]saying{}}
+		s := stream{moves: true}
 		for i := range rapid.IntRange(1, 12).Draw(t, "batches") {
-			b := drawBatch(t, true)
+			b := s.batch(t)
 			before := store.clone()
 			store.ingest(t, b)
 			rules.hear(t, b, i)
@@ -166,9 +187,10 @@ func checkConservation(t *rapid.T, store *memory) {
 func TestRepeatedBatchesChangeNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		store := newMemory(0)
+		s := stream{moves: true}
 		var batches []dire.Batch
 		for range rapid.IntRange(1, 8).Draw(t, "batches") {
-			b := drawBatch(t, true)
+			b := s.batch(t)
 			batches = append(batches, b)
 			store.ingest(t, b)
 		}
@@ -195,9 +217,10 @@ func TestOrderAndBatchingDoNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		moves := rapid.Bool().Draw(t, "moves")
 		whole, single := newMemory(1), newMemory(2)
+		s := stream{moves: moves}
 		var pieces []dire.Batch
 		for range rapid.IntRange(1, 8).Draw(t, "batches") {
-			b := drawBatch(t, moves)
+			b := s.batch(t)
 			for i := range b.Updates {
 				b.Updates[i].SeenAt = epoch
 			}

@@ -34,16 +34,16 @@ func connect(o Options) (*grpc.ClientConn, error) {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithUserAgent("edgesync/" + o.Version),
 	}
-	target := "dns:///" + o.Gateway
+	target := "dns:///" + o.Config.GatewayAddr
 	if o.Dial != nil {
-		target = "passthrough:///" + o.Gateway
+		target = "passthrough:///" + o.Config.GatewayAddr
 		options = append(options, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return o.Dial(ctx, address)
 		}))
 	}
 	conn, err := grpc.NewClient(target, options...)
 	if err != nil {
-		return nil, fmt.Errorf("prepare connection to gateway %s: %w", o.Gateway, err)
+		return nil, fmt.Errorf("prepare connection to gateway %s: %w", o.Config.GatewayAddr, err)
 	}
 	return conn, nil
 }

@@ -58,9 +58,14 @@ func abandoned(ctx context.Context) bool {
 func (r *Runtime) head(this run) outbox.Head {
 	d := this.definition
 	partition := d.source.Partition
-	setDefault(&partition, r.options.Partition)
+	setDefault(&partition, r.options.Config.Partition)
+	// Whose a tenant's own service is says its certificate.
+	tenantID := ""
+	if d.platform {
+		tenantID = d.source.TenantID
+	}
 	return outbox.Head{
-		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: d.source.TenantID,
+		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: tenantID,
 		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Partition: partition, Started: this.started.UTC().Round(0),
 	}
 }
@@ -95,6 +100,8 @@ func (r *reading) toOutbox(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "devices", run.Updates, "total", discovery.Total,
+		"blacklisted", discovery.Blacklisted, "unnamed", discovery.Unnamed, "refused", r.refused, "mode", run.Mode, "chunks", run.Chunks, "bytes", run.Bytes)
 	r.tell(Event{Kind: Spooled, Devices: run.Updates, Refused: r.refused, Total: discovery.Total})
 	return nil
 }
@@ -142,7 +149,7 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 func (r *reading) enrich(u *payload.Update) {
 	s := r.run.definition.source
 	u.Source = s.Type
-	u.AgentID = r.runtime.options.AgentID
+	u.AgentID = r.runtime.options.Config.AgentID
 	u.Partition = r.head.Partition
 	if u.Timestamp.IsZero() {
 		u.Timestamp = r.run.started.UTC()
@@ -176,7 +183,7 @@ func (r *reading) outcome(d source.Discovery) outbox.Outcome {
 // failed reports a run that ended before it reached the outbox.
 func (r *reading) failed(ctx context.Context, err error) {
 	result := payload.ResultFailed
-	if errors.Is(context.Cause(ctx), errRunTimeout) {
+	if errors.Is(context.Cause(ctx), errRunTimeout) && !errors.Is(err, outbox.ErrFull) {
 		result = payload.ResultTimeout
 		err = fmt.Errorf("read source %s: %w (%s)", r.head.Name, errRunTimeout, r.runtime.options.RunTimeout)
 	}

@@ -48,9 +48,9 @@ func (r *Runtime) heartbeats(ctx context.Context) {
 		timer.Reset(r.session.heartbeatInterval())
 		switch {
 		case err == nil:
-			trouble.recovered(r.options.Logger, "gateway answers heartbeats again", "gateway", r.options.Gateway)
+			trouble.recovered(r.options.Logger, "gateway answers heartbeats again", "gateway", r.options.Config.GatewayAddr)
 		case ctx.Err() == nil:
-			trouble.failed(r.options.Logger, "send heartbeat", "gateway", r.options.Gateway, "error", err)
+			trouble.failed(r.options.Logger, "send heartbeat", "gateway", r.options.Config.GatewayAddr, "error", err)
 			r.options.Observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
 		}
 	}
@@ -94,7 +94,7 @@ func (r *Runtime) push(ctx context.Context, messages []*healthMessage) error {
 	for i, m := range messages {
 		statuses[i] = &monitoring.GatewayServiceStatus{
 			ServiceName: serviceName, Available: true, Message: m.json(), ServiceType: serviceName,
-			AgentId: r.options.AgentID, Partition: r.options.Partition, Source: "status",
+			AgentId: r.options.Config.AgentID, Partition: r.options.Config.Partition, Source: "status",
 		}
 	}
 	err := r.session.push(ctx, statuses)
@@ -104,7 +104,7 @@ func (r *Runtime) push(ctx context.Context, messages []*healthMessage) error {
 	if err != nil {
 		// The same reports would be refused for ever, and every heartbeat with
 		// them.
-		r.options.Logger.Warn("report runs", "gateway", r.options.Gateway, "error", err)
+		r.options.Logger.Warn("report runs", "gateway", r.options.Config.GatewayAddr, "error", err)
 	}
 	for _, m := range messages {
 		r.reports.answered(m.reports)

@@ -100,11 +100,11 @@ func (ls *loops) begin(d definition, due time.Time) {
 }
 
 func (ls *loops) adapter(d definition) (source.Adapter, error) {
-	make, ok := ls.options.Adapters[d.source.Type]
+	newAdapter, ok := ls.options.Adapters[d.source.Type]
 	if !ok {
 		return nil, fmt.Errorf("read source %s: this program has no adapter for type %q", d.key, d.source.Type)
 	}
-	return make(d.source)
+	return newAdapter(d.source, ls.options.Source)
 }
 
 // retime gives a loop another pace. A run under way ends undisturbed and the
@@ -182,17 +182,8 @@ func (ls *loops) finish(id string, r run, failure error) time.Time {
 	if ls.options.Once {
 		return time.Time{}
 	}
-	ended := schedule.Ended{Started: r.started, Finished: ls.options.Now(), Failures: l.failures, RetryAfter: retryAfter(failure)}
+	ended := schedule.Ended{Started: r.started, Finished: ls.options.Now(), Failures: l.failures, RetryAfter: source.RetryAfter(failure)}
 	return schedule.Next(l.every, ended, rand.Float64())
-}
-
-// retryAfter is the pause a source asked for with its failure.
-func retryAfter(err error) time.Duration {
-	var asked interface{ RetryAfter() time.Duration }
-	if errors.As(err, &asked) {
-		return asked.RetryAfter()
-	}
-	return 0
 }
 
 // has tells whether a source still runs.

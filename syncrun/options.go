@@ -14,21 +14,21 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"edgesync/onboarding"
 	"edgesync/proto/payload"
 	"edgesync/syncrun/source"
 )
 
 // NewAdapter makes the reader of one source. Its error says what is wrong with
 // the source's settings; each run of the source then fails with it.
-type NewAdapter func(payload.Source) (source.Adapter, error)
+type NewAdapter = func(payload.Source, source.Options) (source.Adapter, error)
 
 // Options of New. Zero values mean the defaults named beside them.
 type Options struct {
-	// AgentID is the component id in the certificate, Partition the one the
-	// service stands in.
-	AgentID, Partition string
-	// Gateway is host:port; Transport authenticates both ends of the connection.
-	Gateway   string
+	// Config says who the service is and where its gateway.
+	Config onboarding.MinimalConfig
+	// Transport authenticates both ends of the connection; by default it is
+	// mTLS with the identity that Config names.
 	Transport credentials.TransportCredentials
 	// Dial opens the connection below Transport; by default over TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
@@ -38,8 +38,9 @@ type Options struct {
 	DataDir   string
 	OutboxMax int64
 
-	// Adapters by source type.
+	// Adapters by source type, and what each of them is given.
 	Adapters map[string]NewAdapter
+	Source   source.Options
 	// Once reads each source once and ends: see Runtime.Run.
 	Once bool
 
@@ -77,7 +78,7 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	setDefault(&o.Partition, "default")
+	setDefault(&o.Config.Partition, "default")
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
 	setDefault(&o.Workers, 64)
 	setDefault(&o.WorkersPerTenant, 16)
@@ -105,12 +106,10 @@ func setDefault[T comparable](field *T, value T) {
 
 func (o Options) check() error {
 	switch {
-	case o.AgentID == "":
+	case o.Config.AgentID == "":
 		return errors.New("prepare run: the config names no agent_id")
-	case o.Gateway == "":
+	case o.Config.GatewayAddr == "":
 		return errors.New("prepare run: the config names no gateway_addr")
-	case o.Transport == nil:
-		return errors.New("prepare run: no transport security is given")
 	}
 	return nil
 }

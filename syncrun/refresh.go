@@ -30,11 +30,11 @@ func (r *Runtime) begin(ctx context.Context) error {
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(newBackoff()), backoff.WithMaxElapsedTime(limit), backoff.WithNotify(func(err error, _ time.Duration) {
-		trouble.failed(r.options.Logger, "connect to gateway", "gateway", r.options.Gateway, "error", err)
+		trouble.failed(r.options.Logger, "connect to gateway", "gateway", r.options.Config.GatewayAddr, "error", err)
 		r.options.Observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
 	}))
 	if err == nil {
-		trouble.recovered(r.options.Logger, "connected to gateway", "gateway", r.options.Gateway)
+		trouble.recovered(r.options.Logger, "connected to gateway", "gateway", r.options.Config.GatewayAddr)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/credentials"
 
 	"edgesync/proto/payload"
 	"edgesync/syncrun/outbox"
@@ -32,11 +33,18 @@ type Runtime struct {
 	once           *once
 }
 
-// New checks the options. Nothing is opened or dialled before Run.
+// New checks the options and loads the identity. Nothing is dialled before Run.
 func New(o Options) (*Runtime, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
 		return nil, err
+	}
+	if o.Transport == nil {
+		config, err := o.Config.ClientTLS()
+		if err != nil {
+			return nil, err
+		}
+		o.Transport = credentials.NewTLS(config)
 	}
 	r := &Runtime{
 		options: o, loops: newLoops(o), reports: newReports(), failing: failing{all: map[string]*delivery{}},
@@ -117,7 +125,7 @@ func (r *Runtime) lastHeartbeat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 	defer cancel()
 	if err := r.heartbeat(ctx); err != nil {
-		r.options.Logger.Warn("send last heartbeat", "gateway", r.options.Gateway, "error", err)
+		r.options.Logger.Warn("send last heartbeat", "gateway", r.options.Config.GatewayAddr, "error", err)
 	}
 }
 

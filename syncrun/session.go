@@ -46,14 +46,14 @@ func (s *session) hello(ctx context.Context) (outdated bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	answer, err := s.client.Hello(ctx, &monitoring.AgentHelloRequest{
-		AgentId: s.options.AgentID, Version: s.options.Version, Capabilities: s.capabilities(), Hostname: s.options.Hostname,
-		Os: runtime.GOOS, Arch: runtime.GOARCH, Partition: s.options.Partition, ConfigVersion: s.configVersion(), ConfigSource: "gateway",
+		AgentId: s.options.Config.AgentID, Version: s.options.Version, Capabilities: s.capabilities(), Hostname: s.options.Hostname,
+		Os: runtime.GOOS, Arch: runtime.GOARCH, Partition: s.options.Config.Partition, ConfigVersion: s.configVersion(), ConfigSource: "gateway",
 	})
 	if err != nil {
-		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Gateway, err)
+		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Config.GatewayAddr, err)
 	}
 	if !answer.GetAccepted() {
-		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Gateway,
+		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Config.GatewayAddr,
 			status.Error(codes.PermissionDenied, "it does not accept this service: "+answer.GetMessage()))
 	}
 	s.mu.Lock()
@@ -77,7 +77,7 @@ func (s *session) capabilities() []string {
 func (s *session) config(ctx context.Context) (*monitoring.AgentConfigResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, configTimeout)
 	defer cancel()
-	request := &monitoring.AgentConfigRequest{AgentId: s.options.AgentID, ConfigVersion: s.configVersion()}
+	request := &monitoring.AgentConfigRequest{AgentId: s.options.Config.AgentID, ConfigVersion: s.configVersion()}
 	options := []grpc.CallOption{grpc.MaxCallRecvMsgSize(maxConfig)}
 	if !s.isPlain() {
 		options = append(options, grpc.UseCompressor(gzip.Name))
@@ -91,7 +91,7 @@ func (s *session) config(ctx context.Context) (*monitoring.AgentConfigResponse, 
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get configuration from gateway %s: %w", s.options.Gateway, err)
+		return nil, fmt.Errorf("get configuration from gateway %s: %w", s.options.Config.GatewayAddr, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,14 +105,14 @@ func (s *session) push(ctx context.Context, statuses []*monitoring.GatewayServic
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	answer, err := s.client.PushStatus(ctx, &monitoring.GatewayStatusRequest{
-		Services: statuses, GatewayId: s.gateway(), AgentId: s.options.AgentID,
-		Timestamp: s.options.Now().Unix(), Partition: s.options.Partition,
+		Services: statuses, GatewayId: s.gateway(), AgentId: s.options.Config.AgentID,
+		Timestamp: s.options.Now().Unix(), Partition: s.options.Config.Partition,
 	})
 	if err != nil {
-		return fmt.Errorf("send heartbeat to gateway %s: %w", s.options.Gateway, err)
+		return fmt.Errorf("send heartbeat to gateway %s: %w", s.options.Config.GatewayAddr, err)
 	}
 	if !answer.GetReceived() {
-		return fmt.Errorf("send heartbeat to gateway %s: it was not received", s.options.Gateway)
+		return fmt.Errorf("send heartbeat to gateway %s: it was not received", s.options.Config.GatewayAddr)
 	}
 	return nil
 }

@@ -158,9 +158,9 @@ func (s *stream) send(chunk outbox.Chunk) error {
 	message := &monitoring.GatewayStatusChunk{
 		Services: []*monitoring.GatewayServiceStatus{{
 			ServiceName: serviceName, Available: true, Message: chunk.JSON, ServiceType: serviceName,
-			AgentId: o.AgentID, Partition: s.run.Partition, Source: "results",
+			AgentId: o.Config.AgentID, Partition: s.run.Partition, Source: "results",
 		}},
-		GatewayId: s.runtime.session.gateway(), AgentId: o.AgentID, Timestamp: o.Now().Unix(), Partition: s.run.Partition,
+		GatewayId: s.runtime.session.gateway(), AgentId: o.Config.AgentID, Timestamp: o.Now().Unix(), Partition: s.run.Partition,
 		IsFinal: chunk.Final(), ChunkIndex: int32(chunk.Index), TotalChunks: int32(chunk.Total),
 	}
 	if s.run.TenantID != "" {

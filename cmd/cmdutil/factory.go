@@ -6,7 +6,6 @@ package cmdutil
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"time"
 
@@ -14,6 +13,9 @@ import (
 
 	adminv1 "edgesync/proto/admin/v1"
 )
+
+// Version is this build's. A release sets it with the linker.
+var Version = "dev"
 
 // AdminFunc reaches the platform. It may be called more than once; the
 // connection stays open until the program ends.
@@ -26,8 +28,12 @@ type Factory struct {
 	IO  *IOStreams
 	Env func(name string) (string, bool)
 	Now func() time.Time
-	// Admin is the platform of StateDir.
-	Admin AdminFunc
+	// UID is the effective user id.
+	UID int
+	// Admin is the platform of StateDir; CreateAdmin makes the directory for one
+	// first, with the keyset in keysetFile unless that is empty.
+	Admin       AdminFunc
+	CreateAdmin func(ctx context.Context, keysetFile string) (adminv1.AdminClient, error)
 
 	// Persistent flags.
 	StateDirFlag string
@@ -45,6 +51,11 @@ func (f *Factory) AddPersistentFlags(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// StateDir is the platform's directory, absolute.
+func (f *Factory) StateDir() (string, error) {
+	return StateDir(f.StateDirFlag, f.Env, f.UID)
+}
+
 // CanPrompt tells whether a question may be asked.
 func (f *Factory) CanPrompt() bool {
 	return !f.NoInput && f.IO.InTerminal && f.IO.ErrTerminal
@@ -52,13 +63,8 @@ func (f *Factory) CanPrompt() bool {
 
 // Logger writes to the error stream. Its text handler quotes whatever does not
 // print, so that no log line can move the cursor of who reads it.
-func (f *Factory) Logger() *slog.Logger {
-	return NewLogger(f.IO.Err)
-}
-
-// NewLogger is the logger of the long-running commands.
-func NewLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo}))
+func (f *Factory) Logger(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(f.IO.Err, &slog.HandlerOptions{Level: level}))
 }
 
 // Run calls runF, which a test may set to look at the parsed options, or else

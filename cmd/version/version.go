@@ -12,9 +12,6 @@ import (
 	"edgesync/cmd/cmdutil"
 )
 
-// Number is set by a release build: -ldflags "-X edgesync/cmd/version.Number=v1.2.3".
-var Number = "dev"
-
 // Build is this build.
 type Build struct {
 	Version   string     `json:"version"`
@@ -28,7 +25,7 @@ type Build struct {
 
 // Current reads what the linker and the go command left in the binary.
 func Current() Build {
-	build := Build{Version: Number, GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	build := Build{Version: cmdutil.Version, GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return build

@@ -43,7 +43,7 @@ func TestDeviceIsAFunctionOfSeedKindIndexAndEpoch(t *testing.T) {
 }
 
 func TestIdentifiersAreUniqueWithinASeed(t *testing.T) {
-	for _, seed := range []uint64{0, 1, 1 << 63} {
+	for _, seed := range []uint64{0, 1 << 63} {
 		seen := map[string]inventory.Device{}
 		claim := func(what string, device inventory.Device) {
 			if other, taken := seen[what]; taken {

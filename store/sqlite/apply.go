@@ -66,10 +66,10 @@ func (w *writer) numberStored(ctx context.Context) error {
 	w.seenDevice = make([]int64, len(w.plan.Seen))
 	rows := make([][]driver.Value, 0, puts+len(w.plan.Seen))
 	for i := range w.plan.Put {
-		rows = append(rows, []driver.Value{int64(i), w.names[w.plan.Put[i].Source], w.plan.Put[i].Key})
+		rows = append(rows, []driver.Value{int64(i), w.names.number[w.plan.Put[i].Source], w.plan.Put[i].Key})
 	}
 	for i := range w.plan.Seen {
-		rows = append(rows, []driver.Value{int64(puts + i), w.names[w.plan.Seen[i].Source], w.plan.Seen[i].Key})
+		rows = append(rows, []driver.Value{int64(puts + i), w.names.number[w.plan.Seen[i].Source], w.plan.Seen[i].Key})
 	}
 	found := 0
 	err := w.s.join(ctx, rows, `
@@ -164,7 +164,7 @@ func (w *writer) putAssertions(ctx context.Context) error {
 			return fmt.Errorf("put assertion %q: %w", a.Key, err)
 		}
 		rows[i] = []driver.Value{
-			w.put[i], w.names[a.Source], a.Key, w.names[a.Partition], a.HomeID, a.Hash[:],
+			w.put[i], w.names.number[a.Source], a.Key, w.names.number[a.Partition], a.HomeID, a.Hash[:],
 			micros(a.FirstSeen), micros(a.Changed), micros(a.RetractedAt), string(facts),
 		}
 	}
@@ -180,27 +180,70 @@ func (w *writer) putAssertions(ctx context.Context) error {
 	return nil
 }
 
+// putIdentifiers writes only the difference: what changes about a thing is
+// seldom what it is found by.
 func (w *writer) putIdentifiers(ctx context.Context) error {
-	err := w.s.insert(ctx, w.replaced, `DELETE FROM identifier WHERE assertion IN (SELECT c0 FROM batch(?))`)
+	stored, err := w.storedIdentifiers(ctx)
 	if err != nil {
-		return fmt.Errorf("replace identifiers: %w", err)
+		return fmt.Errorf("read identifiers: %w", err)
 	}
-	var rows [][]driver.Value
+	var added, removed [][]driver.Value
 	for i := range w.plan.Put {
 		a := &w.plan.Put[i]
 		for _, identifier := range a.Identifiers {
-			rows = append(rows, []driver.Value{
-				identifier.Value, string(identifier.Kind), w.names[a.Partition], class(a), w.names[a.Source], w.put[i],
-			})
+			row := identifierRow{
+				identifier.Value, string(identifier.Kind), w.names.number[a.Partition], class(a),
+				w.names.number[a.Source], w.put[i],
+			}
+			if stored[row] {
+				delete(stored, row)
+				continue
+			}
+			added = append(added, row.cells())
 		}
 	}
-	err = w.s.insert(ctx, rows, `
-		INSERT INTO identifier (value, kind, partition, class, source, assertion)
-		SELECT c0, c1, c2, c3, c4, c5 FROM batch(?)`)
+	for row := range stored {
+		removed = append(removed, row.cells())
+	}
+	err = w.s.insert(ctx, removed, `
+		DELETE FROM identifier WHERE (value, kind, partition, class, source, assertion) IN
+			(SELECT c0, c1, c2, c3, c4, c5 FROM batch(?))`)
 	if err != nil {
-		return fmt.Errorf("put identifiers: %w", err)
+		return fmt.Errorf("remove identifiers: %w", err)
+	}
+	err = w.s.insert(ctx, added, `
+		INSERT INTO identifier (value, kind, partition, class, source, assertion)
+		SELECT c0, c1, c2, c3, c4, c5 FROM batch(?) WHERE true
+		ON CONFLICT DO NOTHING`)
+	if err != nil {
+		return fmt.Errorf("add identifiers: %w", err)
 	}
 	return nil
+}
+
+// identifierRow is a row of identifier, all of which is its key.
+type identifierRow struct {
+	value, kind                         string
+	partition, class, source, assertion int64
+}
+
+func (r identifierRow) cells() []driver.Value {
+	return []driver.Value{r.value, r.kind, r.partition, r.class, r.source, r.assertion}
+}
+
+// storedIdentifiers are those of the assertions that the plan replaces.
+func (w *writer) storedIdentifiers(ctx context.Context) (map[identifierRow]bool, error) {
+	stored := map[identifierRow]bool{}
+	err := w.s.join(ctx, w.replaced, `
+		SELECT i.value, i.kind, i.partition, i.class, i.source, i.assertion
+		FROM batch(?) b CROSS JOIN identifier i ON i.assertion = b.c0`,
+		func(row scanner) error {
+			var r identifierRow
+			err := row.Scan(&r.value, &r.kind, &r.partition, &r.class, &r.source, &r.assertion)
+			stored[r] = true
+			return err
+		})
+	return stored, err
 }
 
 // class is identifier.class.
@@ -220,7 +263,7 @@ func (w *writer) putStanding(ctx context.Context) error {
 	for i := range w.plan.Put {
 		a := &w.plan.Put[i]
 		rows[i] = []driver.Value{
-			w.put[i], w.homes[a.DeviceID], w.names[a.Source], micros(a.LastSeen), micros(a.Run.Started), a.Run.ID,
+			w.put[i], w.homes[a.DeviceID], w.names.number[a.Source], micros(a.LastSeen), micros(a.Run.Started), a.Run.ID,
 		}
 	}
 	err := w.s.insert(ctx, rows, `

@@ -79,7 +79,6 @@ func dsn(path string, opts Options, readOnly bool) string {
 		"_error_rc":     {"1"},
 		"_txlock":       {"immediate"},
 		"_pragma": {
-			"temp_store(memory)",
 			"cache_size(-16384)",
 			"wal_autocheckpoint(4096)",
 			"journal_size_limit(67108864)",

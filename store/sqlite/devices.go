@@ -29,7 +29,7 @@ func (w *writer) putDevices(ctx context.Context) error {
 	for i := range w.plan.Devices {
 		d := &w.plan.Devices[i]
 		rows[i] = []driver.Value{
-			w.homes[d.ID], d.ID, w.names[d.Partition], d.Retracted, d.IP, d.MAC, d.Hostname,
+			w.homes[d.ID], d.ID, w.names.number[d.Partition], d.Retracted, d.IP, d.MAC, d.Hostname,
 			jsonList(d.IPs), jsonList(d.MACs), d.SerialNumber, d.Manufacturer, d.Model, d.OS,
 			d.DeviceType, d.Site, jsonList(d.Tags), d.Available, jsonList(d.Sources), micros(d.FirstSeen),
 			searchText(d), micros(d.LastSeen),
@@ -80,82 +80,116 @@ func searchTerm(s string) string {
 	return strings.ReplaceAll(strings.ToLower(s), "\n", "\x1e")
 }
 
-const deviceColumns = `d.device_id, p.value, d.retracted, d.ip, d.mac, d.hostname, d.ips, d.macs,
+const deviceColumns = `d.device_id, d.partition, d.retracted, d.ip, d.mac, d.hostname, d.ips, d.macs,
 	d.serial_number, d.manufacturer, d.model, d.os, d.device_type, d.site, d.tags, d.available,
 	d.sources, d.first_seen, h.device_last_seen`
 
-// deviceJoins adds what deviceColumns needs to a device d.
-const deviceJoins = `
-	CROSS JOIN name p ON p.id = d.partition
-	CROSS JOIN standing h ON h.assertion = d.id`
+// deviceJoin adds what deviceColumns needs to a device d.
+const deviceJoin = ` CROSS JOIN standing h ON h.assertion = d.id`
 
-func scanDevice(row scanner) (dire.Device, error) {
+// scanDevice scans deviceColumns.
+func (n names) scanDevice(row scanner) (dire.Device, error) {
 	var d dire.Device
-	err := row.Scan(&d.ID, &d.Partition, &d.Retracted, &d.IP, &d.MAC, &d.Hostname, asJSON(&d.IPs), asJSON(&d.MACs),
+	err := row.Scan(&d.ID, n.column(&d.Partition), &d.Retracted, &d.IP, &d.MAC, &d.Hostname, asJSON(&d.IPs), asJSON(&d.MACs),
 		&d.SerialNumber, &d.Manufacturer, &d.Model, &d.OS, &d.DeviceType, &d.Site, asJSON(&d.Tags), &d.Available,
 		asJSON(&d.Sources), timeColumn{&d.FirstSeen}, timeColumn{&d.LastSeen})
 	return d, err
 }
 
-// deviceQuery is the part of a filter's query from FROM on. A search reads
-// device_text from one end to the other; without one, devices are met in the
-// order of their ids, so that a limit ends the reading early.
-func deviceQuery(filter core.DeviceFilter) (query string, args []any) {
-	query = `FROM assertion a CROSS JOIN device d ON d.id = a.id WHERE true`
+// sparse is how many assertions a source may have to be listed through them.
+const sparse = 20_000
+
+// candidates is where devices d that a filter can match are read from, with
+// ordered telling that they come in the order of their ids. Reading starts at
+// what narrows most: the search, which reads the whole of device_text; the few
+// that are retracted; the assertions of a source that has few. Else devices are
+// met in the order of their ids, so that a limit ends the reading early.
+func (t tenantTx) candidates(ctx context.Context, filter core.DeviceFilter) (from string, args []any, ordered bool, err error) {
 	if filter.Search != "" {
-		query = `FROM device_text t CROSS JOIN device d ON d.id = t.id WHERE instr(t.text, ?) > 0`
-		args = append(args, searchTerm(filter.Search))
+		return `FROM device_text t CROSS JOIN device d ON d.id = t.id WHERE instr(t.text, ?) > 0`,
+			[]any{searchTerm(filter.Search)}, false, nil
 	}
-	return filterDevices(query, args, filter)
+	if filter.Source != "" {
+		var n int
+		err := t.s.one(ctx, `
+			SELECT count(*) FROM (
+				SELECT 1 FROM assertion WHERE source = (SELECT id FROM name WHERE value = ?) LIMIT ?)`,
+			[]any{filter.Source, sparse + 1}, &n)
+		if err != nil || n <= sparse {
+			return `FROM (
+				SELECT DISTINCT s.device FROM assertion m CROSS JOIN standing s ON s.assertion = m.id
+				WHERE m.source = (SELECT id FROM name WHERE value = ?)
+			) t CROSS JOIN device d ON d.id = t.device WHERE true`, []any{filter.Source}, false, err
+		}
+	}
+	if filter.State == "retracted" {
+		return `FROM device d WHERE true`, nil, false, nil
+	}
+	return `FROM assertion a CROSS JOIN device d ON d.id = a.id WHERE true`, nil, true, nil
 }
 
-func filterDevices(query string, args []any, filter core.DeviceFilter) (string, []any) {
+// conditions are those of a filter that hold of a device d.
+func conditions(filter core.DeviceFilter) (where string, args []any) {
 	if filter.State != "" {
-		query += ` AND d.retracted = ?`
+		where += ` AND d.retracted = ?`
 		args = append(args, filter.State == "retracted")
 	}
 	if filter.Source != "" {
 		// The index narrows the devices down to those the source has ever been part
 		// of; the record says whether it still is.
-		query += `
+		where += `
 			AND EXISTS (SELECT 1 FROM standing m WHERE m.device = d.id
 				AND m.source = (SELECT id FROM name WHERE value = ?))
 			AND EXISTS (SELECT 1 FROM json_each(d.sources) WHERE value = ?)`
 		args = append(args, filter.Source, filter.Source)
 	}
-	return query, args
+	return where, args
 }
 
 func (t tenantTx) Devices(ctx context.Context, filter core.DeviceFilter, yield func(dire.Device) error) error {
-	query, args := deviceQuery(filter)
-	order := ` ORDER BY a.home_id LIMIT ?`
-	if filter.Search != "" {
-		order = ` ORDER BY d.device_id LIMIT ?`
-	}
-	where := strings.Replace(query, " WHERE ", deviceJoins+" WHERE ", 1)
-	err := t.s.each(ctx, `SELECT `+deviceColumns+` `+where+order, append(args, limitOr(filter.Limit)),
-		func(row scanner) error {
-			d, err := scanDevice(row)
-			if err != nil {
-				return err
-			}
-			return yield(d)
-		})
+	fail := func(err error) error { return fmt.Errorf("list devices: %w", err) }
+	names, err := t.s.names(ctx)
 	if err != nil {
-		return fmt.Errorf("list devices: %w", err)
+		return fail(err)
+	}
+	from, args, ordered, err := t.candidates(ctx, filter)
+	if err != nil {
+		return fail(err)
+	}
+	order := `d.device_id`
+	if ordered {
+		order = `a.home_id`
+	}
+	where, more := conditions(filter)
+	args = append(append(args, more...), limitOr(filter.Limit))
+	// What has to be sorted are ids, not records: these are read afterwards, in
+	// the order in which CROSS JOIN takes them.
+	query := `SELECT ` + deviceColumns + ` FROM (SELECT d.id ` + from + where + ` ORDER BY ` + order + ` LIMIT ?) x
+		CROSS JOIN device d ON d.id = x.id` + deviceJoin
+	err = t.s.each(ctx, query, args, func(row scanner) error {
+		d, err := names.scanDevice(row)
+		if err != nil {
+			return err
+		}
+		return yield(d)
+	})
+	if err != nil {
+		return fail(err)
 	}
 	return nil
 }
 
 func (t tenantTx) CountDevices(ctx context.Context, filter core.DeviceFilter) (int64, error) {
-	query, args := `FROM device d WHERE true`, []any(nil)
-	if filter.Search != "" {
-		query, args = deviceQuery(filter)
-	} else {
-		query, args = filterDevices(query, args, filter)
+	from, args, ordered, err := t.candidates(ctx, filter)
+	if ordered {
+		from = `FROM device d WHERE true`
 	}
 	var n int64
-	if err := t.s.one(ctx, `SELECT count(*) `+query, args, &n); err != nil {
+	if err == nil {
+		where, more := conditions(filter)
+		err = t.s.one(ctx, `SELECT count(*) `+from+where, append(args, more...), &n)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("count devices: %w", err)
 	}
 	return n, nil
@@ -165,20 +199,26 @@ func (t tenantTx) Device(ctx context.Context, id string) (dire.Device, []dire.As
 	fail := func(err error) (dire.Device, []dire.Assertion, error) {
 		return dire.Device{}, nil, fmt.Errorf("read device %q: %w", id, err)
 	}
+	names, err := t.s.names(ctx)
+	if err != nil {
+		return fail(err)
+	}
 	var number int64
-	err := t.s.one(ctx, `
+	err = t.s.one(ctx, `
 		SELECT s.device FROM assertion a CROSS JOIN standing s ON s.assertion = a.id WHERE a.home_id = ?`,
 		[]any{id}, &number)
 	if err != nil {
 		return fail(err)
 	}
-	device, err := first(ctx, t.s, scanDevice,
-		`SELECT `+deviceColumns+` FROM device d`+deviceJoins+` WHERE d.id = ?`, number)
+	device, err := first(ctx, t.s, names.scanDevice,
+		`SELECT `+deviceColumns+` FROM device d`+deviceJoin+` WHERE d.id = ?`, number)
 	if err != nil {
 		return fail(err)
 	}
-	assertions, err := all(ctx, t.s, scanAssertion, selectAssertion+`
-		FROM standing s CROSS JOIN assertion a ON a.id = s.assertion`+assertionJoins+`
+	assertions, err := all(ctx, t.s, names.scanAssertion, selectAssertion+`
+		FROM standing s
+		CROSS JOIN assertion a ON a.id = s.assertion
+		CROSS JOIN name so ON so.id = a.source
 		WHERE s.device = ? ORDER BY so.value, a.key`, number)
 	if err == nil {
 		err = t.identify(ctx, number, assertions)

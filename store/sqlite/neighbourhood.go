@@ -20,7 +20,7 @@ func (t tenantTx) Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Nei
 		return fail(err)
 	}
 	var near dire.Neighbourhood
-	if near.Known, err = t.known(ctx, names[probe.Source], probe.Keys); err != nil {
+	if near.Known, err = t.known(ctx, names, probe); err != nil {
 		return fail(err)
 	}
 	reach := probe.Reach(near.Known)
@@ -33,15 +33,15 @@ func (t tenantTx) Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Nei
 	return near, nil
 }
 
-// known reads what is stored of the keys of a source.
-func (t tenantTx) known(ctx context.Context, source int64, keys []string) ([]dire.Known, error) {
-	rows := make([][]driver.Value, len(keys))
-	for i, key := range keys {
-		rows[i] = []driver.Value{source, key}
+// known reads what is stored of a probe's keys.
+func (t tenantTx) known(ctx context.Context, names names, probe dire.Probe) ([]dire.Known, error) {
+	rows := make([][]driver.Value, len(probe.Keys))
+	for i, key := range probe.Keys {
+		rows[i] = []driver.Value{names.number[probe.Source], key}
 	}
-	found := make([]dire.Known, 0, len(keys))
+	var found []dire.Known
 	err := t.s.join(ctx, rows, `
-		SELECT a.key, (SELECT value FROM name WHERE id = a.partition), a.hash, s.run_id, s.run_started,
+		SELECT a.key, a.partition, a.hash, s.run_id, s.run_started,
 			CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
 			s.last_seen, a.retracted_at
 		FROM batch(?) b
@@ -49,7 +49,7 @@ func (t tenantTx) known(ctx context.Context, source int64, keys []string) ([]dir
 		CROSS JOIN standing s ON s.assertion = a.id`,
 		func(row scanner) error {
 			var k dire.Known
-			err := row.Scan(&k.Key, &k.Partition, hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started},
+			err := row.Scan(&k.Key, names.column(&k.Partition), hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started},
 				&k.DeviceID, timeColumn{&k.LastSeen}, timeColumn{&k.RetractedAt})
 			found = append(found, k)
 			return err
@@ -75,20 +75,16 @@ func (t tenantTx) homes(ctx context.Context, ids []string) ([]string, error) {
 }
 
 const selectAssertion = `
-	SELECT so.value, a.key, pa.value, a.facts, a.hash, s.run_id, s.run_started, a.home_id,
+	SELECT a.source, a.key, a.partition, a.facts, a.hash, s.run_id, s.run_started, a.home_id,
 		CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
 		a.first_seen, s.last_seen, a.changed, a.retracted_at`
 
-// assertionJoins adds what selectAssertion needs to an assertion a.
-const assertionJoins = `
-	CROSS JOIN name so ON so.id = a.source
-	CROSS JOIN name pa ON pa.id = a.partition`
-
-func scanAssertion(row scanner) (dire.Assertion, error) {
+// scanAssertion scans what selectAssertion reads.
+func (n names) scanAssertion(row scanner) (dire.Assertion, error) {
 	var a dire.Assertion
-	err := row.Scan(&a.Source, &a.Key, &a.Partition, factsColumn{&a.Facts}, hashColumn{&a.Hash}, &a.Run.ID,
-		timeColumn{&a.Run.Started}, &a.HomeID, &a.DeviceID, timeColumn{&a.FirstSeen}, timeColumn{&a.LastSeen},
-		timeColumn{&a.Changed}, timeColumn{&a.RetractedAt})
+	err := row.Scan(n.column(&a.Source), &a.Key, n.column(&a.Partition), factsColumn{&a.Facts}, hashColumn{&a.Hash},
+		&a.Run.ID, timeColumn{&a.Run.Started}, &a.HomeID, &a.DeviceID, timeColumn{&a.FirstSeen},
+		timeColumn{&a.LastSeen}, timeColumn{&a.Changed}, timeColumn{&a.RetractedAt})
 	return a, err
 }
 
@@ -120,11 +116,12 @@ func (c factsColumn) Scan(value any) (err error) {
 //
 // The walk has three kinds of rows, so that nothing is followed twice: an
 // assertion; an identifier, (value, kind, partition); and the holders of one
-// that are of one source and class, the same with source and class. Of native
-// holders (class 2 and 3) only those up to the second that the batch does not
-// speak of are followed: however many share a made-up serial number, a batch
-// meets few of them. Start and holders are numbered, which makes "the first
-// two" an index range that is computed once for each group.
+// that are of one source and class, the same with source and class. An
+// identifier that only an assertion of the batch holds leads nowhere new and is
+// left out. Of native holders (class 2 and 3) only those up to the second that
+// the batch does not speak of are followed: however many share a made-up serial
+// number, a batch meets few of them. Assertions are numbered, which makes "up to
+// the second" an index range whose end is found once for each group.
 //
 // A weak assertion needs to know whether one device has its address or several:
 // the lowest and the highest device outside the walk tell.
@@ -136,11 +133,17 @@ start (id) AS MATERIALIZED (
 walk (assertion, value, kind, partition, source, class) AS (
 	SELECT id, NULL, NULL, NULL, NULL, NULL FROM start
 	UNION
-	SELECT NULL, c0, c1, c2, NULL, NULL FROM batch(:identifiers) WHERE c1 IN ('mac', 'serial')
+	SELECT NULL, b.c0, b.c1, b.c2, NULL, NULL FROM batch(:identifiers) b
+	WHERE b.c1 IN ('mac', 'serial') AND (
+		SELECT sum(1 + (h.assertion NOT IN (SELECT id FROM start))) FROM (
+			SELECT o.assertion FROM identifier o WHERE o.value = b.c0 AND o.kind = b.c1 AND o.partition = b.c2 LIMIT 2
+		) h) > 1
 	UNION
 	SELECT NULL, i.value, i.kind, i.partition, NULL, NULL
 	FROM walk w CROSS JOIN identifier i ON i.assertion = w.assertion
-	WHERE i.kind IN ('mac', 'serial')
+	WHERE i.kind IN ('mac', 'serial') AND EXISTS (
+		SELECT 1 FROM identifier o
+		WHERE o.value = i.value AND o.kind = i.kind AND o.partition = i.partition AND o.assertion <> i.assertion)
 	UNION
 	SELECT NULL, i.value, i.kind, i.partition, i.source, i.class
 	FROM walk w CROSS JOIN identifier i ON i.value = w.value AND i.kind = w.kind AND i.partition = w.partition
@@ -158,21 +161,21 @@ walk (assertion, value, kind, partition, source, class) AS (
 reached (id) AS MATERIALIZED (
 	SELECT assertion FROM walk WHERE assertion IS NOT NULL
 ),
-address (value, partition) AS (
-	SELECT i.value, i.partition FROM reached r CROSS JOIN identifier i ON i.assertion = r.id WHERE i.kind = 'ip'
+held (value, kind, partition) AS MATERIALIZED (
+	SELECT i.value, i.kind, i.partition FROM reached r CROSS JOIN identifier i ON i.assertion = r.id
+	WHERE i.kind IN ('ip', 'weak_ip')
 	UNION
-	SELECT c0, c2 FROM batch(:identifiers) WHERE c1 = 'ip'
+	SELECT c0, c1, c2 FROM batch(:identifiers) WHERE c1 IN ('ip', 'weak_ip')
 ),
 weak (id) AS MATERIALIZED (
-	SELECT i.assertion FROM address d
+	SELECT DISTINCT i.assertion FROM held d
 	CROSS JOIN identifier i ON i.value = d.value AND i.kind = 'weak_ip' AND i.partition = d.partition
+	WHERE d.kind = 'ip'
 ),
 wanted (value, partition) AS (
-	SELECT i.value, i.partition FROM reached r CROSS JOIN identifier i ON i.assertion = r.id WHERE i.kind = 'weak_ip'
+	SELECT value, partition FROM held WHERE kind = 'weak_ip'
 	UNION
 	SELECT i.value, i.partition FROM weak r CROSS JOIN identifier i ON i.assertion = r.id WHERE i.kind = 'weak_ip'
-	UNION
-	SELECT c0, c2 FROM batch(:identifiers) WHERE c1 = 'weak_ip'
 ),
 outside (lowest, highest) AS MATERIALIZED (
 	SELECT min(s.device), max(s.device) FROM wanted w
@@ -192,17 +195,17 @@ near (device) AS (
 )` + selectAssertion + `
 FROM near n
 CROSS JOIN standing s ON s.device = n.device
-CROSS JOIN assertion a ON a.id = s.assertion` + assertionJoins
+CROSS JOIN assertion a ON a.id = s.assertion`
 
 // near reads the assertions a batch can touch.
 func (t tenantTx) near(ctx context.Context, names names, reach dire.Reach) ([]dire.Assertion, error) {
 	keys := make([][]driver.Value, len(reach.Keys))
 	for i, key := range reach.Keys {
-		keys[i] = []driver.Value{names[reach.Source], key}
+		keys[i] = []driver.Value{names.number[reach.Source], key}
 	}
 	identifiers := make([][]driver.Value, len(reach.Identifiers))
 	for i, identifier := range reach.Identifiers {
-		identifiers[i] = []driver.Value{identifier.Value, string(identifier.Kind), names[reach.Partition]}
+		identifiers[i] = []driver.Value{identifier.Value, string(identifier.Kind), names.number[reach.Partition]}
 	}
 	if len(keys) == 0 && len(identifiers) == 0 {
 		return nil, nil
@@ -210,7 +213,7 @@ func (t tenantTx) near(ctx context.Context, names names, reach dire.Reach) ([]di
 	var found []dire.Assertion
 	err := withBatch(keys, func(k int64) error {
 		return withBatch(identifiers, func(i int64) (err error) {
-			found, err = all(ctx, t.s, scanAssertion, walkQuery, sql.Named("keys", k), sql.Named("identifiers", i))
+			found, err = all(ctx, t.s, names.scanAssertion, walkQuery, sql.Named("keys", k), sql.Named("identifiers", i))
 			return err
 		})
 	})

@@ -52,11 +52,6 @@ func (t *thing) ip(ip string) *thing {
 	return t.identifier(dire.IdentifierIP, ip)
 }
 
-func (t *thing) weakIP(ip string) *thing {
-	t.a.Facts.IPs = append(t.a.Facts.IPs, ip)
-	return t.identifier(dire.IdentifierWeakIP, ip)
-}
-
 func (t *thing) host(name string) *thing {
 	t.a.Facts.Hostname = name
 	return t

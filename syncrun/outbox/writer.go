@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,20 +16,20 @@ import (
 // update is the longest and its sync_meta is completed for sending.
 const maxUpdate = 256 << 10
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Writer takes the updates of one run. It belongs to one goroutine, and ends
 // with Commit or Abort.
 type Writer struct {
 	outbox *Outbox
 	head   Head
-	// meta is every update's; a lease completes it when the totals are known.
-	meta payload.SyncMeta
-	file *os.File
-	path string
-	// json holds the open chunk, frame the compressed one on its way out.
-	json    *bytes.Buffer
-	encoder *json.Encoder
+	file   *os.File
+	path   string
+	// json is the open chunk, in the buffer's memory; frame is the compressed
+	// one on its way out.
+	json    []byte
+	buffer  *[]byte
+	encoder updateEncoder
 	frame   []byte
 
 	inChunk int
@@ -49,46 +48,42 @@ func (o *Outbox) Begin(head Head) (*Writer, error) {
 	if o.closed {
 		return nil, ErrClosed
 	}
+	// A lease completes it when the totals are known.
+	meta, err := json.Marshal(payload.SyncMeta{SyncServiceID: head.ServiceID, SyncRunID: head.ID, RunStarted: &head.Started})
+	if err != nil {
+		return nil, fmt.Errorf("encode run: %w", err)
+	}
 	f, err := os.CreateTemp(o.dir, "run-*"+spoolSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("create outbox file: %w", err)
 	}
-	buffer := buffers.Get().(*bytes.Buffer)
-	buffer.Reset()
-	w := &Writer{outbox: o, head: head, file: f, path: filepath.Join(o.dir, filepath.Base(f.Name())), json: buffer}
-	w.meta = payload.SyncMeta{SyncServiceID: head.ServiceID, SyncRunID: head.ID, RunStarted: &w.head.Started}
-	w.encoder = json.NewEncoder(buffer)
-	w.encoder.SetEscapeHTML(false)
+	w := &Writer{outbox: o, head: head, file: f, path: filepath.Join(o.dir, filepath.Base(f.Name()))}
+	w.buffer = buffers.Get().(*[]byte)
+	w.json = (*w.buffer)[:0]
+	w.encoder.meta = meta
 	return w, nil
 }
 
-// Add appends an update, whose SyncMeta is the run's from then on. It waits
+// Add appends an update, with the run's sync_meta in place of its own. It waits
 // while the outbox is full of runs that are leaving, and gives up with ErrFull
 // when none is.
 func (w *Writer) Add(ctx context.Context, update *payload.Update) error {
 	if w.over {
 		return ErrClosed
 	}
-	update.SyncMeta = &w.meta
-	before := w.json.Len()
+	before := len(w.json)
+	separator := byte(',')
 	if before == 0 {
-		w.json.WriteByte('[')
-	} else {
-		w.json.WriteByte(',')
+		separator = '['
 	}
-	if err := w.encoder.Encode(update); err != nil {
-		w.json.Truncate(before)
-		return fmt.Errorf("encode update: %w", err)
-	}
-	// The encoder ends each value with a line feed.
-	w.json.Truncate(w.json.Len() - 1)
-	if w.json.Len()-before > maxUpdate {
-		w.json.Truncate(before)
+	w.json = w.encoder.append(append(w.json, separator), update)
+	if len(w.json)-before > maxUpdate {
+		w.json = w.json[:before]
 		return fmt.Errorf("%w: one update of more than %d bytes", ErrTooLarge, maxUpdate)
 	}
 	w.inChunk++
 	w.updates++
-	if w.json.Len() >= w.outbox.options.ChunkTarget || w.inChunk >= w.outbox.options.ChunkUpdates {
+	if len(w.json) >= w.outbox.options.ChunkTarget || w.inChunk >= w.outbox.options.ChunkUpdates {
 		return w.flush(ctx)
 	}
 	return nil
@@ -101,14 +96,14 @@ func (w *Writer) Updates() int64 { return w.updates }
 func (w *Writer) Chunks() int { return w.chunks }
 
 func (w *Writer) flush(ctx context.Context) error {
-	if w.json.Len() == 0 {
-		w.json.WriteByte('[')
+	if len(w.json) == 0 {
+		w.json = append(w.json, '[')
 	}
-	w.json.WriteByte(']')
+	w.json = append(w.json, ']')
 	if w.chunks == payload.MaxServices {
 		return fmt.Errorf("%w: more than %d chunks", ErrTooLarge, payload.MaxServices)
 	}
-	w.frame = appendRecord(w.frame[:0], w.outbox.encoder, w.json.Bytes(), w.inChunk)
+	w.frame = appendRecord(w.frame[:0], w.outbox.encoder, w.json, w.inChunk)
 	if err := w.reserve(ctx, int64(len(w.frame))); err != nil {
 		return err
 	}
@@ -117,7 +112,7 @@ func (w *Writer) flush(ctx context.Context) error {
 	}
 	w.chunks++
 	w.inChunk = 0
-	w.json.Reset()
+	w.json = w.json[:0]
 	return nil
 }
 
@@ -224,6 +219,7 @@ func (w *Writer) Abort() []Run {
 func (w *Writer) end() {
 	w.over = true
 	_ = w.file.Close()
-	buffers.Put(w.json)
-	w.json, w.encoder, w.frame = nil, nil, nil
+	*w.buffer = w.json
+	buffers.Put(w.buffer)
+	w.json, w.buffer, w.frame = nil, nil, nil
 }

@@ -12,7 +12,8 @@ const DefaultDiscovery = 6 * time.Hour
 const (
 	minInterval = time.Second
 	// firstRetry is the pause after the first of a row of failures; it doubles
-	// with each, up to the source's own interval.
+	// with each, up to the source's own interval. It is also the longest pause
+	// after a run that took longer than its interval.
 	firstRetry = 30 * time.Second
 	// maxJitter bounds how far a run is pushed back so that sources of one
 	// interval spread out; below minJittered an interval is kept exactly.
@@ -72,7 +73,7 @@ type Ended struct {
 // its run, sooner after a failure, and never without a pause after a run longer
 // than its interval. Roll is a random number in [0,1).
 func Next(every time.Duration, e Ended, roll float64) time.Time {
-	pause := min(every/10, time.Minute)
+	pause := min(every/10, firstRetry)
 	next := e.Started.Add(every)
 	if e.Failures > 0 {
 		if retry := e.Finished.Add(retryPause(every, e.Failures)); retry.Before(next) {

@@ -448,9 +448,9 @@ func TestMemoryStaysFlat(t *testing.T) {
 		return most
 	}
 	for _, queries := range [][]payload.Query{nil, {{Query: "in:devices"}, {Query: "in:devices !site:Oslo"}}} {
-		small, large := peak(2_000, queries), peak(60_000, queries)
+		small, large := peak(2_000, queries), peak(20_000, queries)
 		if large > small+8<<20 {
-			t.Errorf("%d queries: %d KiB of heap for 2,000 devices, %d KiB for 60,000", max(1, len(queries)), small>>10, large>>10)
+			t.Errorf("%d queries: %d KiB of heap for 2,000 devices, %d KiB for 20,000", max(1, len(queries)), small>>10, large>>10)
 		}
 	}
 }

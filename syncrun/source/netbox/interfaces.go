@@ -9,9 +9,9 @@ import (
 	"edgesync/syncrun/source"
 )
 
-// maxQuery is how many bytes of a query string name owners. The application
+// maxQuery is how long a query string that names owners gets. The application
 // servers NetBox is deployed with refuse a request line above 4094 bytes.
-const maxQuery = 3500
+const maxQuery = 3800
 
 // portPage is how many interfaces a page holds: what NetBox gives at most by default.
 const portPage = 1000

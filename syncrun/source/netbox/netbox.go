@@ -17,7 +17,7 @@ import (
 
 // defaultPage is how many things a page holds when the source does not say: as
 // many as one request for their interfaces can name (see maxQuery).
-const defaultPage = 200
+const defaultPage = 150
 
 // listing is one of the two lists NetBox keeps of things that sync.
 type listing struct {

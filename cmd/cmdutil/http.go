@@ -1,0 +1,59 @@
+package cmdutil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	httpHead  = 10 * time.Second
+	httpIdle  = 2 * time.Minute
+	httpDrain = 5 * time.Second
+)
+
+// ServeHTTP answers on the listener until ctx ends; answers under way then have
+// a few seconds to finish.
+func ServeHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: httpHead, IdleTimeout: httpIdle,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	group, ended := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve http on %s: %w", listener.Addr(), err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ended.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
+		defer cancel()
+		if server.Shutdown(drain) != nil {
+			// A reader that hangs is cut off: nobody waits for it to come back.
+			return server.Close()
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// Listen opens a TCP listener for what, which the error names.
+func Listen(ctx context.Context, what, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		var bad *net.AddrError
+		if errors.As(err, &bad) {
+			return nil, Usagef("listen for %s on %q: want HOST:PORT or :PORT: %w", what, addr, err)
+		}
+		return nil, fmt.Errorf("listen for %s: %w", what, err)
+	}
+	return listener, nil
+}

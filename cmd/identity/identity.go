@@ -1,0 +1,112 @@
+// Package identity keeps the two identities that live in a platform's own state
+// directory: the gateway's server certificate, and the package of the platform's
+// sync service. Keys are made here; the admin API only signs. It knows nothing
+// of the store.
+package identity
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"path/filepath"
+	"time"
+
+	"edgesync/cmd/cmdutil"
+	"edgesync/onboarding"
+	adminv1 "edgesync/proto/admin/v1"
+)
+
+// Where they are below the state directory.
+const (
+	gatewayDir      = "gateway"
+	platformSyncDir = "platform-sync"
+)
+
+// EnsureGateway returns the gateway's identity, and makes a new one when there
+// is none or it will not do: another platform's, for other names, or with less
+// than a third of its life left.
+func EnsureGateway(ctx context.Context, client adminv1.AdminClient, stateDir string, now time.Time) (onboarding.Identity, bool, error) {
+	platform, err := client.GetPlatform(ctx, &adminv1.GetPlatformRequest{})
+	if err != nil {
+		return onboarding.Identity{}, false, err
+	}
+	dir := filepath.Join(stateDir, gatewayDir)
+	present, err := load(onboarding.PathsIn(dir))
+	if err != nil {
+		return onboarding.Identity{}, false, fmt.Errorf("read gateway identity: %w", err)
+	}
+	if present != nil && ofPlatform(*present, platform) && answersTo(*present, gatewayNames(platform)) && !due(present.Chain[0], now) {
+		return *present, false, nil
+	}
+	made, err := issueGateway(ctx, client)
+	if err != nil {
+		return onboarding.Identity{}, false, err
+	}
+	if err := onboarding.WriteIdentity(dir, made); err != nil {
+		return onboarding.Identity{}, false, fmt.Errorf("write gateway identity: %w", err)
+	}
+	return made, true, nil
+}
+
+func issueGateway(ctx context.Context, client adminv1.AdminClient) (onboarding.Identity, error) {
+	key, csr, err := onboarding.NewKeyAndCSR()
+	if err != nil {
+		return onboarding.Identity{}, err
+	}
+	issued, err := client.IssueGateway(ctx, &adminv1.IssueGatewayRequest{Csr: csr})
+	if err != nil {
+		return onboarding.Identity{}, err
+	}
+	return New(key, issued, "")
+}
+
+// load reads an identity, nil when a part of it is missing or damaged. A key
+// that others can read is an error: whoever has read it can pose as its owner.
+func load(paths onboarding.Paths) (*onboarding.Identity, error) {
+	found, err := onboarding.LoadIdentity(paths)
+	switch {
+	case err == nil:
+		return &found, nil
+	case errors.Is(err, onboarding.ErrNotPrivate):
+		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, err
+	}
+	return nil, nil
+}
+
+func ofPlatform(i onboarding.Identity, platform *adminv1.Platform) bool {
+	return i.RootFingerprint() == platform.GetRootFingerprint()
+}
+
+// gatewayNames are what the gateway's certificate must answer to; it may answer
+// to more.
+func gatewayNames(platform *adminv1.Platform) []string {
+	names := []string{platform.GetGatewayServerName()}
+	if host, _, err := net.SplitHostPort(platform.GetGatewayAddr()); err == nil && host != "" {
+		names = append(names, host)
+	}
+	return names
+}
+
+func answersTo(i onboarding.Identity, names []string) bool {
+	for _, name := range names {
+		if i.Chain[0].VerifyHostname(name) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// due is when a third of a certificate's life is left.
+func due(leaf *x509.Certificate, now time.Time) bool {
+	return now.After(RenewAt(leaf)) || now.Before(leaf.NotBefore)
+}
+
+// RenewAt is when a certificate is to be replaced.
+func RenewAt(leaf *x509.Certificate) time.Time {
+	return leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 3)
+}

@@ -1,0 +1,51 @@
+package serve
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"edgesync/cmd/cmdutil"
+)
+
+// Options are the flags of serve.
+type Options struct {
+	*cmdutil.Factory
+	Listen        string
+	MetricsListen string
+}
+
+// NewCmdServe makes serve.
+func NewCmdServe(f *cmdutil.Factory, runF func(context.Context, *Options) error) *cobra.Command {
+	opts := &Options{Factory: f}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the platform: the agent-gateway, the admin socket, metrics and health",
+		Long: `Run the platform: the agent-gateway, the admin socket, metrics and health, until interrupted.
+
+Streams under way are answered before it ends; a second signal ends it at once.`,
+		Args: cmdutil.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmdutil.Run(cmd, opts, runF, serveRun)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.Listen, "listen", DefaultListen, "address of the agent-gateway")
+	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
+	return cmd
+}
+
+func serveRun(ctx context.Context, opts *Options) error {
+	dir, err := opts.StateDir()
+	if err != nil {
+		return err
+	}
+	platform, err := Start(ctx, Config{
+		StateDir: dir, Listen: opts.Listen, MetricsListen: opts.MetricsListen, Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
+	})
+	if err != nil {
+		return err
+	}
+	return platform.Wait()
+}

@@ -1,0 +1,200 @@
+// Package serve is the command that runs the platform, and the platform as a
+// part of another process.
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"edgesync/admin"
+	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/identity"
+	"edgesync/cmd/state"
+	"edgesync/gateway"
+	adminv1 "edgesync/proto/admin/v1"
+)
+
+// The addresses serve listens on unless told otherwise.
+const (
+	DefaultListen        = ":50052"
+	DefaultMetricsListen = "127.0.0.1:9464"
+)
+
+// Config says which platform is served and where.
+type Config struct {
+	StateDir string
+	// Listen is the gateway's address; port 0 picks a free one.
+	Listen string
+	// MetricsListen is that of metrics and health; empty means none.
+	MetricsListen string
+	Logger        *slog.Logger
+	Now           func() time.Time
+}
+
+// Platform is a platform that is being served.
+type Platform struct {
+	// GatewayAddr and MetricsAddr are what is listened on; MetricsAddr is nil
+	// when nothing is.
+	GatewayAddr, MetricsAddr net.Addr
+	// Socket is the path of the admin API.
+	Socket string
+	// Admin is the admin API in this process.
+	Admin adminv1.AdminClient
+
+	config      Config
+	state       *state.State
+	client      *admin.Client
+	certificate atomic.Pointer[tls.Certificate]
+	group       *errgroup.Group
+	stop        context.CancelFunc
+}
+
+// Start opens the platform of a state directory and serves it until ctx ends.
+// When it returns everything is listened on. Wait must be called.
+func Start(ctx context.Context, config Config) (*Platform, error) {
+	opened, err := state.Open(ctx, state.Options{Dir: config.StateDir, Logger: config.Logger, Now: config.Now})
+	if err != nil {
+		return nil, err
+	}
+	p := &Platform{config: config, state: opened, Socket: state.Socket(config.StateDir)}
+	if err := p.start(ctx); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *Platform) start(ctx context.Context) error {
+	var err error
+	if p.client, err = admin.InProcess(p.state.Core, admin.WithLogger(p.config.Logger)); err != nil {
+		return err
+	}
+	p.Admin = p.client
+	if err := p.renew(ctx); err != nil {
+		return err
+	}
+	server, err := gateway.New(gateway.Options{
+		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
+		Logger: p.config.Logger, Now: p.config.Now,
+	})
+	if err != nil {
+		return err
+	}
+	listeners, err := p.listen(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, p.stop = context.WithCancel(ctx)
+	p.group, ctx = errgroup.WithContext(ctx)
+	p.group.Go(func() error { return server.Serve(ctx, listeners.gateway) })
+	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
+	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
+	if listeners.metrics != nil {
+		handler := metricsHandler(p.state.Core.Collector(), server.Collector())
+		p.group.Go(func() error { return cmdutil.ServeHTTP(ctx, listeners.metrics, handler) })
+	}
+	p.log()
+	return nil
+}
+
+// listeners are opened before any of them is served, so that a port that is
+// taken leaves nothing half started.
+type listeners struct {
+	gateway, admin, metrics net.Listener
+}
+
+func (p *Platform) listen(ctx context.Context) (l listeners, err error) {
+	defer func() {
+		if err != nil {
+			for _, one := range []net.Listener{l.gateway, l.admin, l.metrics} {
+				if one != nil {
+					err = errors.Join(err, one.Close())
+				}
+			}
+		}
+	}()
+	if l.gateway, err = cmdutil.Listen(ctx, "gateway", p.config.Listen); err != nil {
+		return l, err
+	}
+	p.GatewayAddr = l.gateway.Addr()
+	if p.config.MetricsListen != "" {
+		if l.metrics, err = cmdutil.Listen(ctx, "metrics", p.config.MetricsListen); err != nil {
+			return l, err
+		}
+		p.MetricsAddr = l.metrics.Addr()
+	}
+	l.admin, err = admin.Listen(p.Socket)
+	return l, err
+}
+
+func (p *Platform) log() {
+	metrics := ""
+	if p.MetricsAddr != nil {
+		metrics = p.MetricsAddr.String()
+	}
+	p.config.Logger.Info("platform is served", "gateway", p.GatewayAddr.String(), "metrics", metrics, "socket", p.Socket)
+}
+
+// Stop ends the platform as the end of Start's context does.
+func (p *Platform) Stop() { p.stop() }
+
+// Wait returns when everything has ended: streams under way were answered, the
+// store is closed and the state directory free.
+func (p *Platform) Wait() error {
+	err := p.group.Wait()
+	p.stop()
+	return errors.Join(err, p.close())
+}
+
+func (p *Platform) close() error {
+	var err error
+	if p.client != nil {
+		err = p.client.Close()
+	}
+	return errors.Join(err, p.state.Close())
+}
+
+// renew makes sure of the gateway's certificate; connections made from then on
+// see it.
+func (p *Platform) renew(ctx context.Context) error {
+	found, made, err := identity.EnsureGateway(ctx, p.Admin, p.config.StateDir, p.config.Now())
+	if err != nil {
+		return err
+	}
+	if made {
+		p.config.Logger.Info("certificate of the gateway renewed", "expires", found.Chain[0].NotAfter)
+	}
+	p.certificate.Store(found.TLSCertificate())
+	return nil
+}
+
+// renewCheck is short beside a certificate's life, and bounds how long a clock
+// that jumped or a certificate that a bootstrap replaced goes unnoticed.
+const renewCheck = 10 * time.Minute
+
+func (p *Platform) keepRenewed(ctx context.Context) {
+	ticker := time.NewTicker(renewCheck)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := p.renew(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil && !failing:
+			p.config.Logger.Error("renew certificate of the gateway", "error", err)
+		case err == nil && failing:
+			p.config.Logger.Info("certificate of the gateway is well again")
+		}
+		failing = err != nil
+	}
+}

@@ -1,0 +1,86 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"edgesync/admin"
+	adminv1 "edgesync/proto/admin/v1"
+)
+
+const (
+	// patience is how long a command waits for another that has the directory
+	// open, or for a serve that is starting or ending.
+	patience = 10 * time.Second
+	retry    = 50 * time.Millisecond
+	// probe is how long a serve may take to answer whether it is there.
+	probe = 5 * time.Second
+)
+
+// Connection is a client of the platform of a state directory.
+type Connection struct {
+	Client adminv1.AdminClient
+	close  func() error
+}
+
+// Close gives the platform back.
+func (c *Connection) Close() error { return c.close() }
+
+// Connect opens the platform in this process, or where another has it open
+// speaks to that one's socket.
+func Connect(ctx context.Context, opts Options) (*Connection, error) {
+	deadline := time.Now().Add(patience)
+	for {
+		s, err := open(ctx, opts)
+		if err == nil {
+			return inProcess(s, opts)
+		}
+		if !errors.Is(err, errHeld) {
+			return nil, err
+		}
+		connection, err := dial(ctx, opts)
+		if err == nil || !errors.Is(err, errHeld) {
+			return connection, err
+		}
+		if time.Now().After(deadline) {
+			return nil, held(opts.Dir)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(retry):
+		}
+	}
+}
+
+func inProcess(s *State, opts Options) (*Connection, error) {
+	client, err := admin.InProcess(s.Core, admin.WithOrigin(origin), admin.WithLogger(opts.Logger))
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &Connection{Client: client, close: func() error { return errors.Join(client.Close(), s.Close()) }}, nil
+}
+
+// origin is how the events of what a command does say through what it was done.
+const origin = "cli"
+
+// dial reaches the serve that holds the directory. One that does not listen yet,
+// or no more, is errHeld: it may be a moment later.
+func dial(ctx context.Context, opts Options) (*Connection, error) {
+	client, err := admin.Dial(Socket(opts.Dir), admin.WithOrigin(origin))
+	if err != nil {
+		return nil, err
+	}
+	probing, cancel := context.WithTimeout(ctx, probe)
+	defer cancel()
+	// Any answer, a refusal too, is for the command itself to get again.
+	_, err = client.GetPlatform(probing, &adminv1.GetPlatformRequest{})
+	if status.Code(err) == codes.Unavailable {
+		return nil, errors.Join(errHeld, client.Close())
+	}
+	return &Connection{Client: client, close: client.Close}, nil
+}

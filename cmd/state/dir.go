@@ -1,0 +1,85 @@
+// Package state opens the platform of a state directory: its lock, its keyset,
+// its store and the core over them, or the admin socket of whoever has them
+// open. It is the only place that names a store adapter.
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"edgesync/cmd/cmdutil"
+)
+
+// Names in a state directory, beside those of the store and the identities.
+const (
+	lockFile     = "lock"
+	socketFile   = "admin.sock"
+	keysetFile   = "keyset.json"
+	settingsFile = "settings.json"
+	databaseFile = "platform.db"
+)
+
+// Socket is where a running serve answers the admin API.
+func Socket(dir string) string { return filepath.Join(dir, socketFile) }
+
+// settings are what bootstrapping decided about the directory itself.
+type settings struct {
+	// KeysetFile is where the keyset is, when not in the directory.
+	KeysetFile string `json:"keyset_file,omitempty"`
+}
+
+func readSettings(dir string) (settings, error) {
+	var s settings
+	data, err := os.ReadFile(filepath.Join(dir, settingsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("read settings of the state directory: %w", err)
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("read %s: %w", filepath.Join(dir, settingsFile), err)
+	}
+	return s, nil
+}
+
+func writeSettings(dir string, s settings) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("write settings of the state directory: %w", err)
+	}
+	file, err := os.CreateTemp(dir, settingsFile+".*")
+	if err != nil {
+		return fmt.Errorf("write settings of the state directory: %w", err)
+	}
+	_, err = file.Write(append(data, '\n'))
+	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
+		err = os.Rename(file.Name(), filepath.Join(dir, settingsFile))
+	}
+	if err != nil {
+		return fmt.Errorf("write settings of the state directory: %w", errors.Join(err, os.Remove(file.Name())))
+	}
+	return nil
+}
+
+// exists tells whether a platform was ever begun here.
+func exists(dir string) (bool, error) {
+	_, err := os.Stat(filepath.Join(dir, databaseFile))
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	default:
+		return false, fmt.Errorf("open state directory: %w", err)
+	}
+}
+
+func noPlatform(dir string) error {
+	return cmdutil.Errorf(cmdutil.ExitConflict,
+		"open platform in %s: there is none: run `edgesync bootstrap`, or name its directory with --state-dir", dir)
+}
