@@ -112,7 +112,14 @@ func (c *Core) IssueGateway(ctx context.Context, actor Actor, csr []byte) (Issue
 	if err != nil {
 		return IssuedCertificate{}, err
 	}
-	err = c.change(ctx, own, func(_ TenantTx, events *eventLog) error {
+	certificate := Certificate{
+		Serial: leaf.SerialNumber.String(), Issuer: certs.KeyID(p.authority.Certificate), Type: certs.TypeGateway,
+		Partition: defaultPartition, Component: gatewayComponent, IssuedAt: c.now(), NotAfter: leaf.NotAfter,
+	}
+	err = c.change(ctx, own, func(tx TenantTx, events *eventLog) error {
+		if err := tx.PutCertificate(ctx, certificate); err != nil {
+			return err
+		}
 		events.add(actor, Event{
 			Type: "gateway.issued", Message: "certificate of the gateway issued",
 			Details: map[string]string{"cert_serial": leaf.SerialNumber.String()},

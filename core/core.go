@@ -62,6 +62,7 @@ type Core struct {
 	configs  configCache
 	watchers watchers
 	refusals refusals
+	hooks    hooks
 	metrics  *metrics
 	rules    dire.Rules
 }

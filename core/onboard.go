@@ -66,7 +66,11 @@ func (c *Core) Onboard(ctx context.Context, actor Actor, in OnboardInput) (Onboa
 		return Onboarded{}, invalid("onboard %q: %v", in.Name, err)
 	}
 	certificate := issued(leaf, authority.Certificate, p.root)
-	service, err := c.recordService(ctx, actor, s, in, component, certificate)
+	identity, err := certs.ReadLeaf(leaf)
+	if err != nil {
+		return Onboarded{}, err
+	}
+	service, err := c.recordService(ctx, actor, s, in, register(identity, certs.KeyID(authority.Certificate), c.now()))
 	if err != nil {
 		return Onboarded{}, err
 	}
@@ -131,8 +135,10 @@ func (c *Core) serviceIssuer(ctx context.Context, p *platform, tenant Tenant) (*
 // recordService writes the service with the serial of its new certificate. Only
 // then is the certificate of any use: one whose record was not written is never
 // handed out.
-func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in OnboardInput, component string, certificate IssuedCertificate) (Service, error) {
+func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in OnboardInput, certificate Certificate) (Service, error) {
+	component := certificate.Component
 	var service, old SyncService
+	var ended []Certificate
 	err := c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
 		services, err := tx.Services(ctx)
 		if err != nil {
@@ -141,18 +147,27 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 		if service, old, err = onboardInto(services, in, component, c.now()); err != nil {
 			return err
 		}
+		filter := CertificateFilter{Type: certificate.Type, Component: component}
+		if ended, err = c.endCertificates(ctx, tx, filter, certificate.Serial, reasonReplaced); err != nil {
+			return err
+		}
+		if err := tx.PutCertificate(ctx, certificate); err != nil {
+			return err
+		}
 		service.CertSerial, service.CertExpiresAt = certificate.Serial, certificate.NotAfter
 		events.add(actor, onboardEvent(service, old))
 		return tx.PutService(ctx, service)
 	})
-	c.invalidate(s.tenant.ID)
 	if errors.Is(err, ErrConflict) {
 		return Service{}, exists("onboard %q: component id %s exists already", in.Name, component)
 	}
 	if err != nil {
 		return Service{}, doing(err, "record sync service %s", component)
 	}
-	c.revoke(s.tenant, old)
+	ended = serviceCertificates(ended, old, certificate.Serial)
+	if err := c.refuse(ctx, serviceRevocation(s.tenant.ID, component, certificate.Serial), ended); err != nil {
+		return Service{}, err
+	}
 	found := Service{SyncService: service, Tenant: s.tenant}
 	c.judge(&found, tally{})
 	return found, nil
@@ -192,11 +207,4 @@ func onboardEvent(service, old SyncService) Event {
 		event.Details["replaced_cert_serial"] = old.CertSerial
 	}
 	return event
-}
-
-// revoke refuses a service's certificate at the handshake already.
-func (c *Core) revoke(tenant Tenant, service SyncService) {
-	if service.CertSerial != "" {
-		c.Issuers().Revoke(tenant.ID, service.CertSerial, service.CertExpiresAt)
-	}
 }

@@ -79,6 +79,7 @@ func (c *Core) load(ctx context.Context) error {
 	var stored Platform
 	var tenants []Tenant
 	var authorities []Authority
+	var revocations []Revocation
 	err := c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
 		if stored, err = tx.Platform(ctx); err != nil {
 			return err
@@ -86,7 +87,10 @@ func (c *Core) load(ctx context.Context) error {
 		if tenants, err = tx.Tenants(ctx); err != nil {
 			return err
 		}
-		authorities, err = tx.Authorities(ctx)
+		if authorities, err = tx.Authorities(ctx); err != nil {
+			return err
+		}
+		revocations, err = tx.Revocations(ctx, c.now())
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -102,6 +106,7 @@ func (c *Core) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	refuseStored(p.issuers, tenants, revocations)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.platform = p

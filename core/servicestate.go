@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"slices"
+
+	"edgesync/certs"
 )
 
 // RenameService changes what operators call a service; its component id, and so
@@ -81,12 +83,22 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 		return Service{}, err
 	}
 	var service SyncService
+	var ended []Certificate
 	err = c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
 		if service, err = findByRef(ctx, tx, s.tenant, ref); err != nil {
 			return err
 		}
-		if err := edit(tx, events, &service); err != nil || len(events.events) == 0 {
+		if err := edit(tx, events, &service); err != nil {
 			return err
+		}
+		if service.State != ServiceActive {
+			filter := CertificateFilter{Type: certs.TypeSync, Component: service.ComponentID}
+			if ended, err = c.endCertificates(ctx, tx, filter, "", reasonRevoked); err != nil {
+				return err
+			}
+		}
+		if len(events.events) == 0 {
+			return nil
 		}
 		return tx.PutService(ctx, service)
 	})
@@ -95,7 +107,10 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 	}
 	c.invalidate(s.tenant.ID)
 	if service.State != ServiceActive {
-		c.revoke(s.tenant, service)
+		ended = serviceCertificates(ended, service, "")
+		if err := c.refuse(ctx, serviceRevocation(s.tenant.ID, service.ComponentID, ""), ended); err != nil {
+			return Service{}, err
+		}
 	}
 	if service.State == ServiceRemoved {
 		return Service{SyncService: service, Tenant: s.tenant}, nil

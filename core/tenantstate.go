@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"edgesync/certs"
 )
 
 // SuspendTenant refuses a tenant's identities from now on, or with resume
@@ -23,14 +25,16 @@ func (c *Core) SuspendTenant(ctx context.Context, actor Actor, slug string, resu
 		state, event = TenantActive, "tenant.resumed"
 	}
 	if s.tenant.State == state {
-		return s.tenant, nil
+		return s.tenant, c.suspendIssuers(ctx, s.tenant)
 	}
 	s.tenant.State = state
 	err = c.store.Platform().Update(ctx, func(tx PlatformTx) error { return tx.PutTenant(ctx, s.tenant) })
 	if err != nil {
 		return Tenant{}, fmt.Errorf("record state of tenant %s: %w", slug, err)
 	}
-	c.invalidate(s.tenant.ID)
+	if err := c.suspendIssuers(ctx, s.tenant); err != nil {
+		return Tenant{}, err
+	}
 	err = c.change(ctx, s, func(_ TenantTx, events *eventLog) error {
 		events.add(actor, Event{Type: event, Severity: SeverityWarning, Message: "tenant " + slug + " is " + string(state)})
 		return nil
@@ -39,6 +43,17 @@ func (c *Core) SuspendTenant(ctx context.Context, actor Actor, slug string, resu
 		return Tenant{}, fmt.Errorf("record event of tenant %s: %w", slug, err)
 	}
 	return s.tenant, nil
+}
+
+// suspendIssuers has handshakes, and what is under way, follow a tenant's state.
+func (c *Core) suspendIssuers(ctx context.Context, tenant Tenant) error {
+	if tenant.State == TenantActive {
+		c.Issuers().Resume(tenant.ID)
+		c.invalidate(tenant.ID)
+		return nil
+	}
+	c.Issuers().Suspend(tenant.ID)
+	return c.refuse(ctx, certs.Revocation{TenantID: tenant.ID}, nil)
 }
 
 // RemoveTenant deletes a tenant with its devices, sources, services and
@@ -64,7 +79,9 @@ func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error
 		return fmt.Errorf("record removal of tenant %s: %w", slug, err)
 	}
 	p.issuers.RemoveTenant(tenant.ID)
-	c.invalidate(tenant.ID)
+	if err := c.refuse(ctx, certs.Revocation{TenantID: tenant.ID}, nil); err != nil {
+		return err
+	}
 	own, err := c.platformScope(ctx)
 	if err != nil {
 		return err

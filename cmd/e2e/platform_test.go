@@ -256,12 +256,7 @@ func (e *edge) push(s stream) error {
 	call, err := e.client().StreamStatus(ctx)
 	must(t, err)
 	for i, updates := range s.chunks {
-		data, err := json.Marshal(updates)
-		must(t, err)
-		message := &monitoring.GatewayStatusChunk{
-			AgentId: e.component, ChunkIndex: int32(i), TotalChunks: int32(len(s.chunks)), IsFinal: i == len(s.chunks)-1,
-			Services: []*monitoring.GatewayServiceStatus{{ServiceName: "sync", ServiceType: "sync", Source: "results", Available: true, Message: data}},
-		}
+		message := chunkOf(t, e.component, i, len(s.chunks), updates...)
 		if s.tenant.ID != uuid.Nil {
 			message.TenantId, message.TenantSlug = s.tenant.ID.String(), s.tenant.Slug
 		}
@@ -277,6 +272,40 @@ func (e *edge) push(s stream) error {
 		return errors.New("not received")
 	}
 	return err
+}
+
+// chunkOf is one message of a stream.
+func chunkOf(t *testing.T, component string, index, total int, updates ...payload.Update) *monitoring.GatewayStatusChunk {
+	t.Helper()
+	data, err := json.Marshal(append([]payload.Update{}, updates...))
+	must(t, err)
+	return &monitoring.GatewayStatusChunk{
+		AgentId: component, ChunkIndex: int32(index), TotalChunks: int32(total), IsFinal: index == total-1,
+		Services: []*monitoring.GatewayServiceStatus{{ServiceName: "sync", ServiceType: "sync", Source: "results", Available: true, Message: data}},
+	}
+}
+
+// rewire has an edge dial the platform where it listens since its restart.
+func (p *platform) rewire(edges ...*edge) {
+	for _, e := range edges {
+		e.config.GatewayAddr = p.addr
+	}
+}
+
+// await polls until ok or a deadline.
+func (p *platform) await(what string, ok func() bool) {
+	p.t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			p.t.Fatalf("gave up waiting for %s", what)
+		case <-tick.C:
+		}
+	}
 }
 
 // source makes a faker source, which needs neither endpoint nor credential.

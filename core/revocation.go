@@ -1,0 +1,148 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"edgesync/certs"
+)
+
+// Why a certificate is not good any more, as the register keeps it.
+const (
+	reasonRevoked  = "revoked"
+	reasonReplaced = "replaced"
+	reasonKeyLost  = "authority revoked"
+)
+
+// hooks are those to be told of revocations.
+type hooks struct {
+	mu   sync.Mutex
+	next int
+	all  map[int]func(certs.Revocation)
+}
+
+// OnRevocation has tell called with each revocation from now on, once Admit and
+// the issuers refuse what it covers, until stop is called. tell must not block.
+func (c *Core) OnRevocation(tell func(certs.Revocation)) (stop func()) {
+	c.hooks.mu.Lock()
+	defer c.hooks.mu.Unlock()
+	if c.hooks.all == nil {
+		c.hooks.all = map[int]func(certs.Revocation){}
+	}
+	c.hooks.next++
+	id := c.hooks.next
+	c.hooks.all[id] = tell
+	return func() {
+		c.hooks.mu.Lock()
+		defer c.hooks.mu.Unlock()
+		delete(c.hooks.all, id)
+	}
+}
+
+func (h *hooks) tell(r certs.Revocation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, tell := range h.all {
+		tell(r)
+	}
+}
+
+// endCertificates marks the certificates of a component as not good any more
+// and returns them, those that were so before too: whoever repeats a revocation
+// that was cut short makes up for it. keep stays good.
+func (c *Core) endCertificates(ctx context.Context, tx TenantTx, filter CertificateFilter, keep, reason string) ([]Certificate, error) {
+	now := c.now()
+	filter.EndsAfter = now
+	all, err := tx.Certificates(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	var ended []Certificate
+	for _, certificate := range all {
+		if certificate.Serial == keep {
+			continue
+		}
+		if certificate.RevokedAt.IsZero() {
+			certificate.RevokedAt, certificate.Reason = now, reason
+			if err := tx.PutCertificate(ctx, certificate); err != nil {
+				return nil, err
+			}
+		}
+		ended = append(ended, certificate)
+	}
+	return ended, nil
+}
+
+// refuse makes a revocation count at once: calls and handshakes are refused,
+// what is under way ends. What the tenant's own rows say must have been changed
+// before. It is kept for the handshakes after the next start, too; should that
+// fail, calls are refused then all the same.
+func (c *Core) refuse(ctx context.Context, r certs.Revocation, ended []Certificate) error {
+	c.invalidate(r.TenantID)
+	for _, certificate := range ended {
+		c.Issuers().Revoke(r.TenantID, certificate.Serial, certificate.NotAfter)
+	}
+	c.hooks.tell(r)
+	if len(ended) == 0 {
+		return nil
+	}
+	err := c.store.Platform().Update(ctx, func(tx PlatformTx) error {
+		for _, certificate := range ended {
+			if err := tx.PutRevocation(ctx, Revocation{TenantID: r.TenantID, Serial: certificate.Serial, NotAfter: certificate.NotAfter}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record revocation for handshakes: %w", err)
+	}
+	return nil
+}
+
+// refuseStored has handshakes refuse what was revoked and suspended before this
+// start.
+func refuseStored(issuers *certs.Issuers, tenants []Tenant, revocations []Revocation) {
+	for _, r := range revocations {
+		issuers.Revoke(r.TenantID, r.Serial, r.NotAfter)
+	}
+	for _, tenant := range tenants {
+		if tenant.State == TenantSuspended {
+			issuers.Suspend(tenant.ID)
+		}
+	}
+}
+
+// serviceCertificates adds the certificate a service's record names to those of
+// the register: one that was not issued here is in no register.
+func serviceCertificates(ended []Certificate, service SyncService, keep string) []Certificate {
+	serial := service.CertSerial
+	if serial == "" || serial == keep {
+		return ended
+	}
+	for _, certificate := range ended {
+		if certificate.Serial == serial {
+			return ended
+		}
+	}
+	return append(ended, Certificate{
+		Serial: serial, Type: certs.TypeSync, Component: service.ComponentID, NotAfter: service.CertExpiresAt,
+	})
+}
+
+// serviceRevocation is what revokes a service's certificates but keep.
+func serviceRevocation(tenant uuid.UUID, component, keep string) certs.Revocation {
+	return certs.Revocation{TenantID: tenant, Type: certs.TypeSync, Component: component, Keep: keep}
+}
+
+// register is a leaf as the register of its tenant keeps it.
+func register(leaf certs.Identity, issuer string, at time.Time) Certificate {
+	return Certificate{
+		Serial: leaf.Serial, Issuer: issuer, Type: leaf.Type, Partition: leaf.Partition, Component: leaf.Component,
+		IssuedAt: at, NotAfter: leaf.NotAfter,
+	}
+}
