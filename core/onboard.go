@@ -65,7 +65,7 @@ func (c *Core) Onboard(ctx context.Context, actor Actor, in OnboardInput) (Onboa
 	if err != nil {
 		return Onboarded{}, invalid("onboard %q: %v", in.Name, err)
 	}
-	certificate := issued(leaf, authority.Certificate, p.root)
+	certificate := p.issued(leaf, authority)
 	identity, err := certs.ReadLeaf(leaf)
 	if err != nil {
 		return Onboarded{}, err
@@ -125,7 +125,7 @@ func checkOnboard(p *platform, tenant Tenant, in OnboardInput, component string)
 }
 
 // serviceIssuer is the authority that signs a tenant's sync services.
-func (c *Core) serviceIssuer(ctx context.Context, p *platform, tenant Tenant) (*issue.Authority, error) {
+func (c *Core) serviceIssuer(ctx context.Context, p *platform, tenant Tenant) (signer, error) {
 	if tenant.IsPlatform {
 		return p.authority, nil
 	}

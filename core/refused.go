@@ -49,6 +49,12 @@ type refusal struct {
 // is logged and kept among the peer's tenant's own events; repetitions within a
 // while are counted and told with the next.
 func (c *Core) Refused(ctx context.Context, peer certs.Peer, operation, reason string) {
+	c.RefusedAt(ctx, "gateway", peer, operation, reason)
+}
+
+// RefusedAt is Refused for what was tried elsewhere than at the gateway; origin
+// is as Actor has it.
+func (c *Core) RefusedAt(ctx context.Context, origin string, peer certs.Peer, operation, reason string) {
 	operation, reason = clean(operation, maxName), clean(reason, maxName)
 	c.metrics.refused.WithLabelValues(reasonLabel(reason)).Inc()
 	who := identityOf(peer)
@@ -61,7 +67,7 @@ func (c *Core) Refused(ctx context.Context, peer certs.Peer, operation, reason s
 		details["repeated"] = strconv.Itoa(suppressed)
 	}
 	c.log.Warn("refuse operation", "identity", who, "issued_by", peer.Tenant, "operation", operation, "reason", reason, "address", peer.Addr, "repeated", suppressed)
-	c.recordSecurity(ctx, peer, Event{
+	c.recordSecurity(ctx, Actor{Name: who, Origin: origin}, peer, Event{
 		Type: "security." + reasonLabel(reason), Severity: SeverityWarning,
 		Message: who + " was refused " + operation + ": " + reason,
 		Details: details,
@@ -80,7 +86,7 @@ func identityOf(peer certs.Peer) string {
 }
 
 // recordSecurity keeps a security event even if whoever caused it has hung up.
-func (c *Core) recordSecurity(ctx context.Context, peer certs.Peer, event Event) {
+func (c *Core) recordSecurity(ctx context.Context, actor Actor, peer certs.Peer, event Event) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusalDeadline)
 	defer cancel()
 	err := func() error {
@@ -93,16 +99,12 @@ func (c *Core) recordSecurity(ctx context.Context, peer certs.Peer, event Event)
 			return err
 		}
 		return c.change(ctx, s, func(_ TenantTx, events *eventLog) error {
-			by := Component(peer)
-			if peer.Component == "" {
-				by.Name = identityOf(peer)
-			}
-			events.add(by, event)
+			events.add(actor, event)
 			return nil
 		})
 	}()
 	if err != nil {
-		c.log.Error("keep security event", "identity", identityOf(peer), "event_type", event.Type, "error", err)
+		c.log.Error("keep security event", "identity", actor.Name, "event_type", event.Type, "error", err)
 	}
 }
 

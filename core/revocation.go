@@ -18,37 +18,41 @@ const (
 	reasonKeyLost  = "authority revoked"
 )
 
-// hooks are those to be told of revocations.
-type hooks struct {
+// hooks are those to be told of something.
+type hooks[T any] struct {
 	mu   sync.Mutex
 	next int
-	all  map[int]func(certs.Revocation)
+	all  map[int]func(T)
+}
+
+func (h *hooks[T]) add(tell func(T)) (stop func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all == nil {
+		h.all = map[int]func(T){}
+	}
+	h.next++
+	id := h.next
+	h.all[id] = tell
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.all, id)
+	}
+}
+
+func (h *hooks[T]) tell(what T) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, tell := range h.all {
+		tell(what)
+	}
 }
 
 // OnRevocation has tell called with each revocation from now on, once Admit and
 // the issuers refuse what it covers, until stop is called. tell must not block.
 func (c *Core) OnRevocation(tell func(certs.Revocation)) (stop func()) {
-	c.hooks.mu.Lock()
-	defer c.hooks.mu.Unlock()
-	if c.hooks.all == nil {
-		c.hooks.all = map[int]func(certs.Revocation){}
-	}
-	c.hooks.next++
-	id := c.hooks.next
-	c.hooks.all[id] = tell
-	return func() {
-		c.hooks.mu.Lock()
-		defer c.hooks.mu.Unlock()
-		delete(c.hooks.all, id)
-	}
-}
-
-func (h *hooks) tell(r certs.Revocation) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, tell := range h.all {
-		tell(r)
-	}
+	return c.revocations.add(tell)
 }
 
 // endCertificates marks the certificates of a component as not good any more
@@ -86,7 +90,7 @@ func (c *Core) refuse(ctx context.Context, r certs.Revocation, ended []Certifica
 	for _, certificate := range ended {
 		c.Issuers().Revoke(r.TenantID, certificate.Serial, certificate.NotAfter)
 	}
-	c.hooks.tell(r)
+	c.revocations.tell(r)
 	if len(ended) == 0 {
 		return nil
 	}

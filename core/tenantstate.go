@@ -53,6 +53,9 @@ func (c *Core) suspendIssuers(ctx context.Context, tenant Tenant) error {
 		return nil
 	}
 	c.Issuers().Suspend(tenant.ID)
+	if err := c.dismissOperators(ctx, tenant.ID); err != nil {
+		return err
+	}
 	return c.refuse(ctx, certs.Revocation{TenantID: tenant.ID}, nil)
 }
 
@@ -79,6 +82,9 @@ func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error
 		return fmt.Errorf("record removal of tenant %s: %w", slug, err)
 	}
 	p.issuers.RemoveTenant(tenant.ID)
+	if err := c.dismissOperators(ctx, tenant.ID); err != nil {
+		return err
+	}
 	if err := c.refuse(ctx, certs.Revocation{TenantID: tenant.ID}, nil); err != nil {
 		return err
 	}

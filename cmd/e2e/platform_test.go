@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,8 +63,12 @@ type platform struct {
 	dir   string
 	clock *clock
 	core  *core.Core
+	store core.Store
+	keys  *seal.Keyset
 	addr  string
 	stop  func()
+	// certificate is the gateway's own.
+	certificate atomic.Pointer[tls.Certificate]
 }
 
 // newPlatform bootstraps a platform and serves its gateway until the test ends.
@@ -92,16 +97,39 @@ func (p *platform) serve(bootstrap bool) {
 		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: "localhost:9443"})
 		must(t, err)
 	}
-	certificate := p.gatewayCertificate(ctx)
+	p.store, p.keys = store, keyset
+	p.certificate.Store(p.gatewayCertificate(ctx))
+	// A rotation has the gateway take a new certificate, as serve does.
+	renew := make(chan struct{}, 1)
+	forget := p.core.OnAuthorities(func() {
+		select {
+		case renew <- struct{}{}:
+		default:
+		}
+	})
+	renewing := make(chan struct{})
+	go func() {
+		defer close(renewing)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-renew:
+				p.certificate.Store(p.gatewayCertificate(ctx))
+			}
+		}
+	}()
 	server, err := gateway.New(gateway.Options{
-		Platform: p.core, Issuers: p.core.Issuers(), Certificate: func() *tls.Certificate { return certificate },
+		Platform: p.core, Issuers: p.core.Issuers(), Certificate: p.certificate.Load,
 		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
 	})
 	must(t, err)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, listener) }()
 	p.stop = sync.OnceFunc(func() {
+		forget()
 		cancel()
+		<-renewing
 		if err := <-done; err != nil {
 			t.Errorf("serve: %v", err)
 		}
