@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"edgesync/admin"
 	"edgesync/certs"
 	"edgesync/core"
 	"edgesync/gateway"
@@ -66,6 +67,8 @@ type platform struct {
 	store core.Store
 	keys  *seal.Keyset
 	addr  string
+	// admin is the address of the administration API over mTLS.
+	admin string
 	stop  func()
 	// certificate is the gateway's own.
 	certificate atomic.Pointer[tls.Certificate]
@@ -124,14 +127,22 @@ func (p *platform) serve(bootstrap bool) {
 		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
 	})
 	must(t, err)
-	done := make(chan error, 1)
+	administration, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	p.admin = administration.Addr().String()
+	done := make(chan error, 2)
 	go func() { done <- server.Serve(ctx, listener) }()
+	go func() {
+		done <- admin.NewServer(p.core, slog.New(slog.DiscardHandler)).ServeTLS(ctx, administration, p.certificate.Load)
+	}()
 	p.stop = sync.OnceFunc(func() {
 		forget()
 		cancel()
 		<-renewing
-		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Errorf("serve: %v", err)
+			}
 		}
 		if err := store.Close(); err != nil {
 			t.Errorf("close store: %v", err)
