@@ -1,10 +1,16 @@
 package cmd
 
 import (
+	"bufio"
+	"io"
+	"strings"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/bootstrap"
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
@@ -44,6 +50,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		device.NewCmdDevice(f),
 		event.NewCmdEvent(f),
 		faker.NewCmdFaker(f, nil),
+		demo.NewCmdDemo(f, nil),
 		version.NewCmdVersion(f, nil),
 		man.NewCmdMan(f, version.Current().Time, nil),
 	)
@@ -54,4 +61,11 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		}
 	}
 	return root
+}
+
+// WriteReference writes a Markdown page for every command into dir.
+func WriteReference(dir string) error {
+	nothing := func(string) (string, bool) { return "", false }
+	streams := &cmdutil.IOStreams{In: bufio.NewReader(strings.NewReader("")), Out: io.Discard, Err: io.Discard}
+	return man.WriteMarkdown(NewRoot(&cmdutil.Factory{IO: streams, Env: nothing, Now: time.Now}), dir)
 }

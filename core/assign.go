@@ -118,10 +118,12 @@ func (c *Core) assign(ctx context.Context, s scope, source string, to []SyncServ
 // index records that a service runs as many sources of the tenant as it does
 // now, and more.
 func (c *Core) index(ctx context.Context, s scope, service uuid.UUID, more int) error {
-	tally := tally{}
-	if err := s.store.View(ctx, func(tx TenantTx) error { return tally.add(ctx, tx) }); err != nil {
+	_, sources, err := servicesAndSources(ctx, s)
+	if err != nil {
 		return err
 	}
+	tally := tally{}
+	tally.add(sources)
 	return c.setAssigned(ctx, s.tenant, service, tally[service].sources+more)
 }
 

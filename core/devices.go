@@ -53,67 +53,113 @@ type AssertionView struct {
 // Devices hands over the devices that match, tenant by tenant and in the order
 // of their ids, until yield returns an error.
 func (c *Core) Devices(ctx context.Context, query DeviceQuery, yield func(DeviceView) error) error {
+	filter, err := query.filter()
+	if err != nil {
+		return err
+	}
 	left := query.Limit
-	return c.eachMatching(ctx, query, func(s scope, tx TenantTx, filter DeviceFilter, names sourceNames) error {
-		if query.Limit > 0 {
-			if left == 0 {
+	return c.scopes(ctx, query.Tenant, func(s scope) error {
+		for filter.After = ""; query.Limit == 0 || left > 0; {
+			if filter.Limit = pageSize(filter); query.Limit > 0 {
+				filter.Limit = min(filter.Limit, left)
+			}
+			page, err := devicePage(ctx, s, query.Source, filter)
+			if err != nil {
+				return err
+			}
+			for _, device := range page {
+				if err := yield(device); err != nil {
+					return err
+				}
+			}
+			if left -= int64(len(page)); int64(len(page)) < filter.Limit {
 				return nil
 			}
-			filter.Limit = left
+			filter.After = page[len(page)-1].ID
+		}
+		return nil
+	})
+}
+
+// pageSize is how many devices are read at once. They are handed over between
+// the reads, so that a slow reader keeps nothing in the store waiting. A search
+// goes through all there is for each page, so its pages are larger.
+func pageSize(filter DeviceFilter) int64 {
+	if filter.Search != "" {
+		return 10_000
+	}
+	return 1_000
+}
+
+func devicePage(ctx context.Context, s scope, source string, filter DeviceFilter) ([]DeviceView, error) {
+	var page []DeviceView
+	err := s.store.View(ctx, func(tx TenantTx) error {
+		page = nil
+		names, err := namesOf(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if filter.Source, err = assertionSource(ctx, tx, s.tenant, source); err != nil {
+			return err
 		}
 		return tx.Devices(ctx, filter, func(device dire.Device) error {
-			left--
-			return yield(names.device(device, s.tenant))
+			page = append(page, names.device(device, s.tenant))
+			return nil
 		})
 	})
+	if err != nil {
+		return nil, doing(err, "list devices of tenant %s", s.tenant.Slug)
+	}
+	return page, nil
 }
 
 // CountDevices counts the devices that match, whatever the limit.
 func (c *Core) CountDevices(ctx context.Context, query DeviceQuery) (int64, error) {
+	filter, err := query.filter()
+	if err != nil {
+		return 0, err
+	}
 	var total int64
-	err := c.eachMatching(ctx, query, func(_ scope, tx TenantTx, filter DeviceFilter, _ sourceNames) error {
-		n, err := tx.CountDevices(ctx, filter)
+	err = c.scopes(ctx, query.Tenant, func(s scope) error {
+		var n int64
+		err := s.store.View(ctx, func(tx TenantTx) (err error) {
+			if filter.Source, err = assertionSource(ctx, tx, s.tenant, query.Source); err == nil {
+				n, err = tx.CountDevices(ctx, filter)
+			}
+			return err
+		})
 		total += n
-		return err
+		if err != nil {
+			return doing(err, "count devices of tenant %s", s.tenant.Slug)
+		}
+		return nil
 	})
 	return total, err
 }
 
-// eachMatching runs visit on each tenant a query is about, with the query as the
-// tenant's store takes it.
-func (c *Core) eachMatching(ctx context.Context, query DeviceQuery, visit func(scope, TenantTx, DeviceFilter, sourceNames) error) error {
-	filter := DeviceFilter{Search: query.Search}
-	switch query.State {
-	case "", DeviceActive, DeviceRetracted:
-		filter.State = query.State
-		if filter.State == "" {
-			filter.State = DeviceActive
-		}
+// filter is the query as a store takes it, but for the source, which each
+// tenant's store knows by another id.
+func (q DeviceQuery) filter() (DeviceFilter, error) {
+	filter := DeviceFilter{Search: q.Search, State: q.State}
+	switch q.State {
+	case DeviceActive, DeviceRetracted:
+	case "":
+		filter.State = DeviceActive
 	case DeviceAny:
+		filter.State = ""
 	default:
-		return invalid("list devices: the state %q is none of %s, %s, %s", clean(query.State, maxName), DeviceActive, DeviceRetracted, DeviceAny)
+		return filter, invalid("list devices: the state %q is none of %s, %s, %s", clean(q.State, maxName), DeviceActive, DeviceRetracted, DeviceAny)
 	}
 	switch {
-	case query.Limit < 0:
-		return invalid("list devices: the limit %d is negative", query.Limit)
-	case query.Source != "" && query.Tenant == "":
-		return invalid("list devices: a source is named, but not its tenant: name that too (--tenant)")
+	case q.Limit < 0:
+		return filter, invalid("list devices: the limit %d is negative", q.Limit)
+	case q.Source != "" && q.Tenant == "":
+		return filter, invalid("list devices: a source is named, but not its tenant: name that too (--tenant)")
 	}
-	if err := validText("search", query.Search, maxHelloText); err != nil {
-		return err
+	if err := validText("search", q.Search, maxHelloText); err != nil {
+		return filter, err
 	}
-	return c.scopes(ctx, query.Tenant, func(s scope) error {
-		return s.store.View(ctx, func(tx TenantTx) error {
-			names, err := namesOf(ctx, tx)
-			if err != nil {
-				return fmt.Errorf("list sources of tenant %s: %w", s.tenant.Slug, err)
-			}
-			if filter.Source, err = assertionSource(ctx, tx, s.tenant, query.Source); err != nil {
-				return err
-			}
-			return visit(s, tx, filter, names)
-		})
-	})
+	return filter, nil
 }
 
 // assertionSource is a source as assertions name it.

@@ -79,14 +79,16 @@ func (c *Core) Events(ctx context.Context, query EventQuery) ([]TenantEvent, err
 	}
 	var found []TenantEvent
 	err := c.scopes(ctx, query.Tenant, func(s scope) error {
-		return s.store.View(ctx, func(tx TenantTx) error {
-			events, err := tx.Events(ctx, EventFilter{TypePrefix: query.TypePrefix, Since: query.Since, Limit: query.Limit})
-			if err != nil {
-				return fmt.Errorf("list events of tenant %s: %w", s.tenant.Slug, err)
-			}
-			found = latest(found, s.tenant, events, query.Limit)
-			return nil
+		var events []Event
+		err := s.store.View(ctx, func(tx TenantTx) (err error) {
+			events, err = tx.Events(ctx, EventFilter{TypePrefix: query.TypePrefix, Since: query.Since, Limit: query.Limit})
+			return err
 		})
+		if err != nil {
+			return fmt.Errorf("list events of tenant %s: %w", s.tenant.Slug, err)
+		}
+		found = latest(found, s.tenant, events, query.Limit)
+		return nil
 	})
 	return found, err
 }

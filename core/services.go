@@ -44,18 +44,14 @@ func (c *Core) Services(ctx context.Context, slug string, available bool) ([]Ser
 	var tenant Tenant
 	err = c.scopes(ctx, slug, func(s scope) error {
 		tenant = s.tenant
-		return s.store.View(ctx, func(tx TenantTx) error {
-			services, err := tx.Services(ctx)
-			if err != nil {
-				return fmt.Errorf("list sync services of tenant %s: %w", s.tenant.Slug, err)
+		services, sources, err := servicesAndSources(ctx, s)
+		for _, service := range services {
+			if service.State != ServiceRemoved {
+				found = append(found, Service{SyncService: service, Tenant: s.tenant})
 			}
-			for _, service := range services {
-				if service.State != ServiceRemoved {
-					found = append(found, Service{SyncService: service, Tenant: s.tenant})
-				}
-			}
-			return tally.add(ctx, tx)
-		})
+		}
+		tally.add(sources)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -97,20 +93,14 @@ func (c *Core) platformServices(ctx context.Context) ([]Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, err := services(ctx, own)
 	var shared []Service
-	err = own.store.View(ctx, func(tx TenantTx) error {
-		services, err := tx.Services(ctx)
-		for _, service := range services {
-			if service.IsPlatformSync && usable(service) {
-				shared = append(shared, Service{SyncService: service, Tenant: own.tenant})
-			}
+	for _, service := range all {
+		if service.IsPlatformSync && usable(service) {
+			shared = append(shared, Service{SyncService: service, Tenant: own.tenant})
 		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list sync services of the platform: %w", err)
 	}
-	return shared, nil
+	return shared, err
 }
 
 // Service finds a sync service by id, name or component id.
@@ -119,17 +109,16 @@ func (c *Core) Service(ctx context.Context, slug, ref string) (Service, error) {
 	if err != nil {
 		return Service{}, err
 	}
-	found := Service{Tenant: s.tenant}
-	tally := tally{}
-	err = s.store.View(ctx, func(tx TenantTx) error {
-		if found.SyncService, err = findByRef(ctx, tx, s.tenant, ref); err != nil {
-			return err
-		}
-		return tally.add(ctx, tx)
-	})
+	services, sources, err := servicesAndSources(ctx, s)
 	if err != nil {
 		return Service{}, err
 	}
+	found := Service{Tenant: s.tenant}
+	if found.SyncService, err = findByRef(services, s.tenant, ref); err != nil {
+		return Service{}, err
+	}
+	tally := tally{}
+	tally.add(sources)
 	if found.IsPlatformSync {
 		if err := c.tallyAssigned(ctx, tally, []Service{found}); err != nil {
 			return Service{}, err
@@ -140,11 +129,7 @@ func (c *Core) Service(ctx context.Context, slug, ref string) (Service, error) {
 }
 
 // findByRef finds a service that is not removed.
-func findByRef(ctx context.Context, tx TenantTx, tenant Tenant, ref string) (SyncService, error) {
-	services, err := tx.Services(ctx)
-	if err != nil {
-		return SyncService{}, fmt.Errorf("list sync services of tenant %s: %w", tenant.Slug, err)
-	}
+func findByRef(services []SyncService, tenant Tenant, ref string) (SyncService, error) {
 	if i := indexOf(services, ref); i >= 0 {
 		return services[i], nil
 	}
@@ -168,11 +153,7 @@ func indexOf(services []SyncService, ref string) int {
 // tally counts sources by the service that runs them.
 type tally map[uuid.UUID]struct{ sources, failing int }
 
-func (t tally) add(ctx context.Context, tx TenantTx) error {
-	sources, err := tx.Sources(ctx)
-	if err != nil {
-		return fmt.Errorf("list sources: %w", err)
-	}
+func (t tally) add(sources []Source) {
 	for _, source := range sources {
 		count := t[source.SyncServiceID]
 		count.sources++
@@ -181,7 +162,21 @@ func (t tally) add(ctx context.Context, tx TenantTx) error {
 		}
 		t[source.SyncServiceID] = count
 	}
-	return nil
+}
+
+// servicesAndSources are all of one tenant, of one moment.
+func servicesAndSources(ctx context.Context, s scope) (services []SyncService, sources []Source, err error) {
+	err = s.store.View(ctx, func(tx TenantTx) error {
+		if services, err = tx.Services(ctx); err != nil {
+			return err
+		}
+		sources, err = tx.Sources(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list sync services and sources of tenant %s: %w", s.tenant.Slug, err)
+	}
+	return services, sources, nil
 }
 
 // tallyAssigned counts what the platform's services run for other tenants.
@@ -205,9 +200,11 @@ func (c *Core) tallyAssigned(ctx context.Context, t tally, services []Service) e
 			if err != nil {
 				return err
 			}
-			if err := s.store.View(ctx, func(tx TenantTx) error { return t.add(ctx, tx) }); err != nil {
+			_, sources, err := servicesAndSources(ctx, s)
+			if err != nil {
 				return err
 			}
+			t.add(sources)
 		}
 	}
 	return nil

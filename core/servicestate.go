@@ -85,7 +85,11 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 	var service SyncService
 	var ended []Certificate
 	err = c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
-		if service, err = findByRef(ctx, tx, s.tenant, ref); err != nil {
+		services, err := tx.Services(ctx)
+		if err != nil {
+			return err
+		}
+		if service, err = findByRef(services, s.tenant, ref); err != nil {
 			return err
 		}
 		if err := edit(tx, events, &service); err != nil {

@@ -146,23 +146,14 @@ func (c *Core) Sources(ctx context.Context, slug, service string) ([]SourceView,
 	}
 	var found []SourceView
 	err = c.scopes(ctx, slug, func(s scope) error {
-		return s.store.View(ctx, func(tx TenantTx) error {
-			names, err := tx.Services(ctx)
-			if err != nil {
-				return fmt.Errorf("list sync services of tenant %s: %w", s.tenant.Slug, err)
+		names, sources, err := servicesAndSources(ctx, s)
+		names = append(names, shared...)
+		for _, source := range sources {
+			if only == uuid.Nil || source.SyncServiceID == only {
+				found = append(found, view(source, s.tenant, names))
 			}
-			sources, err := tx.Sources(ctx)
-			if err != nil {
-				return fmt.Errorf("list sources of tenant %s: %w", s.tenant.Slug, err)
-			}
-			names = append(names, shared...)
-			for _, source := range sources {
-				if only == uuid.Nil || source.SyncServiceID == only {
-					found = append(found, view(source, s.tenant, names))
-				}
-			}
-			return nil
-		})
+		}
+		return err
 	})
 	return found, err
 }

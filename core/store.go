@@ -34,7 +34,7 @@ type Store interface {
 
 // PlatformStore holds what belongs to no single tenant.
 type PlatformStore interface {
-	// View runs fn on one consistent read.
+	// View runs fn on one consistent read. fn may run more than once.
 	View(ctx context.Context, fn func(PlatformTx) error) error
 	// Update runs fn in one transaction: all of it is kept, or on error nothing.
 	// fn may run more than once.
@@ -72,7 +72,7 @@ type PlatformTx interface {
 
 // TenantStore holds what belongs to one tenant.
 type TenantStore interface {
-	// View runs fn on one consistent read.
+	// View runs fn on one consistent read. fn may run more than once.
 	View(ctx context.Context, fn func(TenantTx) error) error
 	// Update runs fn in one transaction: all of it is kept, or on error nothing.
 	// fn may run more than once.
@@ -121,7 +121,7 @@ type TenantTx interface {
 	// Devices calls yield for each device that matches, ordered by id, until it
 	// returns an error.
 	Devices(ctx context.Context, filter DeviceFilter, yield func(dire.Device) error) error
-	// CountDevices counts all that match, whatever the limit.
+	// CountDevices counts all that match, whatever the limit and After.
 	CountDevices(ctx context.Context, filter DeviceFilter) (int64, error)
 	// Device finds a device by its id or by an id that redirects to it, with what
 	// is asserted of it and the identifiers of that.
@@ -147,6 +147,8 @@ type DeviceFilter struct {
 	Search string
 	// State is "active" or "retracted".
 	State string
+	// After leaves out the device of that id and all before it.
+	After string
 	// Limit 0 means no limit.
 	Limit int64
 }

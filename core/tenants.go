@@ -240,13 +240,10 @@ func (c *Core) scopes(ctx context.Context, slug string, visit func(scope) error)
 	}
 	for _, tenant := range tenants {
 		s, err := c.scopeOf(ctx, tenant)
-		if errors.Is(err, ErrNotFound) {
-			continue // It was removed since it was listed.
+		if err == nil {
+			err = visit(s)
 		}
-		if err != nil {
-			return err
-		}
-		if err := visit(s); err != nil {
+		if err != nil && !errors.Is(err, ErrNotFound) { // It was removed since it was listed.
 			return err
 		}
 	}

@@ -14,7 +14,10 @@ import (
 )
 
 // ArchiveName is the file name of a component's edge package.
-func ArchiveName(component string) string { return packagePrefix + component + ".tar.gz" }
+func ArchiveName(component string) string { return PackageFolder(component) + ".tar.gz" }
+
+// PackageFolder is the folder an edge package unpacks to.
+func PackageFolder(component string) string { return packagePrefix + component }
 
 // WritePackage writes the files PackageFiles made as a .tar.gz into dir and
 // returns its path. It is readable by its owner only: there is a key in it.

@@ -78,7 +78,7 @@ func PackageFiles(in PackageInput) ([]File, error) {
 	}
 	files = append(files, File{Path: sumsFile, Mode: 0o644, Data: checksums(files)})
 	for n := range files {
-		files[n].Path = path.Join(packagePrefix+in.Component, files[n].Path)
+		files[n].Path = path.Join(PackageFolder(in.Component), files[n].Path)
 		files[n].ModTime = in.Identity.Chain[0].NotBefore
 	}
 	return files, nil

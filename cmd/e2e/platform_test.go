@@ -172,6 +172,7 @@ type edge struct {
 	service   core.Service
 	config    onboarding.MinimalConfig
 	component string
+	dir       string
 	identity  onboarding.Identity
 	conn      *grpc.ClientConn
 }
@@ -196,6 +197,7 @@ func (p *platform) onboard(tenant, name string) *edge {
 	dir := filepath.Join(p.t.TempDir(), "edge")
 	must(p.t, onboarding.WriteIdentity(filepath.Join(dir, onboarding.CertDir), e.identity))
 	path := filepath.Join(dir, filepath.FromSlash(onboarding.ConfigFile))
+	e.dir = dir
 	must(p.t, onboarding.WriteConfig(path, onboarding.NewConfig(e.component, out.Service.Partition, out.GatewayAddr, out.GatewayServerName)))
 	e.config, err = onboarding.LoadConfig(path)
 	must(p.t, err)

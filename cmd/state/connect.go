@@ -33,6 +33,9 @@ func (c *Connection) Close() error { return c.close() }
 // Connect opens the platform in this process, or where another has it open
 // speaks to that one's socket.
 func Connect(ctx context.Context, opts Options) (*Connection, error) {
+	if err := checkKeyset(opts); err != nil {
+		return nil, err
+	}
 	deadline := time.Now().Add(patience)
 	for {
 		s, err := open(ctx, opts)

@@ -161,6 +161,10 @@ func (t tenantTx) Devices(ctx context.Context, filter core.DeviceFilter, yield f
 		order = `a.home_id`
 	}
 	where, more := conditions(filter)
+	if filter.After != "" {
+		where += ` AND ` + order + ` > ?`
+		more = append(more, filter.After)
+	}
 	args = append(append(args, more...), limitOr(filter.Limit))
 	// What has to be sorted are ids, not records: these are read afterwards, in
 	// the order in which CROSS JOIN takes them.

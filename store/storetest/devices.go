@@ -70,15 +70,17 @@ func testDevices(t *testing.T, place Place) {
 	} {
 		want := matching(plan.Devices, filter)
 		total := len(want)
-		if filter.Limit > 0 && int(filter.Limit) < total {
-			want = want[:filter.Limit]
-		}
+		want = limited(want, filter.Limit)
 		equal(t, name+" devices in order of id", list(t, tenant, filter), want)
 		view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
 			n, err := tx.CountDevices(ctx, filter)
 			equal(t, "count of "+name+" devices", int(n), total)
 			return err
 		})
+		for i := range want {
+			filter.After = want[i].ID
+			equal(t, name+" devices after one of them", list(t, tenant, filter), limited(matching(plan.Devices, filter), filter.Limit))
+		}
 	}
 	stop := errors.New("enough")
 	view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
@@ -94,11 +96,21 @@ func testDevices(t *testing.T, place Place) {
 	})
 }
 
+func limited(devices []dire.Device, limit int64) []dire.Device {
+	if limit > 0 && int(limit) < len(devices) {
+		return devices[:limit]
+	}
+	return devices
+}
+
 // matching is what a filter without a limit should find.
 func matching(devices []dire.Device, filter core.DeviceFilter) []dire.Device {
 	var found []dire.Device
 	for _, d := range devices {
 		values := append([]string{d.ID, d.Hostname, d.IP, d.MAC}, append(slices.Clone(d.IPs), d.MACs...)...)
+		if d.ID <= filter.After {
+			continue
+		}
 		hit := slices.ContainsFunc(values, func(v string) bool {
 			return strings.Contains(strings.ToLower(v), strings.ToLower(filter.Search))
 		})
