@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -13,9 +14,8 @@ type Revocation struct {
 	// Component means all of them.
 	Type      Type
 	Component string
-	// Keep is the serial of the component's certificate that stays good; empty
-	// where none does.
-	Keep string
+	// Serials limits it to these certificates of the component; nil means all.
+	Serials []string
 }
 
 // Covers says whether the revocation is about an identity.
@@ -26,7 +26,7 @@ func (r Revocation) Covers(i Identity) bool {
 	case r.Component == "":
 		return true
 	}
-	return r.Type == i.Type && r.Component == i.Component && (r.Keep == "" || r.Keep != i.Serial)
+	return r.Type == i.Type && r.Component == i.Component && (r.Serials == nil || slices.Contains(r.Serials, i.Serial))
 }
 
 // Live is what is under way on behalf of identities, connections or calls, so

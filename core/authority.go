@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -86,24 +87,29 @@ func (c *Core) liveCross(a Authority) ([]*x509.Certificate, error) {
 	return slices.DeleteFunc(cross, func(one *x509.Certificate) bool { return !now.Before(one.NotAfter) }), nil
 }
 
-// gatewayComponent is the component the gateway itself is.
-const gatewayComponent = "agent-gateway"
+// The components that the platform's servers are.
+const (
+	gatewayComponent = "agent-gateway"
+	caComponent      = "enrolment-ca"
+)
 
 func authorityAD(keyID string) []byte { return seal.AD("authority", keyID) }
 
 // issuer opens the active authority of a kind: the root's tenant is zero.
 func (c *Core) issuer(ctx context.Context, kind AuthorityKind, tenant uuid.UUID) (signer, error) {
-	all, err := c.storedAuthorities(ctx)
+	var all []Authority
+	err := c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
+		all, err = tx.TenantAuthorities(ctx, tenant)
+		return err
+	})
+	if err != nil {
+		return signer{}, fmt.Errorf("read authorities: %w", err)
+	}
+	active, err := activeOf(all, kind, tenant)
 	if err != nil {
 		return signer{}, err
 	}
-	i := slices.IndexFunc(all, func(a Authority) bool {
-		return a.Kind == kind && a.TenantID == tenant && a.State == AuthorityActive
-	})
-	if i < 0 {
-		return signer{}, fmt.Errorf("find active %s authority of tenant %s: %w", kind, tenant, ErrNotFound)
-	}
-	return c.unsealAuthority(all[i])
+	return c.unsealAuthority(active)
 }
 
 func (c *Core) storedAuthorities(ctx context.Context) ([]Authority, error) {
@@ -118,6 +124,14 @@ func (c *Core) storedAuthorities(ctx context.Context) ([]Authority, error) {
 	return all, nil
 }
 
+func activeOf(all []Authority, kind AuthorityKind, tenant uuid.UUID) (Authority, error) {
+	i := slices.IndexFunc(all, func(a Authority) bool { return a.Kind == kind && a.State == AuthorityActive })
+	if i < 0 {
+		return Authority{}, fmt.Errorf("find active %s authority of tenant %s: %w", kind, tenant, ErrNotFound)
+	}
+	return all[i], nil
+}
+
 // IssueGateway signs the gateway's server certificate for the public key of a
 // CSR. Its names are the one minimal configs pin, the host edge services dial,
 // and localhost.
@@ -126,18 +140,33 @@ func (c *Core) IssueGateway(ctx context.Context, actor Actor, csr []byte) (Issue
 	if err != nil {
 		return IssuedCertificate{}, err
 	}
-	names := []string{gatewayServerName(p.TrustDomain)}
-	for _, host := range []string{hostOf(p.GatewayAddr), "localhost"} {
-		if !slices.Contains(names, host) {
-			names = append(names, host)
-		}
+	names := []string{gatewayServerName(p.TrustDomain), hostOf(p.GatewayAddr), "localhost"}
+	return c.issueServer(ctx, actor, p, csr, "gateway", gatewayComponent, names)
+}
+
+// IssueCA signs the server certificate of the enrolment CA for the public key of
+// a CSR. It answers to the host edge hosts reach the CA at, to the name each
+// tenant has below it, and to localhost.
+func (c *Core) IssueCA(ctx context.Context, actor Actor, csr []byte) (IssuedCertificate, error) {
+	p, err := c.ready()
+	if err != nil {
+		return IssuedCertificate{}, err
 	}
+	names := []string{hostOf(p.CAAddr), "localhost"}
+	if net.ParseIP(names[0]) == nil {
+		names = append(names, "*."+names[0])
+	}
+	return c.issueServer(ctx, actor, p, csr, "enrolment CA", caComponent, names)
+}
+
+func (c *Core) issueServer(ctx context.Context, actor Actor, p *platform, csr []byte, what, component string, names []string) (IssuedCertificate, error) {
+	slices.Sort(names)
 	leaf, err := p.authority.SignLeaf(csr, issue.Leaf{
 		Type: certs.TypeGateway, Tenant: p.Slug, Partition: defaultPartition,
-		Component: gatewayComponent, Life: c.options.LeafLife, ServerNames: names,
+		Component: component, Life: c.options.LeafLife, ServerNames: slices.Compact(names),
 	}, c.now())
 	if err != nil {
-		return IssuedCertificate{}, invalid("issue gateway certificate: %v", err)
+		return IssuedCertificate{}, invalid("issue certificate of the %s: %v", what, err)
 	}
 	own, err := c.platformScope(ctx)
 	if err != nil {
@@ -145,20 +174,20 @@ func (c *Core) IssueGateway(ctx context.Context, actor Actor, csr []byte) (Issue
 	}
 	certificate := Certificate{
 		Serial: leaf.SerialNumber.String(), Issuer: certs.KeyID(p.authority.Certificate), Type: certs.TypeGateway,
-		Partition: defaultPartition, Component: gatewayComponent, IssuedAt: c.now(), NotAfter: leaf.NotAfter,
+		Partition: defaultPartition, Component: component, IssuedAt: c.now(), NotAfter: leaf.NotAfter,
 	}
 	err = c.change(ctx, own, func(tx TenantTx, events *eventLog) error {
-		if err := tx.PutCertificate(ctx, certificate); err != nil {
+		if err := tx.AddCertificate(ctx, certificate); err != nil {
 			return err
 		}
 		events.add(actor, Event{
-			Type: "gateway.issued", Message: "certificate of the gateway issued",
+			Type: "gateway.issued", Message: "certificate of the " + what + " issued",
 			Details: map[string]string{"cert_serial": leaf.SerialNumber.String()},
 		})
 		return nil
 	})
 	if err != nil {
-		return IssuedCertificate{}, fmt.Errorf("record certificate of the gateway: %w", err)
+		return IssuedCertificate{}, fmt.Errorf("record certificate of the %s: %w", what, err)
 	}
 	return p.issued(leaf, p.authority), nil
 }

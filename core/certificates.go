@@ -3,203 +3,76 @@ package core
 import (
 	"context"
 	"crypto/x509"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
+	"edgesync/certs"
 )
 
-// CertificateView is a certificate as operators see it.
-type CertificateView struct {
-	Certificate
-	Tenant Tenant
-	// State is "good", "revoked" or "expired".
-	State string
-	// Latest is true for the good certificate a component was given last.
-	Latest bool
-	// OldIssuer is true where its authority was replaced since, OldRoot where the
-	// root was: its holder has not renewed it since then.
-	OldIssuer, OldRoot bool
-}
-
-// The states of a certificate.
+// Reasons a certificate ends before its time.
 const (
-	CertificateGood    = "good"
-	CertificateRevoked = "revoked"
-	CertificateExpired = "expired"
+	reasonOnboardedAgain = "onboarded again"
+	reasonSuperseded     = "superseded"
 )
 
-// CertificateQuery narrows CertificateViews.
-type CertificateQuery struct {
-	// Tenant is a slug; empty means every tenant.
-	Tenant string
-	// Old leaves only those whose holders still have to renew because of a
-	// rotation.
-	Old bool
-	// History also lists what is revoked, expired or was followed by another.
-	History bool
-}
+// enrolmentKept is how long tokens and certificates are remembered after their
+// end, for whoever looks at what happened.
+const enrolmentKept = 30 * 24 * time.Hour
 
-// AuthorityView is an authority as operators see it.
-type AuthorityView struct {
-	Authority
-	// Tenant is the slug, empty for the root.
-	Tenant   string
-	NotAfter time.Time
-	// Holders is how many components' latest good certificates it signed; of a
-	// root, how many were signed before it was replaced.
-	Holders int
-}
-
-// Certificates lists certificates by tenant, type, component and time.
-func (c *Core) Certificates(ctx context.Context, query CertificateQuery) ([]CertificateView, error) {
-	if _, err := c.ready(); err != nil {
-		return nil, err
-	}
-	all, err := c.storedAuthorities(ctx)
+// endCertificates revokes a component's certificates but those to be kept, and
+// returns them.
+func endCertificates(ctx context.Context, tx TenantTx, component, reason string, now time.Time, keep ...string) ([]Certificate, error) {
+	live, err := tx.Certificates(ctx, component, now)
 	if err != nil {
 		return nil, err
 	}
-	standing := c.standingOf(all)
-	var found []CertificateView
-	err = c.scopes(ctx, query.Tenant, func(s scope) error {
-		views, err := c.certificatesOf(ctx, s, standing)
-		for _, view := range views {
-			current := view.Latest && view.State == CertificateGood
-			if !query.History && !current || query.Old && !(current && (view.OldIssuer || view.OldRoot)) {
-				continue
-			}
-			found = append(found, view)
-		}
-		return err
-	})
-	return found, err
-}
-
-// standing is which authorities issue now, and since when there is the root.
-type standing struct {
-	active map[string]bool
-	root   Authority
-	// roots are all there were, by creation.
-	roots []Authority
-}
-
-func (c *Core) standingOf(all []Authority) standing {
-	s := standing{active: map[string]bool{}}
-	for _, a := range all {
-		if a.Kind == AuthorityRoot {
-			s.roots = append(s.roots, a)
-		}
-		if a.State != AuthorityActive {
-			continue
-		}
-		if s.active[a.KeyID] = true; a.Kind == AuthorityRoot {
-			s.root = a
-		}
-	}
-	return s
-}
-
-func (c *Core) certificatesOf(ctx context.Context, s scope, standing standing) ([]CertificateView, error) {
-	var certificates []Certificate
-	err := s.store.View(ctx, func(tx TenantTx) (err error) {
-		certificates, err = tx.Certificates(ctx, CertificateFilter{})
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list certificates of tenant %s: %w", s.tenant.Slug, err)
-	}
-	now := c.now()
-	views := make([]CertificateView, len(certificates))
-	type holder struct{ kind, component string }
-	seen := map[holder]bool{}
-	// From the newest on, the first good one of a component is its latest.
-	for i := len(certificates) - 1; i >= 0; i-- {
-		one := certificates[i]
-		view := CertificateView{
-			Certificate: one, Tenant: s.tenant, State: CertificateGood,
-			OldIssuer: !standing.active[one.Issuer], OldRoot: one.IssuedAt.Before(standing.root.CreatedAt),
-		}
-		key := holder{string(one.Type), one.Component}
-		switch {
-		case !one.RevokedAt.IsZero():
-			view.State = CertificateRevoked
-		case !now.Before(one.NotAfter):
-			view.State = CertificateExpired
-		default:
-			view.Latest = !seen[key]
-			seen[key] = true
-		}
-		views[i] = view
-	}
-	return views, nil
-}
-
-// Authorities lists authorities: those of one tenant, or with an empty slug all,
-// the roots first, each with who still depends on it. Overlaps whose time is
-// over are ended.
-func (c *Core) Authorities(ctx context.Context, slug string) ([]AuthorityView, error) {
-	if _, err := c.ready(); err != nil {
-		return nil, err
-	}
-	if err := c.EndOverlaps(ctx); err != nil {
-		return nil, err
-	}
-	all, err := c.storedAuthorities(ctx)
-	if err != nil {
-		return nil, err
-	}
-	current, err := c.Certificates(ctx, CertificateQuery{Tenant: slug})
-	if err != nil {
-		return nil, err
-	}
-	slugs := map[uuid.UUID]string{}
-	err = c.scopes(ctx, slug, func(s scope) error { slugs[s.tenant.ID] = s.tenant.Slug; return nil })
-	if err != nil {
-		return nil, err
-	}
-	standing := c.standingOf(all)
-	var views []AuthorityView
-	for _, a := range all {
-		name, listed := slugs[a.TenantID]
-		if a.Kind == AuthorityRoot {
-			listed = slug == ""
-		}
-		if !listed {
-			continue
-		}
-		view, err := viewAuthority(a, name, current, standing)
-		if err != nil {
+	live = slices.DeleteFunc(live, func(one Certificate) bool { return slices.Contains(keep, one.Serial) })
+	for _, one := range live {
+		if err := tx.RevokeCertificate(ctx, one.Serial, reason, now); err != nil {
 			return nil, err
 		}
-		views = append(views, view)
 	}
-	slices.SortStableFunc(views, func(a, b AuthorityView) int { return strings.Compare(a.Tenant, b.Tenant) })
-	return views, nil
+	return live, nil
 }
 
-func viewAuthority(a Authority, slug string, current []CertificateView, standing standing) (AuthorityView, error) {
-	parsed, err := x509.ParseCertificate(a.Certificate)
+// withdraw ends everything a component could get in with: its certificates, and
+// the tokens it could exchange for others.
+func withdraw(ctx context.Context, tx TenantTx, component, reason string, now time.Time) ([]Certificate, error) {
+	if _, err := tx.CancelJoinTokens(ctx, component, now); err != nil {
+		return nil, err
+	}
+	return endCertificates(ctx, tx, component, reason, now)
+}
+
+// liveSerials are the serials a component may come with besides the one its
+// record names: while a certificate is being renewed there are two.
+func liveSerials(ctx context.Context, tx TenantTx, component string, now time.Time) ([]string, error) {
+	live, err := tx.Certificates(ctx, component, now)
 	if err != nil {
-		return AuthorityView{}, fmt.Errorf("read authority %s: %w", a.KeyID, err)
+		return nil, fmt.Errorf("list certificates of %s: %w", component, err)
 	}
-	view := AuthorityView{Authority: a, Tenant: slug, NotAfter: parsed.NotAfter}
-	for _, one := range current {
-		if a.Kind != AuthorityRoot && one.Issuer == a.KeyID || a.Kind == AuthorityRoot && standing.rootOf(one) == a.KeyID {
-			view.Holders++
-		}
+	serials := make([]string, len(live))
+	for i, one := range live {
+		serials[i] = one.Serial
 	}
-	return view, nil
+	return serials, nil
 }
 
-// rootOf is the root that was in use when a certificate was signed.
-func (s standing) rootOf(one CertificateView) string {
-	for i := len(s.roots) - 1; i >= 0; i-- {
-		if !one.IssuedAt.Before(s.roots[i].CreatedAt) {
-			return s.roots[i].KeyID
-		}
+// ownedBy is the certificate of a leaf as it is kept.
+func ownedBy(leaf *x509.Certificate, named certs.Identity, now time.Time) Certificate {
+	return Certificate{
+		Serial: named.Serial, Issuer: hex.EncodeToString(leaf.AuthorityKeyId), Type: named.Type,
+		Partition: named.Partition, Component: named.Component, IssuedAt: now, NotAfter: named.NotAfter.UTC(),
 	}
-	return ""
+}
+
+// found turns a row that is not there into false.
+func found(err error) (bool, error) {
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }

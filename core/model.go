@@ -223,7 +223,7 @@ const (
 type Actor struct {
 	// Name is "local:<uid>", an operator, or a component's SPIFFE id.
 	Name string
-	// Origin is "cli", "tui", "api", "gateway" or "core".
+	// Origin is "cli", "tui", "api", "gateway", "ca" or "core".
 	Origin string
 }
 

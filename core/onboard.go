@@ -70,7 +70,7 @@ func (c *Core) Onboard(ctx context.Context, actor Actor, in OnboardInput) (Onboa
 	if err != nil {
 		return Onboarded{}, err
 	}
-	service, err := c.recordService(ctx, actor, s, in, register(identity, certs.KeyID(authority.Certificate), c.now()))
+	service, err := c.recordService(ctx, actor, s, in, ownedBy(leaf, identity, c.now()))
 	if err != nil {
 		return Onboarded{}, err
 	}
@@ -147,14 +147,13 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 		if service, old, err = onboardInto(services, in, component, c.now()); err != nil {
 			return err
 		}
-		filter := CertificateFilter{Type: certificate.Type, Component: component}
-		if ended, err = c.endCertificates(ctx, tx, filter, certificate.Serial, reasonReplaced); err != nil {
-			return err
-		}
-		if err := tx.PutCertificate(ctx, certificate); err != nil {
-			return err
-		}
 		service.CertSerial, service.CertExpiresAt = certificate.Serial, certificate.NotAfter
+		if ended, err = withdraw(ctx, tx, component, reasonOnboardedAgain, c.now()); err != nil {
+			return err
+		}
+		if err := tx.AddCertificate(ctx, certificate); err != nil {
+			return err
+		}
 		events.add(actor, onboardEvent(service, old))
 		return tx.PutService(ctx, service)
 	})
@@ -165,7 +164,7 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 		return Service{}, doing(err, "record sync service %s", component)
 	}
 	ended = serviceCertificates(ended, old, certificate.Serial)
-	if err := c.refuse(ctx, serviceRevocation(s.tenant.ID, component, certificate.Serial), ended); err != nil {
+	if err := c.refuse(ctx, onlyThose(s.tenant.ID, component, ended), ended); err != nil {
 		return Service{}, err
 	}
 	found := Service{SyncService: service, Tenant: s.tenant}

@@ -62,7 +62,7 @@ func (c *Core) AddOperator(ctx context.Context, actor Actor, in OperatorInput) (
 		return OperatorView{}, IssuedCertificate{}, err
 	}
 	operator.CertSerial, operator.CertExpiresAt = identity.Serial, identity.NotAfter
-	if err := c.recordOperator(ctx, actor, operator, register(identity, certs.KeyID(p.authority.Certificate), c.now())); err != nil {
+	if err := c.recordOperator(ctx, actor, operator, ownedBy(leaf, identity, c.now())); err != nil {
 		return OperatorView{}, IssuedCertificate{}, err
 	}
 	return operator, p.issued(leaf, p.authority), nil
@@ -72,6 +72,9 @@ func (c *Core) newOperator(ctx context.Context, in OperatorInput) (OperatorView,
 	operator := OperatorView{Operator: Operator{Name: in.Name, Role: in.Role, State: OperatorActive, CreatedAt: c.now()}, Tenant: in.Tenant}
 	if err := certs.ValidLabel(in.Name); err != nil {
 		return operator, invalid("add operator: %v", err)
+	}
+	if slices.Contains([]string{PlatformSyncName, gatewayComponent, caComponent}, in.Name) {
+		return operator, invalid("add operator %q: it is the name of a part of the platform: choose another", in.Name)
 	}
 	if rank(in.Role) == 0 {
 		return operator, invalid("add operator %q: there is no role %q: choose %s, %s or %s", in.Name, clean(string(in.Role), maxName), RoleAdmin, RoleOperator, RoleViewer)
@@ -121,7 +124,7 @@ func (c *Core) recordOperator(ctx context.Context, actor Actor, operator Operato
 	}
 	err = c.change(ctx, own, func(tx TenantTx, events *eventLog) error {
 		events.add(actor, operatorEvent("operator.added", operator, "operator "+operator.Name+" added as "+string(operator.Role)))
-		return tx.PutCertificate(ctx, certificate)
+		return tx.AddCertificate(ctx, certificate)
 	})
 	if err != nil {
 		return fmt.Errorf("record certificate of operator %s: %w", operator.Name, err)
@@ -218,7 +221,7 @@ func (c *Core) RevokeOperator(ctx context.Context, actor Actor, slug, name strin
 		if fresh {
 			events.add(actor, operatorEvent("operator.revoked", operator, "operator "+name+" revoked"))
 		}
-		ended, err = c.endCertificates(ctx, tx, CertificateFilter{Type: certs.TypeOperator, Component: name}, "", reasonRevoked)
+		ended, err = endCertificates(ctx, tx, name, reasonRevoked, c.now())
 		return err
 	})
 	if err != nil {

@@ -4,18 +4,16 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 
 	"edgesync/certs"
 )
 
-// Why a certificate is not good any more, as the register keeps it.
+// Reasons a certificate ends before its time, beside those of enrolment.
 const (
-	reasonRevoked  = "revoked"
-	reasonReplaced = "replaced"
-	reasonKeyLost  = "authority revoked"
+	reasonRevoked = "revoked"
+	reasonKeyLost = "authority revoked"
 )
 
 // hooks are those to be told of something.
@@ -53,32 +51,6 @@ func (h *hooks[T]) tell(what T) {
 // the issuers refuse what it covers, until stop is called. tell must not block.
 func (c *Core) OnRevocation(tell func(certs.Revocation)) (stop func()) {
 	return c.revocations.add(tell)
-}
-
-// endCertificates marks the certificates of a component as not good any more
-// and returns them, those that were so before too: whoever repeats a revocation
-// that was cut short makes up for it. keep stays good.
-func (c *Core) endCertificates(ctx context.Context, tx TenantTx, filter CertificateFilter, keep, reason string) ([]Certificate, error) {
-	now := c.now()
-	filter.EndsAfter = now
-	all, err := tx.Certificates(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	var ended []Certificate
-	for _, certificate := range all {
-		if certificate.Serial == keep {
-			continue
-		}
-		if certificate.RevokedAt.IsZero() {
-			certificate.RevokedAt, certificate.Reason = now, reason
-			if err := tx.PutCertificate(ctx, certificate); err != nil {
-				return nil, err
-			}
-		}
-		ended = append(ended, certificate)
-	}
-	return ended, nil
 }
 
 // refuse makes a revocation count at once: calls and handshakes are refused,
@@ -138,15 +110,17 @@ func serviceCertificates(ended []Certificate, service SyncService, keep string) 
 	})
 }
 
-// serviceRevocation is what revokes a service's certificates but keep.
-func serviceRevocation(tenant uuid.UUID, component, keep string) certs.Revocation {
-	return certs.Revocation{TenantID: tenant, Type: certs.TypeSync, Component: component, Keep: keep}
+// serviceRevocation is what revokes all of a service.
+func serviceRevocation(tenant uuid.UUID, component string) certs.Revocation {
+	return certs.Revocation{TenantID: tenant, Type: certs.TypeSync, Component: component}
 }
 
-// register is a leaf as the register of its tenant keeps it.
-func register(leaf certs.Identity, issuer string, at time.Time) Certificate {
-	return Certificate{
-		Serial: leaf.Serial, Issuer: issuer, Type: leaf.Type, Partition: leaf.Partition, Component: leaf.Component,
-		IssuedAt: at, NotAfter: leaf.NotAfter,
+// onlyThose is what revokes some certificates of a service and no other.
+func onlyThose(tenant uuid.UUID, component string, ended []Certificate) certs.Revocation {
+	r := serviceRevocation(tenant, component)
+	r.Serials = []string{}
+	for _, certificate := range ended {
+		r.Serials = append(r.Serials, certificate.Serial)
 	}
+	return r
 }

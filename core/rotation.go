@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"edgesync/certs"
+	"edgesync/certs/ca"
 	"edgesync/certs/issue"
 )
 
-// recoveryGrace is how long after its end a certificate can be renewed by proof
-// of its key, and so how long its authority has to be known.
-const recoveryGrace = 7 * 24 * time.Hour
+// recoveryGrace is how long after its end a certificate can be renewed, and so
+// how long its authority has to be known.
+const recoveryGrace = ca.RenewalGrace
 
 // Rotation is what replacing an authority came to.
 type Rotation struct {
@@ -74,7 +75,7 @@ func (c *Core) RotateTenant(ctx context.Context, actor Actor, slug string, leake
 	if err := c.adopt(ctx, s.tenant, changed); err != nil {
 		return Rotation{}, err
 	}
-	if err := c.recordRotation(ctx, actor, s, rotation, changed, leaked); err != nil {
+	if err := c.recordRotation(ctx, actor, s, rotation, leaked); err != nil {
 		return Rotation{}, err
 	}
 	if s.tenant.IsPlatform {
@@ -219,19 +220,17 @@ func (c *Core) reopen(ctx context.Context) error {
 
 // recordRotation keeps that an authority was replaced. Of one that leaked every
 // certificate ends with it.
-func (c *Core) recordRotation(ctx context.Context, actor Actor, s scope, r Rotation, changed []Authority, leaked bool) error {
+func (c *Core) recordRotation(ctx context.Context, actor Actor, s scope, r Rotation, leaked bool) error {
 	var ended []Certificate
 	err := c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
+		ended = nil
 		message := "authority of tenant " + s.tenant.Slug + " replaced; the old one ends at " + r.EndsAt.Format(time.RFC3339)
 		if leaked {
 			message = "authority of tenant " + s.tenant.Slug + " revoked and replaced: every identity it signed is refused"
-			for _, a := range changed[1:] {
-				filter := CertificateFilter{Issuer: a.KeyID}
-				more, err := c.endCertificates(ctx, tx, filter, "", reasonKeyLost)
-				if err != nil {
-					return err
-				}
-				ended = append(ended, more...)
+			// None can be of the new key yet.
+			var err error
+			if ended, err = endCertificates(ctx, tx, "", reasonKeyLost, c.now()); err != nil {
+				return err
 			}
 		}
 		events.add(actor, Event{
@@ -255,12 +254,12 @@ func (c *Core) lastEnd(ctx context.Context, s scope) (time.Time, error) {
 	now := c.now()
 	last := now
 	err := s.store.View(ctx, func(tx TenantTx) error {
-		certificates, err := tx.Certificates(ctx, CertificateFilter{EndsAfter: now.Add(-recoveryGrace)})
+		certificates, err := tx.Certificates(ctx, "", now.Add(-recoveryGrace))
 		if err != nil {
 			return err
 		}
 		for _, certificate := range certificates {
-			if end := certificate.NotAfter.Add(recoveryGrace); certificate.RevokedAt.IsZero() && end.After(last) {
+			if end := certificate.NotAfter.Add(recoveryGrace); end.After(last) {
 				last = end
 			}
 		}

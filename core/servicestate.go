@@ -3,8 +3,6 @@ package core
 import (
 	"context"
 	"slices"
-
-	"edgesync/certs"
 )
 
 // RenameService changes what operators call a service; its component id, and so
@@ -96,13 +94,9 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 			return err
 		}
 		if service.State != ServiceActive {
-			filter := CertificateFilter{Type: certs.TypeSync, Component: service.ComponentID}
-			if ended, err = c.endCertificates(ctx, tx, filter, "", reasonRevoked); err != nil {
+			if ended, err = withdraw(ctx, tx, service.ComponentID, string(service.State), c.now()); err != nil {
 				return err
 			}
-		}
-		if len(events.events) == 0 {
-			return nil
 		}
 		return tx.PutService(ctx, service)
 	})
@@ -112,7 +106,7 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 	c.invalidate(s.tenant.ID)
 	if service.State != ServiceActive {
 		ended = serviceCertificates(ended, service, "")
-		if err := c.refuse(ctx, serviceRevocation(s.tenant.ID, service.ComponentID, ""), ended); err != nil {
+		if err := c.refuse(ctx, serviceRevocation(s.tenant.ID, service.ComponentID), ended); err != nil {
 			return Service{}, err
 		}
 	}

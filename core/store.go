@@ -44,6 +44,8 @@ type PlatformStore interface {
 // PlatformTx reads and writes the platform's rows. Put inserts or replaces; what
 // deletes a row that is not there returns ErrNotFound.
 type PlatformTx interface {
+	EnrolmentPlatformTx
+
 	// Platform returns ErrNotFound before the bootstrap.
 	Platform(ctx context.Context) (Platform, error)
 	PutPlatform(ctx context.Context, platform Platform) error
@@ -54,8 +56,8 @@ type PlatformTx interface {
 	TenantBySlug(ctx context.Context, slug string) (Tenant, error)
 	// PutTenant returns ErrConflict when another tenant has the slug.
 	PutTenant(ctx context.Context, tenant Tenant) error
-	// DeleteTenant also deletes its authorities, assignments, revocations and
-	// operators.
+	// DeleteTenant also deletes its authorities, its token key, assignments,
+	// revocations and operators.
 	DeleteTenant(ctx context.Context, id uuid.UUID) error
 
 	Authorities(ctx context.Context) ([]Authority, error)
@@ -82,6 +84,8 @@ type TenantStore interface {
 // TenantTx reads and writes one tenant's rows. Put inserts or replaces; what
 // changes or deletes a row that is not there returns ErrNotFound.
 type TenantTx interface {
+	EnrolmentTx
+
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
 	Service(ctx context.Context, id uuid.UUID) (SyncService, error)
@@ -127,7 +131,7 @@ type TenantTx interface {
 	// is asserted of it and the identifiers of that.
 	Device(ctx context.Context, id string) (dire.Device, []dire.Assertion, error)
 
-	CertificateTx
+	HistoryTx
 }
 
 // EventFilter narrows Events. Zero values do not.

@@ -5,43 +5,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"edgesync/certs"
 )
 
-// Certificate is a leaf that a tenant's authority has signed. The register of
-// them is the history of a tenant's identities: rows are never deleted.
-type Certificate struct {
-	// Serial is decimal.
-	Serial string
-	// Issuer is the key id of the authority that signed it.
-	Issuer    string
-	Type      certs.Type
-	Partition string
-	Component string
-	IssuedAt  time.Time
-	NotAfter  time.Time
-	// RevokedAt is zero for one that was not revoked; Reason is empty then.
-	RevokedAt time.Time
-	Reason    string
-}
-
-// CertificateFilter narrows Certificates. Zero values do not.
-type CertificateFilter struct {
-	Type      certs.Type
-	Component string
-	Issuer    string
-	// EndsAfter leaves out what has ended by then.
-	EndsAfter time.Time
-}
-
-// CertificateTx is a tenant's register of certificates.
-type CertificateTx interface {
-	// Certificates are ordered by type, component and the time of issue.
-	Certificates(ctx context.Context, filter CertificateFilter) ([]Certificate, error)
-	// Certificate returns ErrNotFound for a serial that was never issued.
-	Certificate(ctx context.Context, serial string) (Certificate, error)
-	PutCertificate(ctx context.Context, certificate Certificate) error
+// HistoryTx is the part of TenantTx that looks back.
+type HistoryTx interface {
+	// CertificateHistory is every certificate that is kept, revoked and ended ones
+	// too, by component, the oldest first.
+	CertificateHistory(ctx context.Context) ([]Certificate, error)
 }
 
 // Revocation is a certificate that handshakes refuse until it ends by itself.

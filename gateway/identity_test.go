@@ -279,9 +279,9 @@ func TestRevokedServiceLosesItsLiveStream(t *testing.T) {
 func TestRevocationEndsIdleStreamsOfThePeerAlone(t *testing.T) {
 	for name, test := range map[string]struct {
 		revocation certs.Revocation
-		// keep has the renewed certificate stay good.
-		keep  bool
-		ended []string
+		// former limits it to the old certificate.
+		former bool
+		ended  []string
 	}{
 		"component":       {certs.Revocation{Type: certs.TypeSync, Component: "hq-sync"}, false, []string{"old", "renewed"}},
 		"one certificate": {certs.Revocation{Type: certs.TypeSync, Component: "hq-sync"}, true, []string{"old"}},
@@ -290,13 +290,12 @@ func TestRevocationEndsIdleStreamsOfThePeerAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			renewed := w.edge("acme", "hq-sync")
 			certificates := map[string]tls.Certificate{
-				"old": w.edge("acme", "hq-sync"), "renewed": renewed, "sibling": w.edge("acme", "branch"), "stranger": w.edge("globex", "hq-sync"),
+				"old": w.edge("acme", "hq-sync"), "renewed": w.edge("acme", "hq-sync"), "sibling": w.edge("acme", "branch"), "stranger": w.edge("globex", "hq-sync"),
 			}
 			test.revocation.TenantID = w.ids["acme"]
-			if test.keep {
-				test.revocation.Keep = renewed.Leaf.SerialNumber.String()
+			if test.former {
+				test.revocation.Serials = []string{certificates["old"].Leaf.SerialNumber.String()}
 			}
 			streams := map[string]grpc.ClientStreamingClient[monitoring.GatewayStatusChunk, monitoring.GatewayStatusResponse]{}
 			for name, certificate := range certificates {

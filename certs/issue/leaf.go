@@ -36,8 +36,9 @@ type Leaf struct {
 	Component string
 	// Life is DefaultLife when zero. A leaf never outlives its issuer.
 	Life time.Duration
-	// ServerNames are the hosts and addresses a gateway answers to. A gateway
-	// has at least one, the other types none.
+	// ServerNames are the hosts and addresses a gateway answers to; one may begin
+	// with "*.", for any label there. A gateway has at least one, the other types
+	// none.
 	ServerNames []string
 }
 
@@ -156,7 +157,7 @@ func serve(template *x509.Certificate, serverNames []string) error {
 			continue
 		}
 		host := strings.ToLower(name)
-		if err := certs.ValidHost(host); err != nil {
+		if err := certs.ValidHost(strings.TrimPrefix(host, "*.")); err != nil {
 			return fmt.Errorf("read server name: %w", err)
 		}
 		template.DNSNames = append(template.DNSNames, host)

@@ -174,7 +174,6 @@ type edge struct {
 	component string
 	dir       string
 	identity  onboarding.Identity
-	conn      *grpc.ClientConn
 }
 
 func (p *platform) tenant(slug string) core.Tenant {

@@ -99,6 +99,7 @@ func (t platformTx) DeleteTenant(ctx context.Context, tenant uuid.UUID) error {
 	}
 	for _, statement := range []string{
 		`DELETE FROM authority WHERE tenant_id = ?`,
+		`DELETE FROM token_key WHERE tenant_id = ?`,
 		`DELETE FROM assignment WHERE tenant_id = ?`,
 		`DELETE FROM revocation WHERE tenant_id = ?`,
 		`DELETE FROM operator WHERE tenant_id = ?`,

@@ -8,50 +8,12 @@ import (
 	"edgesync/core"
 )
 
-const selectCertificate = `
-	SELECT serial, issuer, type, partition, component, issued_at, not_after, revoked_at, reason
-	FROM certificate `
-
-func scanCertificate(row scanner) (core.Certificate, error) {
-	var c core.Certificate
-	err := row.Scan(&c.Serial, &c.Issuer, &c.Type, &c.Partition, &c.Component,
-		timeColumn{&c.IssuedAt}, timeColumn{&c.NotAfter}, timeColumn{&c.RevokedAt}, &c.Reason)
-	return c, err
-}
-
-func (t tenantTx) Certificates(ctx context.Context, f core.CertificateFilter) ([]core.Certificate, error) {
-	found, err := all(ctx, t.s, scanCertificate, selectCertificate+`
-		WHERE (?1 = '' OR type = ?1) AND (?2 = '' OR component = ?2) AND (?3 = '' OR issuer = ?3)
-			AND (?4 IS NULL OR not_after > ?4)
-		ORDER BY type, component, issued_at, serial`,
-		f.Type, f.Component, f.Issuer, micros(f.EndsAfter))
+func (t tenantTx) CertificateHistory(ctx context.Context) ([]core.Certificate, error) {
+	found, err := all(ctx, t.s, scanCertificate, selectCertificate+`ORDER BY component, seq`)
 	if err != nil {
 		return nil, fmt.Errorf("list certificates: %w", err)
 	}
 	return found, nil
-}
-
-func (t tenantTx) Certificate(ctx context.Context, serial string) (core.Certificate, error) {
-	found, err := first(ctx, t.s, scanCertificate, selectCertificate+`WHERE serial = ?`, serial)
-	if err != nil {
-		return core.Certificate{}, fmt.Errorf("read certificate %s: %w", serial, err)
-	}
-	return found, nil
-}
-
-func (t tenantTx) PutCertificate(ctx context.Context, c core.Certificate) error {
-	_, err := t.s.exec(ctx, `
-		INSERT INTO certificate (serial, issuer, type, partition, component, issued_at, not_after, revoked_at, reason)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (serial) DO UPDATE SET issuer = excluded.issuer, type = excluded.type,
-			partition = excluded.partition, component = excluded.component, issued_at = excluded.issued_at,
-			not_after = excluded.not_after, revoked_at = excluded.revoked_at, reason = excluded.reason`,
-		c.Serial, c.Issuer, c.Type, c.Partition, c.Component,
-		micros(c.IssuedAt), micros(c.NotAfter), micros(c.RevokedAt), c.Reason)
-	if err != nil {
-		return fmt.Errorf("put certificate %s: %w", c.Serial, err)
-	}
-	return nil
 }
 
 func (t platformTx) Revocations(ctx context.Context, after time.Time) ([]core.Revocation, error) {

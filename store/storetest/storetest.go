@@ -25,7 +25,7 @@ func Run(t *testing.T, place Place) {
 		"Tenants":       testTenants,
 		"Authorities":   testAuthorities,
 		"Assignments":   testAssignments,
-		"Certificates":  testCertificates,
+		"History":       testCertificateHistory,
 		"Revocations":   testRevocations,
 		"Operators":     testOperators,
 		"TenantFiles":   testTenantFiles,
@@ -47,6 +47,11 @@ func Run(t *testing.T, place Place) {
 		"Neighbourhood": testNeighbourhood,
 		"Known":         testKnown,
 		"Crowds":        testCrowds,
+		"TokenKeys":     testTokenKeys,
+		"JoinTokens":    testJoinTokens,
+		"JoinTokenRace": testJoinTokenRace,
+		"UseOnce":       testUseOnce,
+		"Certificates":  testCertificates,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, place) })
 	}

@@ -11,7 +11,7 @@ import (
 	"edgesync/core"
 )
 
-func testCertificates(t *testing.T, place Place) {
+func testCertificateHistory(t *testing.T, place Place) {
 	tenant := openTenant(t, place)
 	certificate := func(serial, component string, issued, ends int) core.Certificate {
 		return core.Certificate{
@@ -21,44 +21,18 @@ func testCertificates(t *testing.T, place Place) {
 	}
 	first, second := certificate("1", "hq", 1, 10), certificate("2", "hq", 2, 20)
 	other := certificate("340282366920938463463374607431768211455", "branch", 3, 30)
-	other.Issuer = "00bb"
-	operator := certificate("4", "hq", 4, 40)
-	operator.Type = certs.TypeOperator
-	all := []core.Certificate{operator, other, first, second}
+	other.Issuer, other.Type, other.Partition = "00bb", certs.TypeOperator, "dmz"
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
-		for _, one := range []core.Certificate{second, other, first, operator} {
-			check(t, tx.PutCertificate(ctx, one))
+		for _, one := range []core.Certificate{first, other, second} {
+			check(t, tx.AddCertificate(ctx, one))
 		}
-		return nil
+		return tx.RevokeCertificate(ctx, "1", "replaced", at(5))
 	})
-	for name, test := range map[string]struct {
-		filter core.CertificateFilter
-		want   []core.Certificate
-	}{
-		"all":       {core.CertificateFilter{}, all},
-		"component": {core.CertificateFilter{Type: certs.TypeSync, Component: "hq"}, []core.Certificate{first, second}},
-		"issuer":    {core.CertificateFilter{Issuer: "00bb"}, []core.Certificate{other}},
-		"live":      {core.CertificateFilter{EndsAfter: at(20)}, []core.Certificate{operator, other}},
-		"none":      {core.CertificateFilter{Component: "nobody"}, nil},
-	} {
-		view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
-			got, err := tx.Certificates(ctx, test.filter)
-			check(t, err)
-			if len(got) != 0 || len(test.want) != 0 {
-				equal(t, "certificates: "+name, got, test.want)
-			}
-			return nil
-		})
-	}
 	first.RevokedAt, first.Reason = at(5), "replaced"
-	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error { return tx.PutCertificate(ctx, first) })
 	view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
-		got, err := tx.Certificate(ctx, "1")
-		check(t, err)
-		equal(t, "revoked certificate", got, first)
-		_, err = tx.Certificate(ctx, "99")
-		wantError(t, "read unknown certificate", err, core.ErrNotFound)
-		return nil
+		got, err := tx.CertificateHistory(ctx)
+		equal(t, "history of certificates", got, []core.Certificate{other, first, second})
+		return err
 	})
 }
 

@@ -1,18 +1,8 @@
 -- +goose Up
 
--- Every certificate the tenant's authorities have signed; issuer is the key id
--- of the one that did. Rows stay: they are the history of an identity.
-CREATE TABLE certificate (
-    serial     TEXT NOT NULL PRIMARY KEY,
-    issuer     TEXT NOT NULL,
-    type       TEXT NOT NULL,
-    partition  TEXT NOT NULL,
-    component  TEXT NOT NULL,
-    issued_at  INTEGER,
-    not_after  INTEGER,
-    revoked_at INTEGER,
-    reason     TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX certificate_component ON certificate (type, component);
-CREATE INDEX certificate_not_after ON certificate (not_after);
+-- Who signed a certificate, by the authority's key id, and what it is for: the
+-- register also keeps operators and servers. Those recorded before were all of
+-- sync services.
+ALTER TABLE certificate ADD COLUMN issuer TEXT NOT NULL DEFAULT '';
+ALTER TABLE certificate ADD COLUMN type TEXT NOT NULL DEFAULT 'sync';
+ALTER TABLE certificate ADD COLUMN partition TEXT NOT NULL DEFAULT 'default';
