@@ -9,13 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/bootstrap"
+	"edgesync/cmd/cert"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
+	"edgesync/cmd/doctor"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
 	"edgesync/cmd/man"
 	"edgesync/cmd/onboard"
+	"edgesync/cmd/operator"
 	"edgesync/cmd/run"
 	"edgesync/cmd/serve"
 	"edgesync/cmd/service"
@@ -49,6 +52,9 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		source.NewCmdSource(f),
 		device.NewCmdDevice(f),
 		event.NewCmdEvent(f),
+		cert.NewCmdCert(f),
+		operator.NewCmdOperator(f),
+		doctor.NewCmdDoctor(f, nil),
 		faker.NewCmdFaker(f, nil),
 		demo.NewCmdDemo(f, nil),
 		version.NewCmdVersion(f, nil),

@@ -13,6 +13,7 @@ import (
 type Options struct {
 	*cmdutil.Factory
 	Listen        string
+	AdminListen   string
 	MetricsListen string
 }
 
@@ -32,6 +33,7 @@ Streams under way are answered before it ends; a second signal ends it at once.`
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Listen, "listen", DefaultListen, "address of the agent-gateway")
+	flags.StringVar(&opts.AdminListen, "admin-listen", "", "address of the administration API for operators elsewhere, over mTLS (default: none, the socket alone)")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
 	return cmd
 }
@@ -42,7 +44,7 @@ func serveRun(ctx context.Context, opts *Options) error {
 		return err
 	}
 	platform, err := Start(ctx, Config{
-		StateDir: dir, Listen: opts.Listen, MetricsListen: opts.MetricsListen, Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
+		StateDir: dir, Listen: opts.Listen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen, Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
 	})
 	if err != nil {
 		return err

@@ -32,6 +32,8 @@ type Config struct {
 	StateDir string
 	// Listen is the gateway's address; port 0 picks a free one.
 	Listen string
+	// AdminListen is that of the admin API over mTLS; empty means none.
+	AdminListen string
 	// MetricsListen is that of metrics and health; empty means none.
 	MetricsListen string
 	Logger        *slog.Logger
@@ -40,9 +42,9 @@ type Config struct {
 
 // Platform is a platform that is being served.
 type Platform struct {
-	// GatewayAddr and MetricsAddr are what is listened on; MetricsAddr is nil
-	// when nothing is.
-	GatewayAddr, MetricsAddr net.Addr
+	// GatewayAddr, AdminAddr and MetricsAddr are what is listened on; the latter
+	// two are nil when nothing is.
+	GatewayAddr, AdminAddr, MetricsAddr net.Addr
 	// Socket is the path of the admin API.
 	Socket string
 	// Admin is the admin API in this process.
@@ -95,6 +97,11 @@ func (p *Platform) start(ctx context.Context) error {
 	p.group.Go(func() error { return server.Serve(ctx, listeners.gateway) })
 	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
 	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
+	if listeners.operators != nil {
+		p.group.Go(func() error {
+			return admin.NewServer(p.state.Core, p.config.Logger).ServeTLS(ctx, listeners.operators, p.certificate.Load)
+		})
+	}
 	if listeners.metrics != nil {
 		handler := metricsHandler(p.state.Core.Collector(), server.Collector())
 		p.group.Go(func() error { return cmdutil.ServeHTTP(ctx, listeners.metrics, handler) })
@@ -106,13 +113,13 @@ func (p *Platform) start(ctx context.Context) error {
 // listeners are opened before any of them is served, so that a port that is
 // taken leaves nothing half started.
 type listeners struct {
-	gateway, admin, metrics net.Listener
+	gateway, admin, operators, metrics net.Listener
 }
 
 func (p *Platform) listen(ctx context.Context) (l listeners, err error) {
 	defer func() {
 		if err != nil {
-			for _, one := range []net.Listener{l.gateway, l.admin, l.metrics} {
+			for _, one := range []net.Listener{l.gateway, l.admin, l.operators, l.metrics} {
 				if one != nil {
 					err = errors.Join(err, one.Close())
 				}
@@ -123,6 +130,12 @@ func (p *Platform) listen(ctx context.Context) (l listeners, err error) {
 		return l, err
 	}
 	p.GatewayAddr = l.gateway.Addr()
+	if p.config.AdminListen != "" {
+		if l.operators, err = cmdutil.Listen(ctx, "admin", p.config.AdminListen); err != nil {
+			return l, err
+		}
+		p.AdminAddr = l.operators.Addr()
+	}
 	if p.config.MetricsListen != "" {
 		if l.metrics, err = cmdutil.Listen(ctx, "metrics", p.config.MetricsListen); err != nil {
 			return l, err
@@ -179,6 +192,14 @@ func (p *Platform) renew(ctx context.Context) error {
 const renewCheck = 10 * time.Minute
 
 func (p *Platform) keepRenewed(ctx context.Context) {
+	// An authority above the certificate was replaced: the gateway's follows.
+	replaced := make(chan struct{}, 1)
+	defer p.state.Core.OnAuthorities(func() {
+		select {
+		case replaced <- struct{}{}:
+		default:
+		}
+	})()
 	ticker := time.NewTicker(renewCheck)
 	defer ticker.Stop()
 	failing := false
@@ -186,12 +207,13 @@ func (p *Platform) keepRenewed(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-replaced:
 		case <-ticker.C:
 		}
-		err := p.renew(ctx)
+		err := errors.Join(p.state.Core.EndOverlaps(ctx), p.renew(ctx))
 		switch {
 		case err != nil && ctx.Err() == nil && !failing:
-			p.config.Logger.Error("renew certificate of the gateway", "error", err)
+			p.config.Logger.Error("renew certificate of the gateway and end overlaps", "error", err)
 		case err == nil && failing:
 			p.config.Logger.Info("certificate of the gateway is well again")
 		}
