@@ -35,6 +35,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EDGESYNC_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			// Under the race detector each process would wait a second before it ends.
+			env.Setenv("GORACE", "atexit_sleep_ms=20")
 			for _, name := range []string{"GATEWAY", "METRICS", "FAKER"} {
 				addr, err := freeAddr()
 				if err != nil {

@@ -127,15 +127,6 @@ func keysetError(err error) error {
 	return err
 }
 
-// Open opens the platform for a process that stays, such as serve.
-func Open(ctx context.Context, opts Options) (*State, error) {
-	s, err := open(ctx, opts)
-	if errors.Is(err, errHeld) {
-		return nil, held(opts.Dir)
-	}
-	return s, err
-}
-
 // Close closes the store and gives the lock back.
 func (s *State) Close() error {
 	var err error
