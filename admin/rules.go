@@ -34,9 +34,10 @@ type rule struct {
 
 // rules has one entry for each call. A call without one is refused.
 var rules = map[string]rule{
-	adminv1.Admin_Bootstrap_FullMethodName:    {core.RoleAdmin, local, ""},
-	adminv1.Admin_IssueGateway_FullMethodName: {core.RoleAdmin, local, ""},
-	adminv1.Admin_GetPlatform_FullMethodName:  {core.RoleViewer, everyone, ""},
+	adminv1.Admin_Bootstrap_FullMethodName:        {core.RoleAdmin, local, ""},
+	adminv1.Admin_IssueGateway_FullMethodName:     {core.RoleAdmin, local, ""},
+	adminv1.Admin_IssueEnrolmentCA_FullMethodName: {core.RoleAdmin, local, ""},
+	adminv1.Admin_GetPlatform_FullMethodName:      {core.RoleViewer, everyone, ""},
 
 	adminv1.Admin_CreateTenant_FullMethodName:  {core.RoleAdmin, platform, ""},
 	adminv1.Admin_SuspendTenant_FullMethodName: {core.RoleAdmin, platform, ""},
@@ -50,6 +51,10 @@ var rules = map[string]rule{
 	adminv1.Admin_RenameService_FullMethodName:  {core.RoleOperator, tenant, "tenant"},
 	adminv1.Admin_RevokeService_FullMethodName:  {core.RoleOperator, tenant, "tenant"},
 	adminv1.Admin_RemoveService_FullMethodName:  {core.RoleOperator, tenant, "tenant"},
+
+	adminv1.Admin_CreateJoinToken_FullMethodName: {core.RoleOperator, tenant, "tenant"},
+	adminv1.Admin_ListJoinTokens_FullMethodName:  {core.RoleViewer, tenant, "tenant"},
+	adminv1.Admin_CancelJoinToken_FullMethodName: {core.RoleOperator, tenant, "tenant"},
 
 	adminv1.Admin_CreateSource_FullMethodName:     {core.RoleOperator, tenant, "tenant"},
 	adminv1.Admin_ListSources_FullMethodName:      {core.RoleViewer, tenant, "tenant"},

@@ -9,8 +9,7 @@ import (
 
 	steplog "github.com/smallstep/certificates/api/log"
 	"github.com/smallstep/certificates/authority"
-
-	"github.com/google/uuid"
+	"go.step.sm/crypto/jose"
 )
 
 // answer holds what one of step's handlers answered until it is known whether
@@ -51,7 +50,7 @@ func (a *answer) problem() error {
 	if err == nil {
 		err = errors.New("step gives no reason")
 	}
-	if a.status < http.StatusInternalServerError && !errors.Is(err, ErrRefused) {
+	if a.status < http.StatusInternalServerError && !errors.Is(err, ErrRefused) || errors.Is(err, jose.ErrInvalidAudience) {
 		return refusedf(err, "")
 	}
 	return err
@@ -83,7 +82,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, who caller, oper
 		writeError(w, http.StatusBadRequest, bad.Error())
 	case errors.As(err, &refused), errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound):
 		s.limits.failed(r.RemoteAddr)
-		attempt := Attempt{Tenant: uuid.Nil, Subject: who.subject, Addr: r.RemoteAddr, Operation: operation, Reason: err.Error()}
+		attempt := Attempt{Subject: who.subject, Addr: r.RemoteAddr, Operation: operation, Reason: err.Error()}
 		if who.entry != nil {
 			attempt.Tenant = who.entry.tenant.ID
 		}

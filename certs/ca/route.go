@@ -165,6 +165,10 @@ func (s *Server) presented(r *http.Request) (*x509.Certificate, error) {
 	if err != nil || len(chain) == 0 {
 		return nil, refusedf(nil, "the renewal token carries no certificate")
 	}
+	var proved jose.Claims
+	if err := token.Claims(chain[0].PublicKey, &proved); err != nil {
+		return nil, refusedf(nil, "the renewal token is not signed by the certificate's key")
+	}
 	end, err := endOf(text)
 	if err != nil || end.Sub(s.now()) > maxRenewTokenLife {
 		return nil, refusedf(err, "the renewal token is good for too long")

@@ -59,11 +59,12 @@ func (p *platform) administer(identity *tls.Certificate) *admin.Client {
 // and "platform" where it takes an operator of the whole platform, "local" where
 // nobody may from elsewhere.
 var mayCall = map[string]string{
-	"Bootstrap": "local", "IssueGateway": "local", "GetPlatform": "viewer",
+	"Bootstrap": "local", "IssueGateway": "local", "IssueEnrolmentCA": "local", "GetPlatform": "viewer",
 	"CreateTenant": "admin platform", "SuspendTenant": "admin platform", "RemoveTenant": "admin platform",
 	"ListTenants": "viewer", "GetTenant": "viewer",
 	"OnboardService": "operator", "ListServices": "viewer", "GetService": "viewer",
 	"RenameService": "operator", "RevokeService": "operator", "RemoveService": "operator",
+	"CreateJoinToken": "operator", "ListJoinTokens": "viewer", "CancelJoinToken": "operator",
 	"CreateSource": "operator", "ListSources": "viewer", "GetSource": "viewer",
 	"UpdateSource": "operator", "SetSourceEnabled": "operator", "RemoveSource": "operator",
 	"ListDevices": "viewer", "CountDevices": "viewer", "GetDevice": "viewer",

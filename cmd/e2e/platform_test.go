@@ -67,6 +67,8 @@ type platform struct {
 	store core.Store
 	keys  *seal.Keyset
 	addr  string
+	// caAddr is localhost and the enrolment CA's port, the same after a restart.
+	caAddr string
 	// admin is the address of the administration API over mTLS.
 	admin string
 	stop  func()
@@ -83,6 +85,18 @@ func newPlatform(t *testing.T) *platform {
 	return p
 }
 
+// oldPlatform is one that was bootstrapped, with a tenant, 25 days ago.
+func oldPlatform(t *testing.T, tenant string) *platform {
+	t.Helper()
+	const age = 25 * 24 * time.Hour
+	p := &platform{t: t, dir: t.TempDir(), clock: &clock{offset: -age}}
+	p.serve(true)
+	t.Cleanup(func() { p.stop() })
+	p.tenant(tenant)
+	p.clock.pass(age)
+	return p
+}
+
 // serve opens the state and serves it; restart calls it again on the same state.
 func (p *platform) serve(bootstrap bool) {
 	t := p.t
@@ -90,18 +104,20 @@ func (p *platform) serve(bootstrap bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	store, err := sqlite.Open(ctx, p.dir, sqlite.Options{})
 	must(t, err)
+	p.store = store
 	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
 	must(t, err)
 	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	caListener := p.listenCA()
 	if p.addr = listener.Addr().String(); bootstrap {
-		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: "localhost:9443"})
+		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: p.caAddr})
 		must(t, err)
 	}
 	p.store, p.keys = store, keyset
-	p.certificate.Store(p.gatewayCertificate(ctx))
+	p.certificate.Store(p.serverCertificate(ctx, p.core.IssueGateway))
 	// A rotation has the gateway take a new certificate, as serve does.
 	renew := make(chan struct{}, 1)
 	forget := p.core.OnAuthorities(func() {
@@ -118,7 +134,7 @@ func (p *platform) serve(bootstrap bool) {
 			case <-ctx.Done():
 				return
 			case <-renew:
-				p.certificate.Store(p.gatewayCertificate(ctx))
+				p.certificate.Store(p.serverCertificate(ctx, p.core.IssueGateway))
 			}
 		}
 	}()
@@ -127,11 +143,13 @@ func (p *platform) serve(bootstrap bool) {
 		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
 	})
 	must(t, err)
+	enrolment := p.enrolmentCA(ctx)
 	administration, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	p.admin = administration.Addr().String()
-	done := make(chan error, 2)
+	done := make(chan error, 3)
 	go func() { done <- server.Serve(ctx, listener) }()
+	go func() { done <- enrolment.Serve(ctx, caListener) }()
 	go func() {
 		done <- admin.NewServer(p.core, slog.New(slog.DiscardHandler)).ServeTLS(ctx, administration, p.certificate.Load)
 	}()
@@ -139,7 +157,7 @@ func (p *platform) serve(bootstrap bool) {
 		forget()
 		cancel()
 		<-renewing
-		for range 2 {
+		for range 3 {
 			if err := <-done; err != nil {
 				t.Errorf("serve: %v", err)
 			}
@@ -156,11 +174,11 @@ func (p *platform) restart() {
 	p.serve(false)
 }
 
-func (p *platform) gatewayCertificate(ctx context.Context) *tls.Certificate {
+func (p *platform) serverCertificate(ctx context.Context, issue func(context.Context, core.Actor, []byte) (core.IssuedCertificate, error)) *tls.Certificate {
 	p.t.Helper()
 	key, csr, err := onboarding.NewKeyAndCSR()
 	must(p.t, err)
-	issued, err := p.core.IssueGateway(ctx, operator, csr)
+	issued, err := issue(ctx, operator, csr)
 	must(p.t, err)
 	chain := decode(p.t, issued.ChainPEM)
 	return &tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]}

@@ -223,7 +223,7 @@ func (p *platform) passTo(rotations []core.Rotation) {
 	}
 	p.clock.pass(last.Sub(p.clock.now()) + time.Second)
 	must(p.t, p.core.EndOverlaps(p.t.Context()))
-	p.certificate.Store(p.gatewayCertificate(p.t.Context()))
+	p.certificate.Store(p.serverCertificate(p.t.Context(), p.core.IssueGateway))
 }
 
 func (p *platform) rotate(slug string, leaked bool) core.Rotation {

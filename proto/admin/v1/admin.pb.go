@@ -3240,6 +3240,497 @@ func (x *ListEventsResponse) GetEvents() []*Event {
 	return nil
 }
 
+type CreateJoinTokenRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Name   string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Empty means "default".
+	Partition string `protobuf:"bytes,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	// Overrides the platform's gateway address in the token.
+	GatewayAddr string `protobuf:"bytes,4,opt,name=gateway_addr,json=gatewayAddr,proto3" json:"gateway_addr,omitempty"`
+	// 5 minutes to 7 days; unset means 24 hours.
+	Ttl           *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateJoinTokenRequest) Reset() {
+	*x = CreateJoinTokenRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateJoinTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateJoinTokenRequest) ProtoMessage() {}
+
+func (x *CreateJoinTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateJoinTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateJoinTokenRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *CreateJoinTokenRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetGatewayAddr() string {
+	if x != nil {
+		return x.GatewayAddr
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+type CreateJoinTokenResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	JoinToken *JoinToken             `protobuf:"bytes,1,opt,name=join_token,json=joinToken,proto3" json:"join_token,omitempty"`
+	Service   *SyncService           `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// A secret.
+	Token             string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	GatewayAddr       string `protobuf:"bytes,4,opt,name=gateway_addr,json=gatewayAddr,proto3" json:"gateway_addr,omitempty"`
+	GatewayServerName string `protobuf:"bytes,5,opt,name=gateway_server_name,json=gatewayServerName,proto3" json:"gateway_server_name,omitempty"`
+	CaUrl             string `protobuf:"bytes,6,opt,name=ca_url,json=caUrl,proto3" json:"ca_url,omitempty"`
+	RootFingerprint   string `protobuf:"bytes,7,opt,name=root_fingerprint,json=rootFingerprint,proto3" json:"root_fingerprint,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *CreateJoinTokenResponse) Reset() {
+	*x = CreateJoinTokenResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateJoinTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateJoinTokenResponse) ProtoMessage() {}
+
+func (x *CreateJoinTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateJoinTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateJoinTokenResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *CreateJoinTokenResponse) GetJoinToken() *JoinToken {
+	if x != nil {
+		return x.JoinToken
+	}
+	return nil
+}
+
+func (x *CreateJoinTokenResponse) GetService() *SyncService {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *CreateJoinTokenResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetGatewayAddr() string {
+	if x != nil {
+		return x.GatewayAddr
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetGatewayServerName() string {
+	if x != nil {
+		return x.GatewayServerName
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetCaUrl() string {
+	if x != nil {
+		return x.CaUrl
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetRootFingerprint() string {
+	if x != nil {
+		return x.RootFingerprint
+	}
+	return ""
+}
+
+type JoinToken struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant      string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	TenantId    string                 `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	ComponentId string                 `protobuf:"bytes,4,opt,name=component_id,json=componentId,proto3" json:"component_id,omitempty"`
+	Partition   string                 `protobuf:"bytes,5,opt,name=partition,proto3" json:"partition,omitempty"`
+	ServiceId   string                 `protobuf:"bytes,6,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	// "active", "used", "expired" or "cancelled".
+	State         string                 `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	CreatedBy     string                 `protobuf:"bytes,8,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	UsedAt        *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=used_at,json=usedAt,proto3" json:"used_at,omitempty"`
+	CancelledAt   *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=cancelled_at,json=cancelledAt,proto3" json:"cancelled_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinToken) Reset() {
+	*x = JoinToken{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinToken) ProtoMessage() {}
+
+func (x *JoinToken) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinToken.ProtoReflect.Descriptor instead.
+func (*JoinToken) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *JoinToken) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *JoinToken) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *JoinToken) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetComponentId() string {
+	if x != nil {
+		return x.ComponentId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *JoinToken) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *JoinToken) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *JoinToken) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UsedAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetCancelledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CancelledAt
+	}
+	return nil
+}
+
+type ListJoinTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJoinTokensRequest) Reset() {
+	*x = ListJoinTokensRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJoinTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJoinTokensRequest) ProtoMessage() {}
+
+func (x *ListJoinTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJoinTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListJoinTokensRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListJoinTokensRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListJoinTokensResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tokens        []*JoinToken           `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJoinTokensResponse) Reset() {
+	*x = ListJoinTokensResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJoinTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJoinTokensResponse) ProtoMessage() {}
+
+func (x *ListJoinTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJoinTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListJoinTokensResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListJoinTokensResponse) GetTokens() []*JoinToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+type CancelJoinTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelJoinTokenRequest) Reset() {
+	*x = CancelJoinTokenRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelJoinTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelJoinTokenRequest) ProtoMessage() {}
+
+func (x *CancelJoinTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelJoinTokenRequest.ProtoReflect.Descriptor instead.
+func (*CancelJoinTokenRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *CancelJoinTokenRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CancelJoinTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type IssueEnrolmentCARequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PKCS #10, DER.
+	Csr           []byte `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueEnrolmentCARequest) Reset() {
+	*x = IssueEnrolmentCARequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueEnrolmentCARequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueEnrolmentCARequest) ProtoMessage() {}
+
+func (x *IssueEnrolmentCARequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueEnrolmentCARequest.ProtoReflect.Descriptor instead.
+func (*IssueEnrolmentCARequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *IssueEnrolmentCARequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
 type Operator struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3258,7 +3749,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3270,7 +3761,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3283,7 +3774,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{44}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Operator) GetName() string {
@@ -3349,7 +3840,7 @@ type AddOperatorRequest struct {
 
 func (x *AddOperatorRequest) Reset() {
 	*x = AddOperatorRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3361,7 +3852,7 @@ func (x *AddOperatorRequest) String() string {
 func (*AddOperatorRequest) ProtoMessage() {}
 
 func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3374,7 +3865,7 @@ func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddOperatorRequest.ProtoReflect.Descriptor instead.
 func (*AddOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AddOperatorRequest) GetName() string {
@@ -3417,7 +3908,7 @@ type AddOperatorResponse struct {
 
 func (x *AddOperatorResponse) Reset() {
 	*x = AddOperatorResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3429,7 +3920,7 @@ func (x *AddOperatorResponse) String() string {
 func (*AddOperatorResponse) ProtoMessage() {}
 
 func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3442,7 +3933,7 @@ func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddOperatorResponse.ProtoReflect.Descriptor instead.
 func (*AddOperatorResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{46}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *AddOperatorResponse) GetOperator() *Operator {
@@ -3476,7 +3967,7 @@ type ListOperatorsRequest struct {
 
 func (x *ListOperatorsRequest) Reset() {
 	*x = ListOperatorsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3488,7 +3979,7 @@ func (x *ListOperatorsRequest) String() string {
 func (*ListOperatorsRequest) ProtoMessage() {}
 
 func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3501,7 +3992,7 @@ func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperatorsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{47}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListOperatorsRequest) GetTenant() string {
@@ -3520,7 +4011,7 @@ type ListOperatorsResponse struct {
 
 func (x *ListOperatorsResponse) Reset() {
 	*x = ListOperatorsResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3532,7 +4023,7 @@ func (x *ListOperatorsResponse) String() string {
 func (*ListOperatorsResponse) ProtoMessage() {}
 
 func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3545,7 +4036,7 @@ func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperatorsResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{48}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListOperatorsResponse) GetOperators() []*Operator {
@@ -3566,7 +4057,7 @@ type RevokeOperatorRequest struct {
 
 func (x *RevokeOperatorRequest) Reset() {
 	*x = RevokeOperatorRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3578,7 +4069,7 @@ func (x *RevokeOperatorRequest) String() string {
 func (*RevokeOperatorRequest) ProtoMessage() {}
 
 func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3591,7 +4082,7 @@ func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeOperatorRequest.ProtoReflect.Descriptor instead.
 func (*RevokeOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{49}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RevokeOperatorRequest) GetName() string {
@@ -3639,7 +4130,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3651,7 +4142,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3664,7 +4155,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{50}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Certificate) GetTenant() string {
@@ -3786,7 +4277,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3798,7 +4289,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3811,7 +4302,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{51}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListCertificatesRequest) GetTenant() string {
@@ -3844,7 +4335,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3856,7 +4347,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3869,7 +4360,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{52}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListCertificatesResponse) GetCertificates() []*Certificate {
@@ -3900,7 +4391,7 @@ type Authority struct {
 
 func (x *Authority) Reset() {
 	*x = Authority{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3912,7 +4403,7 @@ func (x *Authority) String() string {
 func (*Authority) ProtoMessage() {}
 
 func (x *Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3925,7 +4416,7 @@ func (x *Authority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authority.ProtoReflect.Descriptor instead.
 func (*Authority) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{53}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Authority) GetKeyId() string {
@@ -3994,7 +4485,7 @@ type ListAuthoritiesRequest struct {
 
 func (x *ListAuthoritiesRequest) Reset() {
 	*x = ListAuthoritiesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4006,7 +4497,7 @@ func (x *ListAuthoritiesRequest) String() string {
 func (*ListAuthoritiesRequest) ProtoMessage() {}
 
 func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4019,7 +4510,7 @@ func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuthoritiesRequest.ProtoReflect.Descriptor instead.
 func (*ListAuthoritiesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{54}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListAuthoritiesRequest) GetTenant() string {
@@ -4038,7 +4529,7 @@ type ListAuthoritiesResponse struct {
 
 func (x *ListAuthoritiesResponse) Reset() {
 	*x = ListAuthoritiesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4050,7 +4541,7 @@ func (x *ListAuthoritiesResponse) String() string {
 func (*ListAuthoritiesResponse) ProtoMessage() {}
 
 func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4063,7 +4554,7 @@ func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuthoritiesResponse.ProtoReflect.Descriptor instead.
 func (*ListAuthoritiesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{55}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListAuthoritiesResponse) GetAuthorities() []*Authority {
@@ -4084,7 +4575,7 @@ type RotateAuthorityRequest struct {
 
 func (x *RotateAuthorityRequest) Reset() {
 	*x = RotateAuthorityRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4096,7 +4587,7 @@ func (x *RotateAuthorityRequest) String() string {
 func (*RotateAuthorityRequest) ProtoMessage() {}
 
 func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4109,7 +4600,7 @@ func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*RotateAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{56}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RotateAuthorityRequest) GetTenant() string {
@@ -4136,7 +4627,7 @@ type RotateRootRequest struct {
 
 func (x *RotateRootRequest) Reset() {
 	*x = RotateRootRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4148,7 +4639,7 @@ func (x *RotateRootRequest) String() string {
 func (*RotateRootRequest) ProtoMessage() {}
 
 func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4161,7 +4652,7 @@ func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateRootRequest.ProtoReflect.Descriptor instead.
 func (*RotateRootRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{57}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RotateRootRequest) GetLeaked() bool {
@@ -4184,7 +4675,7 @@ type Rotation struct {
 
 func (x *Rotation) Reset() {
 	*x = Rotation{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4196,7 +4687,7 @@ func (x *Rotation) String() string {
 func (*Rotation) ProtoMessage() {}
 
 func (x *Rotation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4209,7 +4700,7 @@ func (x *Rotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
 func (*Rotation) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{58}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Rotation) GetTenant() string {
@@ -4528,7 +5019,49 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"F\n" +
 	"\x12ListEventsResponse\x120\n" +
-	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\"\x80\x02\n" +
+	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\"\xb2\x01\n" +
+	"\x16CreateJoinTokenRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\tR\tpartition\x12!\n" +
+	"\fgateway_addr\x18\x04 \x01(\tR\vgatewayAddr\x12+\n" +
+	"\x03ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"\xbb\x02\n" +
+	"\x17CreateJoinTokenResponse\x12;\n" +
+	"\n" +
+	"join_token\x18\x01 \x01(\v2\x1c.edgesync.admin.v1.JoinTokenR\tjoinToken\x128\n" +
+	"\aservice\x18\x02 \x01(\v2\x1e.edgesync.admin.v1.SyncServiceR\aservice\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\x12!\n" +
+	"\fgateway_addr\x18\x04 \x01(\tR\vgatewayAddr\x12.\n" +
+	"\x13gateway_server_name\x18\x05 \x01(\tR\x11gatewayServerName\x12\x15\n" +
+	"\x06ca_url\x18\x06 \x01(\tR\x05caUrl\x12)\n" +
+	"\x10root_fingerprint\x18\a \x01(\tR\x0frootFingerprint\"\xcf\x03\n" +
+	"\tJoinToken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12!\n" +
+	"\fcomponent_id\x18\x04 \x01(\tR\vcomponentId\x12\x1c\n" +
+	"\tpartition\x18\x05 \x01(\tR\tpartition\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x06 \x01(\tR\tserviceId\x12\x14\n" +
+	"\x05state\x18\a \x01(\tR\x05state\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\b \x01(\tR\tcreatedBy\x129\n" +
+	"\n" +
+	"created_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x123\n" +
+	"\aused_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06usedAt\x12=\n" +
+	"\fcancelled_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vcancelledAt\"/\n" +
+	"\x15ListJoinTokensRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"N\n" +
+	"\x16ListJoinTokensResponse\x124\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x1c.edgesync.admin.v1.JoinTokenR\x06tokens\"@\n" +
+	"\x16CancelJoinTokenRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"+\n" +
+	"\x17IssueEnrolmentCARequest\x12\x10\n" +
+	"\x03csr\x18\x01 \x01(\fR\x03csr\"\x80\x02\n" +
 	"\bOperator\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -4606,7 +5139,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"old_key_id\x18\x02 \x01(\tR\boldKeyId\x12\x1c\n" +
 	"\n" +
 	"new_key_id\x18\x03 \x01(\tR\bnewKeyId\x123\n" +
-	"\aends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt2\xd4\x16\n" +
+	"\aends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt2\xe7\x19\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -4635,7 +5168,11 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a%.edgesync.admin.v1.ListEventsResponse\x12N\n" +
 	"\n" +
-	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01\x12\\\n" +
+	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01\x12h\n" +
+	"\x0fCreateJoinToken\x12).edgesync.admin.v1.CreateJoinTokenRequest\x1a*.edgesync.admin.v1.CreateJoinTokenResponse\x12e\n" +
+	"\x0eListJoinTokens\x12(.edgesync.admin.v1.ListJoinTokensRequest\x1a).edgesync.admin.v1.ListJoinTokensResponse\x12Z\n" +
+	"\x0fCancelJoinToken\x12).edgesync.admin.v1.CancelJoinTokenRequest\x1a\x1c.edgesync.admin.v1.JoinToken\x12d\n" +
+	"\x10IssueEnrolmentCA\x12*.edgesync.admin.v1.IssueEnrolmentCARequest\x1a$.edgesync.admin.v1.IssuedCertificate\x12\\\n" +
 	"\vAddOperator\x12%.edgesync.admin.v1.AddOperatorRequest\x1a&.edgesync.admin.v1.AddOperatorResponse\x12b\n" +
 	"\rListOperators\x12'.edgesync.admin.v1.ListOperatorsRequest\x1a(.edgesync.admin.v1.ListOperatorsResponse\x12W\n" +
 	"\x0eRevokeOperator\x12(.edgesync.admin.v1.RevokeOperatorRequest\x1a\x1b.edgesync.admin.v1.Operator\x12k\n" +
@@ -4657,7 +5194,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),         // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),        // 1: edgesync.admin.v1.BootstrapResponse
@@ -4703,151 +5240,174 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*Event)(nil),                    // 41: edgesync.admin.v1.Event
 	(*ListEventsRequest)(nil),        // 42: edgesync.admin.v1.ListEventsRequest
 	(*ListEventsResponse)(nil),       // 43: edgesync.admin.v1.ListEventsResponse
-	(*Operator)(nil),                 // 44: edgesync.admin.v1.Operator
-	(*AddOperatorRequest)(nil),       // 45: edgesync.admin.v1.AddOperatorRequest
-	(*AddOperatorResponse)(nil),      // 46: edgesync.admin.v1.AddOperatorResponse
-	(*ListOperatorsRequest)(nil),     // 47: edgesync.admin.v1.ListOperatorsRequest
-	(*ListOperatorsResponse)(nil),    // 48: edgesync.admin.v1.ListOperatorsResponse
-	(*RevokeOperatorRequest)(nil),    // 49: edgesync.admin.v1.RevokeOperatorRequest
-	(*Certificate)(nil),              // 50: edgesync.admin.v1.Certificate
-	(*ListCertificatesRequest)(nil),  // 51: edgesync.admin.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil), // 52: edgesync.admin.v1.ListCertificatesResponse
-	(*Authority)(nil),                // 53: edgesync.admin.v1.Authority
-	(*ListAuthoritiesRequest)(nil),   // 54: edgesync.admin.v1.ListAuthoritiesRequest
-	(*ListAuthoritiesResponse)(nil),  // 55: edgesync.admin.v1.ListAuthoritiesResponse
-	(*RotateAuthorityRequest)(nil),   // 56: edgesync.admin.v1.RotateAuthorityRequest
-	(*RotateRootRequest)(nil),        // 57: edgesync.admin.v1.RotateRootRequest
-	(*Rotation)(nil),                 // 58: edgesync.admin.v1.Rotation
-	nil,                              // 59: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                              // 60: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                              // 61: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                              // 62: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                              // 63: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 64: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 65: google.protobuf.Duration
+	(*CreateJoinTokenRequest)(nil),   // 44: edgesync.admin.v1.CreateJoinTokenRequest
+	(*CreateJoinTokenResponse)(nil),  // 45: edgesync.admin.v1.CreateJoinTokenResponse
+	(*JoinToken)(nil),                // 46: edgesync.admin.v1.JoinToken
+	(*ListJoinTokensRequest)(nil),    // 47: edgesync.admin.v1.ListJoinTokensRequest
+	(*ListJoinTokensResponse)(nil),   // 48: edgesync.admin.v1.ListJoinTokensResponse
+	(*CancelJoinTokenRequest)(nil),   // 49: edgesync.admin.v1.CancelJoinTokenRequest
+	(*IssueEnrolmentCARequest)(nil),  // 50: edgesync.admin.v1.IssueEnrolmentCARequest
+	(*Operator)(nil),                 // 51: edgesync.admin.v1.Operator
+	(*AddOperatorRequest)(nil),       // 52: edgesync.admin.v1.AddOperatorRequest
+	(*AddOperatorResponse)(nil),      // 53: edgesync.admin.v1.AddOperatorResponse
+	(*ListOperatorsRequest)(nil),     // 54: edgesync.admin.v1.ListOperatorsRequest
+	(*ListOperatorsResponse)(nil),    // 55: edgesync.admin.v1.ListOperatorsResponse
+	(*RevokeOperatorRequest)(nil),    // 56: edgesync.admin.v1.RevokeOperatorRequest
+	(*Certificate)(nil),              // 57: edgesync.admin.v1.Certificate
+	(*ListCertificatesRequest)(nil),  // 58: edgesync.admin.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil), // 59: edgesync.admin.v1.ListCertificatesResponse
+	(*Authority)(nil),                // 60: edgesync.admin.v1.Authority
+	(*ListAuthoritiesRequest)(nil),   // 61: edgesync.admin.v1.ListAuthoritiesRequest
+	(*ListAuthoritiesResponse)(nil),  // 62: edgesync.admin.v1.ListAuthoritiesResponse
+	(*RotateAuthorityRequest)(nil),   // 63: edgesync.admin.v1.RotateAuthorityRequest
+	(*RotateRootRequest)(nil),        // 64: edgesync.admin.v1.RotateRootRequest
+	(*Rotation)(nil),                 // 65: edgesync.admin.v1.Rotation
+	nil,                              // 66: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                              // 67: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                              // 68: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                              // 69: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                              // 70: edgesync.admin.v1.Event.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 71: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 72: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,  // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	64, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	64, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	64, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	71, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	71, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	71, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,  // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	64, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	64, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	64, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	64, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	71, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	71, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	71, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	71, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
 	14, // 9: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
 	5,  // 10: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	14, // 11: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
 	24, // 12: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	65, // 13: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	65, // 14: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	65, // 15: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	59, // 16: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	72, // 13: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	72, // 14: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	72, // 15: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	66, // 16: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
 	25, // 17: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	64, // 18: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	64, // 19: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	64, // 20: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	71, // 18: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	71, // 19: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	71, // 20: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
 	25, // 21: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	60, // 22: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	67, // 22: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
 	26, // 23: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
 	25, // 24: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	61, // 25: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	64, // 26: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	64, // 27: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	64, // 28: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	64, // 29: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	64, // 30: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	62, // 31: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	68, // 25: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	71, // 26: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	71, // 27: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	71, // 28: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	71, // 29: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	71, // 30: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	69, // 31: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
 	35, // 32: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
 	36, // 33: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	64, // 34: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	63, // 35: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	64, // 36: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	71, // 34: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	70, // 35: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	71, // 36: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	41, // 37: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	64, // 38: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
-	64, // 39: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
-	44, // 40: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
-	5,  // 41: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
-	44, // 42: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
-	64, // 43: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
-	64, // 44: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	64, // 45: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
-	50, // 46: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
-	64, // 47: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
-	64, // 48: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	64, // 49: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
-	53, // 50: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
-	64, // 51: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
-	0,  // 52: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,  // 53: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,  // 54: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,  // 55: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,  // 56: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10, // 57: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11, // 58: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12, // 59: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15, // 60: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17, // 61: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19, // 62: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20, // 63: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21, // 64: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22, // 65: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27, // 66: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28, // 67: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30, // 68: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31, // 69: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32, // 70: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33, // 71: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38, // 72: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38, // 73: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40, // 74: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42, // 75: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42, // 76: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	45, // 77: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
-	47, // 78: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
-	49, // 79: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
-	51, // 80: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
-	54, // 81: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
-	56, // 82: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
-	57, // 83: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
-	1,  // 84: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,  // 85: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,  // 86: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,  // 87: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,  // 88: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,  // 89: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,  // 90: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13, // 91: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16, // 92: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18, // 93: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14, // 94: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14, // 95: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14, // 96: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23, // 97: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26, // 98: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29, // 99: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26, // 100: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26, // 101: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26, // 102: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34, // 103: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35, // 104: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39, // 105: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37, // 106: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43, // 107: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41, // 108: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	46, // 109: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
-	48, // 110: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
-	44, // 111: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
-	52, // 112: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
-	55, // 113: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
-	58, // 114: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
-	58, // 115: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
-	84, // [84:116] is the sub-list for method output_type
-	52, // [52:84] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	72, // 38: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	46, // 39: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
+	14, // 40: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
+	71, // 41: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	71, // 42: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	71, // 43: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	71, // 44: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	46, // 45: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
+	71, // 46: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
+	71, // 47: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
+	51, // 48: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
+	5,  // 49: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
+	51, // 50: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
+	71, // 51: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
+	71, // 52: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	71, // 53: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
+	57, // 54: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
+	71, // 55: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
+	71, // 56: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	71, // 57: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
+	60, // 58: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
+	71, // 59: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
+	0,  // 60: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,  // 61: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,  // 62: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,  // 63: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,  // 64: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10, // 65: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11, // 66: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12, // 67: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15, // 68: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17, // 69: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19, // 70: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20, // 71: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21, // 72: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22, // 73: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27, // 74: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28, // 75: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30, // 76: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31, // 77: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32, // 78: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33, // 79: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38, // 80: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38, // 81: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40, // 82: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42, // 83: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42, // 84: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44, // 85: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47, // 86: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49, // 87: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50, // 88: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	52, // 89: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
+	54, // 90: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
+	56, // 91: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
+	58, // 92: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
+	61, // 93: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
+	63, // 94: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
+	64, // 95: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
+	1,  // 96: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,  // 97: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,  // 98: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,  // 99: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,  // 100: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,  // 101: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,  // 102: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13, // 103: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16, // 104: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18, // 105: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14, // 106: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14, // 107: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14, // 108: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23, // 109: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26, // 110: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29, // 111: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26, // 112: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26, // 113: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26, // 114: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34, // 115: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35, // 116: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39, // 117: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37, // 118: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43, // 119: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41, // 120: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45, // 121: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48, // 122: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46, // 123: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,  // 124: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	53, // 125: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
+	55, // 126: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
+	51, // 127: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
+	59, // 128: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
+	62, // 129: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
+	65, // 130: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
+	65, // 131: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
+	96, // [96:132] is the sub-list for method output_type
+	60, // [60:96] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -4861,7 +5421,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
