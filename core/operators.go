@@ -95,7 +95,7 @@ func (c *Core) newOperator(ctx context.Context, in OperatorInput) (OperatorView,
 		return operator, nil
 	case err != nil:
 		return operator, err
-	case existing.State == OperatorActive || existing.TenantID != operator.TenantID:
+	case existing.State == OperatorActive && c.now().Before(existing.CertExpiresAt), existing.TenantID != operator.TenantID:
 		// Whose name it is must not be told to another tenant's administrator.
 		return operator, exists("add operator %q: the name is taken: choose another, or revoke that operator first", in.Name)
 	}

@@ -345,6 +345,9 @@ func TestOperatorIsCheckedWhenAdded(t *testing.T) {
 	if len(operators) != 1 {
 		t.Errorf("the operators are %+v", operators)
 	}
+	// An identity that has ended can be replaced.
+	p.clock.pass(core.DefaultLeafLife + time.Hour)
+	p.operatorIdentity("alice", core.RoleViewer, "acme")
 }
 
 // wantSecurityEvent waits for an event that says who tried what from where.

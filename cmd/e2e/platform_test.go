@@ -72,8 +72,8 @@ type platform struct {
 	// admin is the address of the administration API over mTLS.
 	admin string
 	stop  func()
-	// certificate is the gateway's own.
-	certificate atomic.Pointer[tls.Certificate]
+	// certificate is the gateway's own, caCertificate the enrolment CA's.
+	certificate, caCertificate atomic.Pointer[tls.Certificate]
 }
 
 // newPlatform bootstraps a platform and serves its gateway until the test ends.
@@ -89,11 +89,18 @@ func newPlatform(t *testing.T) *platform {
 func oldPlatform(t *testing.T, tenant string) *platform {
 	t.Helper()
 	const age = 25 * 24 * time.Hour
+	p := pastPlatform(t, age, tenant)
+	p.clock.pass(age)
+	return p
+}
+
+// pastPlatform is one whose clock is behind, with a tenant.
+func pastPlatform(t *testing.T, age time.Duration, tenant string) *platform {
+	t.Helper()
 	p := &platform{t: t, dir: t.TempDir(), clock: &clock{offset: -age}}
 	p.serve(true)
 	t.Cleanup(func() { p.stop() })
 	p.tenant(tenant)
-	p.clock.pass(age)
 	return p
 }
 
@@ -243,6 +250,7 @@ func (e *edge) client() monitoring.AgentGatewayServiceClient {
 	t.Helper()
 	config, err := e.config.ClientTLS()
 	must(t, err)
+	config.Time = e.p.clock.now
 	conn, err := grpc.NewClient("passthrough:///"+e.p.addr, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
