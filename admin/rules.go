@@ -63,6 +63,9 @@ var rules = map[string]rule{
 	adminv1.Admin_SetSourceEnabled_FullMethodName: {core.RoleOperator, tenant, "tenant"},
 	adminv1.Admin_RemoveSource_FullMethodName:     {core.RoleOperator, tenant, "tenant"},
 
+	adminv1.Admin_SyncNow_FullMethodName:    {core.RoleOperator, tenant, "tenant"},
+	adminv1.Admin_TestSource_FullMethodName: {core.RoleOperator, tenant, "tenant"},
+
 	adminv1.Admin_ListDevices_FullMethodName:  {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_CountDevices_FullMethodName: {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_GetDevice_FullMethodName:    {core.RoleViewer, tenant, "tenant"},

@@ -9,13 +9,13 @@ import (
 
 // Revocation names identities that were accepted before and are not any more.
 type Revocation struct {
-	TenantID uuid.UUID
+	TenantID uuid.UUID `json:"tenant_id"`
 	// Type and Component limit it to one component of the tenant; a zero
 	// Component means all of them.
-	Type      Type
-	Component string
+	Type      Type   `json:"type,omitempty"`
+	Component string `json:"component,omitempty"`
 	// Serials limits it to these certificates of the component; nil means all.
-	Serials []string
+	Serials []string `json:"serials"`
 }
 
 // Covers says whether the revocation is about an identity.

@@ -140,8 +140,9 @@ func (c *Core) IssueGateway(ctx context.Context, actor Actor, csr []byte) (Issue
 	if err != nil {
 		return IssuedCertificate{}, err
 	}
-	names := []string{gatewayServerName(p.TrustDomain), hostOf(p.GatewayAddr), "localhost"}
-	return c.issueServer(ctx, actor, p, csr, "gateway", gatewayComponent, names)
+	return c.issueServer(ctx, actor, p, csr, "gateway", issue.Leaf{
+		Component: gatewayComponent, ServerNames: []string{gatewayServerName(p.TrustDomain), hostOf(p.GatewayAddr), "localhost"},
+	})
 }
 
 // IssueCA signs the server certificate of the enrolment CA for the public key of
@@ -152,19 +153,19 @@ func (c *Core) IssueCA(ctx context.Context, actor Actor, csr []byte) (IssuedCert
 	if err != nil {
 		return IssuedCertificate{}, err
 	}
-	names := []string{hostOf(p.CAAddr), "localhost"}
-	if net.ParseIP(names[0]) == nil {
-		names = append(names, "*."+names[0])
+	host := hostOf(p.CAAddr)
+	leaf := issue.Leaf{Component: caComponent, ServerNames: []string{host, "localhost"}}
+	if net.ParseIP(host) == nil {
+		leaf.AnyBelow = host
 	}
-	return c.issueServer(ctx, actor, p, csr, "enrolment CA", caComponent, names)
+	return c.issueServer(ctx, actor, p, csr, "enrolment CA", leaf)
 }
 
-func (c *Core) issueServer(ctx context.Context, actor Actor, p *platform, csr []byte, what, component string, names []string) (IssuedCertificate, error) {
-	slices.Sort(names)
-	leaf, err := p.authority.SignLeaf(csr, issue.Leaf{
-		Type: certs.TypeGateway, Tenant: p.Slug, Partition: defaultPartition,
-		Component: component, Life: c.options.LeafLife, ServerNames: slices.Compact(names),
-	}, c.now())
+func (c *Core) issueServer(ctx context.Context, actor Actor, p *platform, csr []byte, what string, server issue.Leaf) (IssuedCertificate, error) {
+	server.Type, server.Tenant, server.Partition, server.Life = certs.TypeGateway, p.Slug, defaultPartition, c.options.LeafLife
+	slices.Sort(server.ServerNames)
+	server.ServerNames = slices.Compact(server.ServerNames)
+	leaf, err := p.authority.SignLeaf(csr, server, c.now())
 	if err != nil {
 		return IssuedCertificate{}, invalid("issue certificate of the %s: %v", what, err)
 	}
@@ -174,7 +175,7 @@ func (c *Core) issueServer(ctx context.Context, actor Actor, p *platform, csr []
 	}
 	certificate := Certificate{
 		Serial: leaf.SerialNumber.String(), Issuer: certs.KeyID(p.authority.Certificate), Type: certs.TypeGateway,
-		Partition: defaultPartition, Component: component, IssuedAt: c.now(), NotAfter: leaf.NotAfter,
+		Partition: defaultPartition, Component: server.Component, IssuedAt: c.now(), NotAfter: leaf.NotAfter,
 	}
 	err = c.change(ctx, own, func(tx TenantTx, events *eventLog) error {
 		if err := tx.AddCertificate(ctx, certificate); err != nil {

@@ -32,6 +32,12 @@ type Options struct {
 	OfflineAfter time.Duration
 	// LeafLife is how long the identities signed here live.
 	LeafLife time.Duration
+	// Relay connects the processes that serve one platform; without one this is
+	// the only one.
+	Relay Relay
+	// AnswerWithin is how long a connected service may take to acknowledge a
+	// command, and SilentFor how long it may then say nothing of it.
+	AnswerWithin, SilentFor time.Duration
 }
 
 // The defaults of Options.
@@ -41,6 +47,8 @@ const (
 	DefaultOfflineAfter       = 2 * time.Minute
 	DefaultLeafLife           = 30 * 24 * time.Hour
 	DefaultGatewayID          = "agent-gateway"
+	DefaultAnswerWithin       = 5 * time.Second
+	DefaultSilentFor          = 2 * time.Minute
 )
 
 // Core is the platform's use cases over one store. It is safe for concurrent
@@ -61,6 +69,10 @@ type Core struct {
 
 	configs  configCache
 	watchers watchers
+	// lines are the ControlStreams of services; relay, if set, tells the other
+	// processes of the platform.
+	lines    lines
+	relay    func(context.Context, Notice) error
 	refusals refusals
 	// revocations and authorities tell of what has changed.
 	revocations hooks[certs.Revocation]
@@ -88,6 +100,9 @@ func New(ctx context.Context, options Options) (*Core, error) {
 	}
 	if err := c.load(ctx); err != nil {
 		return nil, err
+	}
+	if options.Relay != nil {
+		c.relay = options.Relay.Join(c.deliver)
 	}
 	if c.bootstrapped() {
 		if err := c.finishRemovals(ctx); err != nil {
@@ -118,6 +133,12 @@ func withDefaults(o Options) Options {
 	}
 	if o.LeafLife <= 0 {
 		o.LeafLife = DefaultLeafLife
+	}
+	if o.AnswerWithin <= 0 {
+		o.AnswerWithin = DefaultAnswerWithin
+	}
+	if o.SilentFor <= 0 {
+		o.SilentFor = DefaultSilentFor
 	}
 	return o
 }

@@ -274,6 +274,7 @@ func enrolled(ctx context.Context, tx TenantTx, events *eventLog, leaf *x509.Cer
 	if err := tx.AddCertificate(ctx, ownedBy(leaf, named, now)); err != nil {
 		return nil, err
 	}
+	events.concern(service.ID)
 	events.add(enroller(named.SPIFFE()), onboardEvent(service, old))
 	return ended, tx.PutService(ctx, service)
 }
@@ -298,6 +299,7 @@ func renewed(ctx context.Context, tx TenantTx, events *eventLog, leaf *x509.Cert
 		return nil, err
 	}
 	service.CertSerial, service.CertExpiresAt = named.Serial, named.NotAfter.UTC()
+	events.concern(service.ID)
 	events.add(enroller(named.SPIFFE()), Event{
 		Type: "service.renewed", ServiceID: service.ID, Message: "identity of sync service " + service.Name + " renewed",
 		Details: map[string]string{"component_id": service.ComponentID, "cert_serial": named.Serial, "replaced_cert_serial": before},
@@ -349,6 +351,7 @@ func (e Enrolment) Revoke(ctx context.Context, tenant uuid.UUID, serial, reason 
 		if service.CertSerial == serial {
 			service.CertSerial, service.CertExpiresAt = "", time.Time{}
 		}
+		events.concern(service.ID)
 		events.add(enroller(ended.Component), Event{
 			Type: "service.certificate_revoked", Severity: SeverityWarning, ServiceID: service.ID,
 			Message: "sync service " + service.Name + " gave a certificate up",

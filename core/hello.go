@@ -88,7 +88,7 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 		return SyncService{}, doing(err, "record hello of %s", peer.Component)
 	}
 	if changed {
-		c.invalidate(s.tenant.ID)
+		c.invalidate(ctx, s.tenant.ID, service.ID)
 	}
 	return service, nil
 }

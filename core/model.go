@@ -108,6 +108,9 @@ type SyncService struct {
 	// Zero before the first.
 	FirstHelloAt    time.Time
 	LastHeartbeatAt time.Time
+	// ConfigVersion is the configuration it said it runs, at ConfigAppliedAt.
+	ConfigVersion   string
+	ConfigAppliedAt time.Time
 	CreatedAt       time.Time
 }
 

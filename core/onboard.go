@@ -155,6 +155,7 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 			return err
 		}
 		events.add(actor, onboardEvent(service, old))
+		events.concern(service.ID)
 		return tx.PutService(ctx, service)
 	})
 	if errors.Is(err, ErrConflict) {

@@ -246,7 +246,7 @@ func (c *Core) dismissOperators(ctx context.Context, tenant uuid.UUID) error {
 	}
 	for _, operator := range all {
 		if operator.TenantID == tenant {
-			c.revocations.tell(operatorRevocation(p.TenantID, operator.Name))
+			c.spread(ctx, Refusal{Revocation: operatorRevocation(p.TenantID, operator.Name)})
 		}
 	}
 	return nil

@@ -53,22 +53,26 @@ func (c *Core) OnRevocation(tell func(certs.Revocation)) (stop func()) {
 	return c.revocations.add(tell)
 }
 
-// refuse makes a revocation count at once: calls and handshakes are refused,
-// what is under way ends. What the tenant's own rows say must have been changed
-// before. It is kept for the handshakes after the next start, too; should that
-// fail, calls are refused then all the same.
+// refuse makes a revocation count at once, here and in the other processes of
+// the platform: calls and handshakes are refused, what is under way ends. What
+// the tenant's own rows say must have been changed before. It is kept for the
+// handshakes after the next start, too; should that fail, calls are refused then
+// all the same.
 func (c *Core) refuse(ctx context.Context, r certs.Revocation, ended []Certificate) error {
-	c.invalidate(r.TenantID)
-	for _, certificate := range ended {
-		c.Issuers().Revoke(r.TenantID, certificate.Serial, certificate.NotAfter)
+	if r.Component != "" && r.Serials != nil && len(ended) == 0 {
+		return nil
 	}
-	c.revocations.tell(r)
+	refusal := Refusal{Revocation: r}
+	for _, certificate := range ended {
+		refusal.Ended = append(refusal.Ended, Revocation{TenantID: r.TenantID, Serial: certificate.Serial, NotAfter: certificate.NotAfter})
+	}
+	c.spread(ctx, refusal)
 	if len(ended) == 0 {
 		return nil
 	}
 	err := c.store.Platform().Update(ctx, func(tx PlatformTx) error {
-		for _, certificate := range ended {
-			if err := tx.PutRevocation(ctx, Revocation{TenantID: r.TenantID, Serial: certificate.Serial, NotAfter: certificate.NotAfter}); err != nil {
+		for _, one := range refusal.Ended {
+			if err := tx.PutRevocation(ctx, one); err != nil {
 				return err
 			}
 		}
@@ -78,6 +82,43 @@ func (c *Core) refuse(ctx context.Context, r certs.Revocation, ended []Certifica
 		return fmt.Errorf("record revocation for handshakes: %w", err)
 	}
 	return nil
+}
+
+// spread applies a refusal here and has the others apply it.
+func (c *Core) spread(ctx context.Context, refusal Refusal) {
+	c.apply(refusal)
+	c.publish(ctx, Notice{Refusal: &refusal})
+}
+
+// apply has what is remembered, handshakes and what is under way follow a
+// refusal.
+func (c *Core) apply(refusal Refusal) {
+	tenant, issuers := refusal.Revocation.TenantID, c.Issuers()
+	if issuers == nil {
+		return
+	}
+	switch refusal.State {
+	case TenantActive:
+		issuers.Resume(tenant)
+	case TenantSuspended:
+		issuers.Suspend(tenant)
+	case TenantRemoving:
+		issuers.RemoveTenant(tenant)
+	}
+	c.lane(tenant).forgetAdmitted()
+	for _, one := range refusal.Ended {
+		issuers.Revoke(one.TenantID, one.Serial, one.NotAfter)
+	}
+	if refusal.State != TenantActive {
+		c.revocations.tell(refusal.Revocation)
+	}
+}
+
+func (l *lane) forgetAdmitted() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.generation++
+	clear(l.admitted)
 }
 
 // refuseStored has handshakes refuse what was revoked and suspended before this

@@ -98,12 +98,12 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 				return err
 			}
 		}
+		events.concern(service.ID)
 		return tx.PutService(ctx, service)
 	})
 	if err != nil {
 		return Service{}, err
 	}
-	c.invalidate(s.tenant.ID)
 	if service.State != ServiceActive {
 		ended = serviceCertificates(ended, service, "")
 		if err := c.refuse(ctx, serviceRevocation(s.tenant.ID, service.ComponentID), ended); err != nil {

@@ -85,6 +85,7 @@ type TenantStore interface {
 // changes or deletes a row that is not there returns ErrNotFound.
 type TenantTx interface {
 	EnrolmentTx
+	ControlTx
 
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)

@@ -16,9 +16,9 @@ type HistoryTx interface {
 
 // Revocation is a certificate that handshakes refuse until it ends by itself.
 type Revocation struct {
-	TenantID uuid.UUID
-	Serial   string
-	NotAfter time.Time
+	TenantID uuid.UUID `json:"tenant_id"`
+	Serial   string    `json:"serial"`
+	NotAfter time.Time `json:"not_after"`
 }
 
 // Operator is a person or a program that administers the platform, or one

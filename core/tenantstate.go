@@ -25,14 +25,14 @@ func (c *Core) SuspendTenant(ctx context.Context, actor Actor, slug string, resu
 		state, event = TenantActive, "tenant.resumed"
 	}
 	if s.tenant.State == state {
-		return s.tenant, c.suspendIssuers(ctx, s.tenant)
+		return s.tenant, c.followState(ctx, s.tenant)
 	}
 	s.tenant.State = state
 	err = c.store.Platform().Update(ctx, func(tx PlatformTx) error { return tx.PutTenant(ctx, s.tenant) })
 	if err != nil {
 		return Tenant{}, fmt.Errorf("record state of tenant %s: %w", slug, err)
 	}
-	if err := c.suspendIssuers(ctx, s.tenant); err != nil {
+	if err := c.followState(ctx, s.tenant); err != nil {
 		return Tenant{}, err
 	}
 	err = c.change(ctx, s, func(_ TenantTx, events *eventLog) error {
@@ -45,18 +45,14 @@ func (c *Core) SuspendTenant(ctx context.Context, actor Actor, slug string, resu
 	return s.tenant, nil
 }
 
-// suspendIssuers has handshakes, and what is under way, follow a tenant's state.
-func (c *Core) suspendIssuers(ctx context.Context, tenant Tenant) error {
+// followState has handshakes, and what is under way, follow a tenant's state.
+func (c *Core) followState(ctx context.Context, tenant Tenant) error {
+	c.spread(ctx, Refusal{Revocation: certs.Revocation{TenantID: tenant.ID}, State: tenant.State})
+	c.invalidate(ctx, tenant.ID)
 	if tenant.State == TenantActive {
-		c.Issuers().Resume(tenant.ID)
-		c.invalidate(tenant.ID)
 		return nil
 	}
-	c.Issuers().Suspend(tenant.ID)
-	if err := c.dismissOperators(ctx, tenant.ID); err != nil {
-		return err
-	}
-	return c.refuse(ctx, certs.Revocation{TenantID: tenant.ID}, nil)
+	return c.dismissOperators(ctx, tenant.ID)
 }
 
 // RemoveTenant deletes a tenant with its devices, sources, services and
@@ -65,10 +61,6 @@ func (c *Core) suspendIssuers(ctx context.Context, tenant Tenant) error {
 func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error {
 	c.administration.Lock()
 	defer c.administration.Unlock()
-	p, err := c.ready()
-	if err != nil {
-		return err
-	}
 	tenant, err := c.Tenant(ctx, slug)
 	if err != nil {
 		return err
@@ -81,11 +73,7 @@ func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error
 	if err != nil {
 		return fmt.Errorf("record removal of tenant %s: %w", slug, err)
 	}
-	p.issuers.RemoveTenant(tenant.ID)
-	if err := c.dismissOperators(ctx, tenant.ID); err != nil {
-		return err
-	}
-	if err := c.refuse(ctx, certs.Revocation{TenantID: tenant.ID}, nil); err != nil {
+	if err := c.followState(ctx, tenant); err != nil {
 		return err
 	}
 	own, err := c.platformScope(ctx)
@@ -139,7 +127,7 @@ func (c *Core) finishRemoval(ctx context.Context, tenant Tenant) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("delete tenant %s: %w", tenant.Slug, err)
 	}
-	c.invalidate(tenant.ID)
+	c.invalidate(ctx, tenant.ID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.lanes, tenant.ID)

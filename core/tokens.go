@@ -138,6 +138,7 @@ func (c *Core) recordToken(ctx context.Context, actor Actor, s scope, in Onboard
 		// A service that is there changes when the token is redeemed, not before.
 		if service = old; old.ID == uuid.Nil || old.State == ServiceRemoved {
 			service = made
+			events.concern(service.ID)
 			if err := tx.PutService(ctx, service); err != nil {
 				return err
 			}
@@ -155,7 +156,6 @@ func (c *Core) recordToken(ctx context.Context, actor Actor, s scope, in Onboard
 		})
 		return tx.AddJoinToken(ctx, minted.JoinToken)
 	})
-	c.invalidate(s.tenant.ID)
 	if errors.Is(err, ErrConflict) {
 		return MintedToken{}, exists("onboard %q: component id %s exists already", in.Name, minted.Component)
 	}

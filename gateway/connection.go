@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -32,6 +33,8 @@ type connection struct {
 	// the connection is revoked.
 	live context.Context
 	end  context.CancelCauseFunc
+	// controlled is whether a ControlStream is open over it.
+	controlled atomic.Bool
 
 	mu     sync.Mutex
 	closed bool

@@ -162,7 +162,7 @@ func (in *intake) expectEnd() error {
 		fmt.Sprintf("the stream goes on after chunk %d, which was marked final", in.index))
 }
 
-type received struct {
+type receivedChunk struct {
 	message *monitoring.GatewayStatusChunk
 	err     error
 }
@@ -171,10 +171,10 @@ type received struct {
 // own end. Recv itself ends with the transport's call; where one of these comes
 // first it ends with the call, which the caller now ends.
 func (in *intake) receive() (*monitoring.GatewayStatusChunk, error) {
-	result := make(chan received, 1)
+	result := make(chan receivedChunk, 1)
 	in.receivers.Go(func() {
 		message, err := in.stream.Recv()
-		result <- received{message, err}
+		result <- receivedChunk{message, err}
 	})
 	idle := time.NewTimer(in.limits.StreamIdle)
 	defer idle.Stop()
@@ -194,7 +194,7 @@ func (in *intake) receive() (*monitoring.GatewayStatusChunk, error) {
 }
 
 // taken is what Recv came to.
-func (in *intake) taken(r received) (*monitoring.GatewayStatusChunk, error) {
+func (in *intake) taken(r receivedChunk) (*monitoring.GatewayStatusChunk, error) {
 	if status.Code(r.err) == codes.ResourceExhausted { // gRPC's own limit, also of what decompresses
 		in.count(ReasonMessageTooLong)
 	}

@@ -222,6 +222,11 @@ type memory struct {
 	ingested func() error
 	// revoke tells the gateway of a revocation.
 	revoke func(certs.Revocation)
+	// control is what is done with a ControlStream; without it everything said is
+	// remembered until the client ends it.
+	control func(context.Context, controlled) error
+	said    []*monitoring.ControlStreamRequest
+	hellos  []*monitoring.ControlStreamHello
 }
 
 func (m *memory) OnRevocation(tell func(certs.Revocation)) (stop func()) {
@@ -229,6 +234,35 @@ func (m *memory) OnRevocation(tell func(certs.Revocation)) (stop func()) {
 	defer m.mu.Unlock()
 	m.revoke = tell
 	return func() {}
+}
+
+// controlled is one ControlStream as the platform gets it.
+type controlled struct {
+	peer  certs.Peer
+	hello *monitoring.ControlStreamHello
+	next  func(context.Context) (*monitoring.ControlStreamRequest, error)
+	send  func(*monitoring.ControlStreamResponse) error
+}
+
+func (m *memory) Control(ctx context.Context, peer certs.Peer, hello *monitoring.ControlStreamHello,
+	next func(context.Context) (*monitoring.ControlStreamRequest, error), send func(*monitoring.ControlStreamResponse) error) error {
+	m.remember(peer)
+	m.mu.Lock()
+	m.hellos = append(m.hellos, hello)
+	control := m.control
+	m.mu.Unlock()
+	if control != nil {
+		return control(ctx, controlled{peer, hello, next, send})
+	}
+	for {
+		message, err := next(ctx)
+		if err != nil {
+			return err
+		}
+		m.mu.Lock()
+		m.said = append(m.said, message)
+		m.mu.Unlock()
+	}
 }
 
 func (m *memory) Admit(_ context.Context, peer certs.Peer) error {

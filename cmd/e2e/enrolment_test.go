@@ -10,9 +10,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,12 +25,17 @@ import (
 	stepapi "github.com/smallstep/certificates/api"
 	stepca "github.com/smallstep/certificates/ca"
 	"go.step.sm/crypto/jose"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"edgesync/certs"
 	"edgesync/certs/client"
+	"edgesync/cmd/run"
 	"edgesync/core"
+	"edgesync/onboarding"
+	"edgesync/proto/monitoring"
 )
 
 func TestR04TokenYieldsIdentityGatewayAndPathsOnly(t *testing.T) {
@@ -189,7 +196,7 @@ func TestTokenFailuresAreAlike(t *testing.T) {
 }
 
 // edited is a token in which one claim says something else.
-func edited(t *testing.T, text, claim string, value any) string {
+func edited(t testing.TB, text, claim string, value any) string {
 	t.Helper()
 	parts := strings.Split(text, ".")
 	data, err := base64.RawURLEncoding.DecodeString(parts[1])
@@ -455,7 +462,7 @@ func TestRenewalTokenIsForOneUseAndOneKey(t *testing.T) {
 }
 
 // renewalToken is step's, signed with the credential's key.
-func renewalToken(t *testing.T, c client.Credential, audience string, life time.Duration) string {
+func renewalToken(t testing.TB, c client.Credential, audience string, life time.Duration) string {
 	t.Helper()
 	var chain []string
 	for _, one := range c.Chain {
@@ -510,13 +517,13 @@ func TestStepClient(t *testing.T) {
 	}
 	ask, key, err := stepca.CreateSignRequest(minted.Text)
 	must(t, err)
-	signed, err := step.Sign(ask)
-	must(t, err)
 	if _, err := step.Sign(ask); err != nil {
-		t.Errorf("the same request again: %v", err)
+		t.Fatal(err)
 	}
-	signed, err = step.Sign(ask)
-	must(t, err)
+	signed, err := step.Sign(ask)
+	if err != nil {
+		t.Fatalf("the same request again: %v", err)
+	}
 	ctx := t.Context()
 	transport, err := step.Transport(ctx, signed, key)
 	must(t, err)
@@ -592,5 +599,96 @@ func TestFromTokenToReOnboarding(t *testing.T) {
 	must(t, err)
 	if after.ID != before.ID || !after.CreatedAt.Equal(before.CreatedAt) || after.State != core.ServiceActive {
 		t.Errorf("re-onboarded, the service is %+v, before %+v", after, before)
+	}
+}
+
+// TestRunRenewsItsIdentity has `run` itself find its certificate at the end of
+// its life, and go on with another, without being restarted.
+func TestRunRenewsItsIdentity(t *testing.T) {
+	p := oldPlatform(t, "acme")
+	e := p.onboard("acme", "edge")
+	dir := e.config.Paths().Dir
+	old := p.issuedLongAgo("acme", "edge", time.Now().Add(-50*time.Minute), time.Hour)
+	e.use(old)
+	for name, prepare := range map[string]func(){
+		"at two thirds of its life": func() {},
+		"after its end":             func() { e.use(p.issuedLongAgo("acme", "edge", time.Now().Add(-2*time.Hour), time.Hour)) },
+	} {
+		prepare()
+		before, err := onboarding.LoadIdentity(onboarding.PathsIn(dir))
+		must(t, err)
+		service, err := run.New(run.Config{
+			File: filepath.Join(filepath.Dir(dir), filepath.FromSlash(onboarding.ConfigFile)), DataDir: t.TempDir(), Once: true,
+			Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
+		})
+		must(t, err)
+		must(t, service.Run(t.Context()))
+		after, err := onboarding.LoadIdentity(onboarding.PathsIn(dir))
+		must(t, err)
+		if after.Chain[0].SerialNumber.Cmp(before.Chain[0].SerialNumber) == 0 || bytes.Equal(after.Chain[0].RawSubjectPublicKeyInfo, before.Chain[0].RawSubjectPublicKeyInfo) {
+			t.Errorf("%s the identity was not replaced, key and all", name)
+		}
+		recorded, err := p.core.Service(t.Context(), "acme", "edge")
+		must(t, err)
+		if recorded.CertSerial != after.Chain[0].SerialNumber.String() || recorded.Status != core.StatusOnline {
+			t.Errorf("%s the service is recorded as %+v", name, recorded)
+		}
+	}
+	e.use(p.issuedLongAgo("acme", "edge", time.Now().Add(-8*24*time.Hour), time.Hour))
+	service, err := run.New(run.Config{File: filepath.Join(filepath.Dir(dir), filepath.FromSlash(onboarding.ConfigFile)), Once: true, Logger: slog.New(slog.DiscardHandler), Now: p.clock.now})
+	must(t, err)
+	if err := service.Run(t.Context()); !errors.Is(err, client.ErrEnded) {
+		t.Errorf("run with an identity that ended long ago: %v", err)
+	}
+}
+
+// TestHotSwapKeepsStreams has a connection that was made with the old
+// certificate go on, and a new one present the new.
+func TestHotSwapKeepsStreams(t *testing.T) {
+	p := newPlatform(t)
+	p.tenant("acme")
+	e, held := p.enrol(p.mint("acme", "edge").Text)
+	var later clock
+	keeper := client.NewKeeper(held, p.client().Renew, later.now, nil)
+	config, err := certs.ClientTLS(certs.EncodePEM(held.Roots...), keeper.Certificate, e.config.ServerName())
+	must(t, err)
+	dial := func() monitoring.AgentGatewayServiceClient {
+		conn, err := grpc.NewClient("passthrough:///"+p.addr, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+		must(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		return monitoring.NewAgentGatewayServiceClient(conn)
+	}
+	before := dial()
+	_, err = before.Hello(t.Context(), e.helloRequest())
+	must(t, err)
+	later.pass(21 * 24 * time.Hour)
+	must(t, keeper.Check(t.Context()))
+	for what, conn := range map[string]monitoring.AgentGatewayServiceClient{"old": before, "new": dial()} {
+		if _, err := conn.Hello(t.Context(), e.helloRequest()); err != nil {
+			t.Errorf("over the %s connection: %v", what, err)
+		}
+	}
+}
+
+// TestNothingSecretIsTold looks for a token and the keys of the platform
+// wherever anything is told.
+func TestNothingSecretIsTold(t *testing.T) {
+	p := newPlatform(t)
+	p.tenant("acme")
+	minted := p.mint("acme", "edge")
+	_, csr := request(t, &x509.CertificateRequest{})
+	p.sign(minted.Text+"x", csr)
+	p.sign(edited(t, minted.Text, "component_id", "other"), csr)
+	p.enrol(minted.Text)
+	events, err := p.core.Events(t.Context(), core.EventQuery{})
+	must(t, err)
+	tokens, err := p.core.JoinTokens(t.Context(), "")
+	must(t, err)
+	told, err := json.Marshal([]any{events, tokens})
+	must(t, err)
+	for _, part := range strings.Split(minted.Text, ".") {
+		if strings.Contains(string(told), part) {
+			t.Errorf("events or tokens tell %q", part)
+		}
 	}
 }

@@ -139,7 +139,7 @@ func csrPEM(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }
 
-func request(t *testing.T, template *x509.CertificateRequest) (crypto.Signer, []byte) {
+func request(t testing.TB, template *x509.CertificateRequest) (crypto.Signer, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
@@ -198,7 +198,7 @@ func (p *platform) lastEvent(tenant, kind string) core.TenantEvent {
 	return events[len(events)-1]
 }
 
-func wantStatus(t *testing.T, what string, got int, answer string, want int) {
+func wantStatus(t testing.TB, what string, got int, answer string, want int) {
 	t.Helper()
 	if got != want {
 		t.Fatalf("%s: got status %d (%s), want %d", what, got, answer, want)

@@ -49,7 +49,7 @@ func (p *platform) clientTLS(identity *tls.Certificate) *tls.Config {
 // administer dials the administration API from elsewhere.
 func (p *platform) administer(identity *tls.Certificate) *admin.Client {
 	p.t.Helper()
-	client, err := admin.DialTLS(p.admin, p.clientTLS(identity), admin.WithOrigin("cli"))
+	client, err := admin.DialTLS(p.adminAddr, p.clientTLS(identity), admin.WithOrigin("cli"))
 	must(p.t, err)
 	p.t.Cleanup(func() { _ = client.Close() })
 	return client
@@ -67,6 +67,7 @@ var mayCall = map[string]string{
 	"CreateJoinToken": "operator", "ListJoinTokens": "viewer", "CancelJoinToken": "operator",
 	"CreateSource": "operator", "ListSources": "viewer", "GetSource": "viewer",
 	"UpdateSource": "operator", "SetSourceEnabled": "operator", "RemoveSource": "operator",
+	"SyncNow": "operator", "TestSource": "operator",
 	"ListDevices": "viewer", "CountDevices": "viewer", "GetDevice": "viewer",
 	"ListEvents": "viewer", "TailEvents": "viewer",
 	"AddOperator": "admin", "ListOperators": "admin", "RevokeOperator": "admin",
@@ -127,7 +128,7 @@ func tenantField(method protoreflect.MethodDescriptor) protoreflect.FieldDescrip
 
 func (p *platform) dialAdmin(identity *tls.Certificate) *grpc.ClientConn {
 	p.t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+p.admin, grpc.WithTransportCredentials(credentials.NewTLS(p.clientTLS(identity))))
+	conn, err := grpc.NewClient("passthrough:///"+p.adminAddr, grpc.WithTransportCredentials(credentials.NewTLS(p.clientTLS(identity))))
 	must(p.t, err)
 	p.t.Cleanup(func() { _ = conn.Close() })
 	return conn

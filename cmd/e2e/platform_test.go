@@ -60,7 +60,7 @@ func (c *clock) pass(d time.Duration) {
 
 // platform is a whole platform that serves.
 type platform struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	clock *clock
 	core  *core.Core
@@ -69,15 +69,15 @@ type platform struct {
 	addr  string
 	// caAddr is localhost and the enrolment CA's port, the same after a restart.
 	caAddr string
-	// admin is the address of the administration API over mTLS.
-	admin string
-	stop  func()
+	// adminAddr is that of the administration API over mTLS.
+	adminAddr string
+	stop      func()
 	// certificate is the gateway's own, caCertificate the enrolment CA's.
 	certificate, caCertificate atomic.Pointer[tls.Certificate]
 }
 
 // newPlatform bootstraps a platform and serves its gateway until the test ends.
-func newPlatform(t *testing.T) *platform {
+func newPlatform(t testing.TB) *platform {
 	t.Helper()
 	p := &platform{t: t, dir: t.TempDir(), clock: &clock{}}
 	p.serve(true)
@@ -153,7 +153,7 @@ func (p *platform) serve(bootstrap bool) {
 	enrolment := p.enrolmentCA(ctx)
 	administration, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	p.admin = administration.Addr().String()
+	p.adminAddr = administration.Addr().String()
 	done := make(chan error, 3)
 	go func() { done <- server.Serve(ctx, listener) }()
 	go func() { done <- enrolment.Serve(ctx, caListener) }()
@@ -402,14 +402,14 @@ func update(source uuid.UUID, id, mac, ip string) payload.Update {
 	return u
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func wantCode(t *testing.T, err error, code codes.Code, words string) {
+func wantCode(t testing.TB, err error, code codes.Code, words string) {
 	t.Helper()
 	if status.Code(err) != code {
 		t.Fatalf("answered %v, want %v", err, code)
@@ -423,7 +423,7 @@ func wantCode(t *testing.T, err error, code codes.Code, words string) {
 	}
 }
 
-func decode(t *testing.T, pem []byte) []*x509.Certificate {
+func decode(t testing.TB, pem []byte) []*x509.Certificate {
 	t.Helper()
 	chain, err := certs.DecodePEM(pem)
 	must(t, err)
@@ -439,7 +439,7 @@ func raw(chain []*x509.Certificate) [][]byte {
 }
 
 // files are all files below a folder.
-func files(t *testing.T, dir string) map[string][]byte {
+func files(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
 	found := map[string][]byte{}
 	must(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {

@@ -47,7 +47,7 @@ type systems struct {
 	asked int
 }
 
-func newSystems(t *testing.T, options faker.Options) *systems {
+func newSystems(t testing.TB, options faker.Options) *systems {
 	t.Helper()
 	server, err := faker.New(options)
 	must(t, err)

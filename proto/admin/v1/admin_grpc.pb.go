@@ -55,6 +55,8 @@ const (
 	Admin_ListJoinTokens_FullMethodName   = "/edgesync.admin.v1.Admin/ListJoinTokens"
 	Admin_CancelJoinToken_FullMethodName  = "/edgesync.admin.v1.Admin/CancelJoinToken"
 	Admin_IssueEnrolmentCA_FullMethodName = "/edgesync.admin.v1.Admin/IssueEnrolmentCA"
+	Admin_SyncNow_FullMethodName          = "/edgesync.admin.v1.Admin/SyncNow"
+	Admin_TestSource_FullMethodName       = "/edgesync.admin.v1.Admin/TestSource"
 	Admin_AddOperator_FullMethodName      = "/edgesync.admin.v1.Admin/AddOperator"
 	Admin_ListOperators_FullMethodName    = "/edgesync.admin.v1.Admin/ListOperators"
 	Admin_RevokeOperator_FullMethodName   = "/edgesync.admin.v1.Admin/RevokeOperator"
@@ -117,6 +119,12 @@ type AdminClient interface {
 	CancelJoinToken(ctx context.Context, in *CancelJoinTokenRequest, opts ...grpc.CallOption) (*JoinToken, error)
 	// IssueEnrolmentCA signs the enrolment CA's own server certificate for a CSR.
 	IssueEnrolmentCA(ctx context.Context, in *IssueEnrolmentCARequest, opts ...grpc.CallOption) (*IssuedCertificate, error)
+	// SyncNow has sources run at once, where they run, and tells of it until all
+	// are done. It answers UNAVAILABLE when their service is not connected.
+	SyncNow(ctx context.Context, in *SyncNowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncNowProgress], error)
+	// TestSource reads a little of a source where it runs. That the source is not
+	// as it should be is no error; it answers UNAVAILABLE as SyncNow does.
+	TestSource(ctx context.Context, in *TestSourceRequest, opts ...grpc.CallOption) (*TestSourceResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error)
 	ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error)
@@ -450,6 +458,35 @@ func (c *adminClient) IssueEnrolmentCA(ctx context.Context, in *IssueEnrolmentCA
 	return out, nil
 }
 
+func (c *adminClient) SyncNow(ctx context.Context, in *SyncNowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncNowProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[2], Admin_SyncNow_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SyncNowRequest, SyncNowProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_SyncNowClient = grpc.ServerStreamingClient[SyncNowProgress]
+
+func (c *adminClient) TestSource(ctx context.Context, in *TestSourceRequest, opts ...grpc.CallOption) (*TestSourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestSourceResponse)
+	err := c.cc.Invoke(ctx, Admin_TestSource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AddOperatorResponse)
@@ -573,6 +610,12 @@ type AdminServer interface {
 	CancelJoinToken(context.Context, *CancelJoinTokenRequest) (*JoinToken, error)
 	// IssueEnrolmentCA signs the enrolment CA's own server certificate for a CSR.
 	IssueEnrolmentCA(context.Context, *IssueEnrolmentCARequest) (*IssuedCertificate, error)
+	// SyncNow has sources run at once, where they run, and tells of it until all
+	// are done. It answers UNAVAILABLE when their service is not connected.
+	SyncNow(*SyncNowRequest, grpc.ServerStreamingServer[SyncNowProgress]) error
+	// TestSource reads a little of a source where it runs. That the source is not
+	// as it should be is no error; it answers UNAVAILABLE as SyncNow does.
+	TestSource(context.Context, *TestSourceRequest) (*TestSourceResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error)
 	ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error)
@@ -684,6 +727,12 @@ func (UnimplementedAdminServer) CancelJoinToken(context.Context, *CancelJoinToke
 }
 func (UnimplementedAdminServer) IssueEnrolmentCA(context.Context, *IssueEnrolmentCARequest) (*IssuedCertificate, error) {
 	return nil, status.Error(codes.Unimplemented, "method IssueEnrolmentCA not implemented")
+}
+func (UnimplementedAdminServer) SyncNow(*SyncNowRequest, grpc.ServerStreamingServer[SyncNowProgress]) error {
+	return status.Error(codes.Unimplemented, "method SyncNow not implemented")
+}
+func (UnimplementedAdminServer) TestSource(context.Context, *TestSourceRequest) (*TestSourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestSource not implemented")
 }
 func (UnimplementedAdminServer) AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddOperator not implemented")
@@ -1235,6 +1284,35 @@ func _Admin_IssueEnrolmentCA_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_SyncNow_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SyncNowRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).SyncNow(m, &grpc.GenericServerStream[SyncNowRequest, SyncNowProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_SyncNowServer = grpc.ServerStreamingServer[SyncNowProgress]
+
+func _Admin_TestSource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestSourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).TestSource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_TestSource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).TestSource(ctx, req.(*TestSourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_AddOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddOperatorRequest)
 	if err := dec(in); err != nil {
@@ -1477,6 +1555,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Admin_IssueEnrolmentCA_Handler,
 		},
 		{
+			MethodName: "TestSource",
+			Handler:    _Admin_TestSource_Handler,
+		},
+		{
 			MethodName: "AddOperator",
 			Handler:    _Admin_AddOperator_Handler,
 		},
@@ -1514,6 +1596,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "TailEvents",
 			Handler:       _Admin_TailEvents_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "SyncNow",
+			Handler:       _Admin_SyncNow_Handler,
 			ServerStreams: true,
 		},
 	},
