@@ -70,6 +70,16 @@ var rules = map[string]rule{
 	adminv1.Admin_CountDevices_FullMethodName: {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_GetDevice_FullMethodName:    {core.RoleViewer, tenant, "tenant"},
 
+	adminv1.Admin_ExplainDevice_FullMethodName:      {core.RoleViewer, tenant, "tenant"},
+	adminv1.Admin_MergeDevices_FullMethodName:       {core.RoleOperator, tenant, "tenant"},
+	adminv1.Admin_UnmergeDevice_FullMethodName:      {core.RoleOperator, tenant, "tenant"},
+	adminv1.Admin_SplitDevice_FullMethodName:        {core.RoleOperator, tenant, "tenant"},
+	adminv1.Admin_ListDuplicates_FullMethodName:     {core.RoleViewer, tenant, "tenant"},
+	adminv1.Admin_SimulateRules_FullMethodName:      {core.RoleViewer, tenant, "tenant"},
+	adminv1.Admin_ListRetractions_FullMethodName:    {core.RoleViewer, tenant, "tenant"},
+	adminv1.Admin_ReleaseRetractions_FullMethodName: {core.RoleOperator, tenant, "tenant"},
+	adminv1.Admin_RejectRetractions_FullMethodName:  {core.RoleOperator, tenant, "tenant"},
+
 	adminv1.Admin_ListEvents_FullMethodName: {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_TailEvents_FullMethodName: {core.RoleViewer, tenant, "tenant"},
 

@@ -13,6 +13,7 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
+	"edgesync/cmd/dire"
 	"edgesync/cmd/doctor"
 	"edgesync/cmd/enroll"
 	"edgesync/cmd/event"
@@ -53,6 +54,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		service.NewCmdService(f),
 		source.NewCmdSource(f),
 		device.NewCmdDevice(f),
+		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
 		cert.NewCmdCert(f),
 		operator.NewCmdOperator(f),

@@ -69,6 +69,9 @@ var mayCall = map[string]string{
 	"UpdateSource": "operator", "SetSourceEnabled": "operator", "RemoveSource": "operator",
 	"SyncNow": "operator", "TestSource": "operator",
 	"ListDevices": "viewer", "CountDevices": "viewer", "GetDevice": "viewer",
+	"ExplainDevice": "viewer", "MergeDevices": "operator", "UnmergeDevice": "operator", "SplitDevice": "operator",
+	"ListDuplicates": "viewer", "SimulateRules": "viewer",
+	"ListRetractions": "viewer", "ReleaseRetractions": "operator", "RejectRetractions": "operator",
 	"ListEvents": "viewer", "TailEvents": "viewer",
 	"AddOperator": "admin", "ListOperators": "admin", "RevokeOperator": "admin",
 	"ListCertificates": "viewer", "ListAuthorities": "viewer",
@@ -135,7 +138,7 @@ func (p *platform) dialAdmin(identity *tls.Certificate) *grpc.ClientConn {
 }
 
 // invoke makes a call whose request is empty but for a tenant.
-func invoke(t *testing.T, conn *grpc.ClientConn, method protoreflect.MethodDescriptor, tenant string) error {
+func invoke(t testing.TB, conn *grpc.ClientConn, method protoreflect.MethodDescriptor, tenant string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -159,7 +162,7 @@ func invoke(t *testing.T, conn *grpc.ClientConn, method protoreflect.MethodDescr
 	return stream.RecvMsg(answer)
 }
 
-func message(t *testing.T, descriptor protoreflect.MessageDescriptor) proto.Message {
+func message(t testing.TB, descriptor protoreflect.MessageDescriptor) proto.Message {
 	t.Helper()
 	found, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.FullName())
 	must(t, err)
