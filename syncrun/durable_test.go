@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,12 +81,12 @@ func TestRunOfASourceThatIsGoneIsNotDelivered(t *testing.T) {
 func TestFullOutboxPausesReadingAndHeals(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		var names []string
-		reads := 0
+		var reads atomic.Int64
 		for i := range 20 {
 			name := fmt.Sprint("s", i)
 			names = append(names, name)
 			w.adapters[name] = func(ctx context.Context, emit func(payload.Update) error) (source.Discovery, error) {
-				reads++
+				reads.Add(1)
 				return devices(2000)(ctx, emit)
 			}
 		}
@@ -97,10 +98,10 @@ func TestFullOutboxPausesReadingAndHeals(t *testing.T) {
 		if w.count(syncrun.OutboxFull, "") != 1 {
 			t.Fatalf("%d alarms", w.count(syncrun.OutboxFull, ""))
 		}
-		before := reads
+		before := reads.Load()
 		pass(20 * time.Minute)
-		if reads != before {
-			t.Fatalf("%d reads while the outbox was full", reads-before)
+		if n := reads.Load() - before; n != 0 {
+			t.Fatalf("%d reads while the outbox was full", n)
 		}
 		if size := diskUse(t, w); size > 200_000 {
 			t.Fatalf("the outbox takes %d bytes", size)

@@ -3,6 +3,7 @@ package syncrun_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,11 +16,12 @@ import (
 // interval, then all as before.
 func TestBreakerLeavesAFailingSourceAlone(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		start, broken := time.Now(), true
+		start := time.Now()
+		var works atomic.Bool
 		var at []time.Duration
 		w.adapters["a"] = func(ctx context.Context, emit func(payload.Update) error) (source.Discovery, error) {
 			at = append(at, time.Since(start).Truncate(time.Second))
-			if broken {
+			if !works.Load() {
 				return source.Discovery{}, source.Errorf(source.ReasonServer, "status 500")
 			}
 			return devices(3)(ctx, emit)
@@ -28,8 +30,11 @@ func TestBreakerLeavesAFailingSourceAlone(t *testing.T) {
 		paced(w, "1m", "a", "b")
 		w.run()
 		pass(30 * time.Minute)
+		works.Store(true)
+		pass(5 * time.Minute)
+		w.stop()
 		open := 0
-		for i := 5; i < len(at); i++ {
+		for i := 5; i < len(at) && at[i] < 30*time.Minute; i++ {
 			if pause := at[i] - at[i-1]; pause < time.Minute || pause > 80*time.Second {
 				t.Errorf("tried after %s while it was left alone", pause)
 			}
@@ -38,9 +43,6 @@ func TestBreakerLeavesAFailingSourceAlone(t *testing.T) {
 		if open < 15 {
 			t.Errorf("%d tries while it failed: %v", open, at)
 		}
-		broken = false
-		pass(5 * time.Minute)
-		w.stop()
 		ended := w.ended("a")
 		if len(ended) == 0 || ended[len(ended)-1] != payload.ResultSuccess {
 			t.Errorf("does not come back: %v", ended)

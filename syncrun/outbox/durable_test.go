@@ -490,3 +490,29 @@ func TestSpoiledLedgerCostsNoRun(t *testing.T) {
 		})
 	}
 }
+
+// TestRunThatCannotBePutAsideIsReadAgain: a file that neither reads nor moves
+// for a while is not written off.
+func TestRunThatCannotBePutAsideIsReadAgain(t *testing.T) {
+	disk := newFragile(t.TempDir(), func(int) int { return 0 })
+	box, dir := open(t, outbox.Options{FS: disk})
+	put(t, box, head("s1", "run"), 10, payload.ModeIncremental)
+	disk.fail = func(op, path string) error {
+		if (op == "read" || op == "rename") && strings.HasSuffix(path, ".run") {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if _, err := box.Lease("s1"); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	box = reopen(t, box, dir, outbox.Options{FS: disk})
+	if box.Waiting("s1") || len(box.Found().Damaged) != 1 {
+		t.Fatalf("found %+v", box.Found())
+	}
+	disk.fail = nil
+	box = reopen(t, box, dir, outbox.Options{FS: disk})
+	if got := read(t, lease(t, box, "s1")); len(got) != 10 || box.Totals().Damaged != 0 {
+		t.Fatalf("%d updates, totals %+v", len(got), box.Totals())
+	}
+}

@@ -21,6 +21,9 @@ type fragile struct {
 	// left is how many operations go through before the machine is off; below
 	// zero it stays on.
 	left int
+	// off says that it has been for a while: not even a part of a write comes
+	// through.
+	off, dying bool
 	// fail may refuse an operation on a path ("write", "sync", "read", …).
 	fail func(op, path string) error
 	// unsynced are files with the length that is safe, names the changes of
@@ -41,6 +44,8 @@ func (d *fragile) step(op, path string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.left == 0 {
+		d.off = d.dying
+		d.dying = true
 		return errDead
 	}
 	d.left--
@@ -48,6 +53,16 @@ func (d *fragile) step(op, path string) error {
 		return d.fail(op, path)
 	}
 	return nil
+}
+
+// part is how much of a write that fails may have come through.
+func (d *fragile) part(length int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.off {
+		return 0
+	}
+	return d.roll(length + 1)
 }
 
 // crash makes the disk what a machine finds that was switched off.
@@ -69,7 +84,7 @@ func (d *fragile) crash() {
 			_ = os.Rename(last.kept, last.from)
 		}
 	}
-	d.names, d.unsynced, d.left = nil, map[string]int64{}, -1
+	d.names, d.unsynced, d.left, d.off, d.dying = nil, map[string]int64{}, -1, false, false
 }
 
 func (d *fragile) Create(path string) (outbox.File, error) {
@@ -161,8 +176,7 @@ func (f *fragileFile) touched() {
 func (f *fragileFile) WriteAt(p []byte, at int64) (int, error) {
 	f.touched()
 	if err := f.disk.step("write", f.path); err != nil {
-		// Some of it may have come through.
-		n, _ := f.File.WriteAt(p[:f.disk.roll(len(p)+1)], at)
+		n, _ := f.File.WriteAt(p[:f.disk.part(len(p))], at)
 		return n, err
 	}
 	return f.File.WriteAt(p, at)
@@ -171,7 +185,7 @@ func (f *fragileFile) WriteAt(p []byte, at int64) (int, error) {
 func (f *fragileFile) Write(p []byte) (int, error) {
 	f.touched()
 	if err := f.disk.step("write", f.path); err != nil {
-		n, _ := f.File.Write(p[:f.disk.roll(len(p)+1)])
+		n, _ := f.File.Write(p[:f.disk.part(len(p))])
 		return n, err
 	}
 	return f.File.Write(p)

@@ -119,9 +119,12 @@ func (e *DamagedError) Unwrap() error { return e.Err }
 func (o *Outbox) quarantineLocked(s *stored, err error) *DamagedError {
 	damaged := &DamagedError{Run: s.Run, Err: err}
 	if o.unlistLocked(s) {
-		o.ledger.ended(s.number, Totals{Damaged: s.Updates})
+		// First the file, then the word: a run that is written off while its file
+		// keeps its name would be removed by the next Open. Where the file cannot
+		// be put aside, the next Open tries to read it again.
 		if bad := o.path(s.number, badSuffix); o.fs.Rename(s.path, bad) == nil {
 			damaged.Path = bad
+			o.ledger.ended(s.number, Totals{Damaged: s.Updates})
 		}
 		o.freeLocked(s.Share, s.Bytes)
 		o.trimBad()

@@ -118,9 +118,12 @@ func (o *Outbox) inspect(number uint64) *stored {
 	if !known {
 		o.ledger.taken(number, 0)
 	}
-	o.ledger.ended(number, Totals{Damaged: updates})
-	_ = o.fs.Rename(s.path, o.path(number, badSuffix))
-	o.found.Damaged = append(o.found.Damaged, &DamagedError{Run: Run{Head: head}, Path: o.path(number, badSuffix), Err: err})
+	damaged := &DamagedError{Run: Run{Head: head}, Err: err}
+	o.found.Damaged = append(o.found.Damaged, damaged)
+	if bad := o.path(number, badSuffix); o.fs.Rename(s.path, bad) == nil {
+		damaged.Path = bad
+		o.ledger.ended(number, Totals{Damaged: updates})
+	}
 	return nil
 }
 
