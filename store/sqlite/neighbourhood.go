@@ -228,10 +228,13 @@ func (t tenantTx) near(ctx context.Context, names names, reach dire.Reach) ([]di
 	var found []dire.Assertion
 	err := withBatch(keys, func(k int64) error {
 		return withBatch(identifiers, func(i int64) error {
-			return withBatch(members, func(m int64) (err error) {
-				found, err = all(ctx, t.s, names.scanAssertion, walkQuery,
-					sql.Named("keys", k), sql.Named("identifiers", i), sql.Named("members", m))
-				return err
+			return withBatch(members, func(m int64) error {
+				args := []any{sql.Named("keys", k), sql.Named("identifiers", i), sql.Named("members", m)}
+				return t.s.eachOnce(ctx, walkQuery, args, func(row scanner) error {
+					a, err := names.scanAssertion(row)
+					found = append(found, a)
+					return err
+				})
 			})
 		})
 	})
