@@ -32,12 +32,14 @@ func (p *platform) open(ctx context.Context, opts state.Options) (adminv1.AdminC
 		return nil, err
 	}
 	// What goes well is told by the command itself.
-	opts.Logger, opts.Now = p.factory.Logger(slog.LevelError), p.factory.Now
+	opts.Logger, opts.Now, opts.Origin = p.factory.Logger(slog.LevelError), p.factory.Now, p.factory.Origin
 	if p.connection, err = state.Connect(ctx, opts); err != nil {
 		return nil, err
 	}
 	return p.connection.Client, nil
 }
+
+func (p *platform) local() bool { return p.connection != nil && p.connection.Local }
 
 func (p *platform) close() error {
 	if p.connection == nil {

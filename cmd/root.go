@@ -23,6 +23,7 @@ import (
 	"edgesync/cmd/service"
 	"edgesync/cmd/source"
 	"edgesync/cmd/tenant"
+	"edgesync/cmd/tui"
 	"edgesync/cmd/version"
 )
 
@@ -53,11 +54,19 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		device.NewCmdDevice(f),
 		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
+		tui.NewCmdTUI(f, nil),
 		faker.NewCmdFaker(f, nil),
 		demo.NewCmdDemo(f, nil),
 		version.NewCmdVersion(f, nil),
 		man.NewCmdMan(f, version.Current().Time, nil),
 	)
+	plain := root.RunE
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if tui.Here(f) {
+			return tui.Open(cmd.Context(), f)
+		}
+		return plain(cmd, args)
+	}
 	root.InitDefaultCompletionCmd()
 	for _, child := range root.Commands() {
 		if child.Name() == "completion" {

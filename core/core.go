@@ -73,6 +73,7 @@ type Core struct {
 	// processes of the platform.
 	lines    lines
 	relay    func(context.Context, Notice) error
+	pulses   pulses
 	refusals refusals
 	metrics  *metrics
 	rules    dire.Rules

@@ -112,6 +112,7 @@ func (c *Core) forget(change Change) {
 	}
 	l.mu.Unlock()
 	c.configs.invalidate()
+	c.pulses.touch(change.Tenant)
 }
 
 // publish tells the other processes. What they do not hear they find out by

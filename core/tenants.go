@@ -125,6 +125,7 @@ func (c *Core) recordTenant(ctx context.Context, actor Actor, tenant Tenant, aut
 	if err != nil {
 		return fmt.Errorf("record tenant %s: %w", tenant.Slug, err)
 	}
+	c.pulses.touch(tenant.ID)
 	return nil
 }
 

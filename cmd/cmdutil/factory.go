@@ -35,6 +35,13 @@ type Factory struct {
 	Admin       AdminFunc
 	CreateAdmin func(ctx context.Context, keysetFile string) (adminv1.AdminClient, error)
 
+	// Local tells, once Admin was called, that this process has the platform open
+	// itself and nobody serves it; nil where that cannot be.
+	Local func() bool
+	// Origin is through what the user acts, for the events of it: "cli" unless
+	// it is set before Admin is first called.
+	Origin string
+
 	// Persistent flags.
 	StateDirFlag string
 	Format       Format

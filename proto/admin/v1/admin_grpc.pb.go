@@ -66,6 +66,7 @@ const (
 	Admin_ListRetractions_FullMethodName    = "/edgesync.admin.v1.Admin/ListRetractions"
 	Admin_ReleaseRetractions_FullMethodName = "/edgesync.admin.v1.Admin/ReleaseRetractions"
 	Admin_RejectRetractions_FullMethodName  = "/edgesync.admin.v1.Admin/RejectRetractions"
+	Admin_Watch_FullMethodName              = "/edgesync.admin.v1.Admin/Watch"
 )
 
 // AdminClient is the client API for Admin service.
@@ -148,6 +149,9 @@ type AdminClient interface {
 	// are held.
 	ReleaseRetractions(ctx context.Context, in *SettleRetractionsRequest, opts ...grpc.CallOption) (*SettleRetractionsResponse, error)
 	RejectRetractions(ctx context.Context, in *SettleRetractionsRequest, opts ...grpc.CallOption) (*SettleRetractionsResponse, error)
+	// Watch streams how the platform stands: all of it first, then whatever has
+	// changed, a few times a second at the most, until the caller ends it.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error)
 }
 
 type adminClient struct {
@@ -585,6 +589,25 @@ func (c *adminClient) RejectRetractions(ctx context.Context, in *SettleRetractio
 	return out, nil
 }
 
+func (c *adminClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[3], Admin_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchUpdate]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_WatchClient = grpc.ServerStreamingClient[WatchUpdate]
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -665,6 +688,9 @@ type AdminServer interface {
 	// are held.
 	ReleaseRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error)
 	RejectRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error)
+	// Watch streams how the platform stands: all of it first, then whatever has
+	// changed, a few times a second at the most, until the caller ends it.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -794,6 +820,9 @@ func (UnimplementedAdminServer) ReleaseRetractions(context.Context, *SettleRetra
 }
 func (UnimplementedAdminServer) RejectRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RejectRetractions not implemented")
+}
+func (UnimplementedAdminServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1515,6 +1544,17 @@ func _Admin_RejectRetractions_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchUpdate]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_WatchServer = grpc.ServerStreamingServer[WatchUpdate]
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1685,6 +1725,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "SyncNow",
 			Handler:       _Admin_SyncNow_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Watch",
+			Handler:       _Admin_Watch_Handler,
 			ServerStreams: true,
 		},
 	},
