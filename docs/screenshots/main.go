@@ -32,7 +32,7 @@ var shots = []struct {
 	{"wizard", []string{"Escape", "a", "Enter", "Plant 7", "Enter", "Enter", "Enter", "Enter", "Enter"}, "Nothing is created yet"},
 	{"services", []string{"Escape", "Escape", "Escape", "Escape", "Escape", "3"}, "HEARTBEAT"},
 	{"devices", []string{"4", "/", "10.1", "Enter"}, "HOSTNAME"},
-	{"device", []string{"Enter"}, "Why it is this"},
+	{"device", []string{"Enter"}, "Why it is one device"},
 	{"events", []string{"Escape", "5"}, "EVENT"},
 	{"tenants", []string{"6"}, "PLATFORM SYNC"},
 }
