@@ -9,15 +9,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/bootstrap"
+	"edgesync/cmd/cert"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
 	"edgesync/cmd/dire"
+	"edgesync/cmd/doctor"
 	"edgesync/cmd/enroll"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
 	"edgesync/cmd/man"
 	"edgesync/cmd/onboard"
+	"edgesync/cmd/operator"
 	"edgesync/cmd/run"
 	"edgesync/cmd/serve"
 	"edgesync/cmd/service"
@@ -55,6 +58,9 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
 		tui.NewCmdTUI(f, nil),
+		cert.NewCmdCert(f),
+		operator.NewCmdOperator(f),
+		doctor.NewCmdDoctor(f, nil),
 		faker.NewCmdFaker(f, nil),
 		demo.NewCmdDemo(f, nil),
 		version.NewCmdVersion(f, nil),

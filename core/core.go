@@ -75,8 +75,11 @@ type Core struct {
 	relay    func(context.Context, Notice) error
 	pulses   pulses
 	refusals refusals
-	metrics  *metrics
-	rules    dire.Rules
+	// revocations and authorities tell of what has changed.
+	revocations hooks[certs.Revocation]
+	authorities hooks[struct{}]
+	metrics     *metrics
+	rules       dire.Rules
 }
 
 // New opens the platform a store holds. One that is not bootstrapped yet is
@@ -104,6 +107,9 @@ func New(ctx context.Context, options Options) (*Core, error) {
 	}
 	if c.bootstrapped() {
 		if err := c.finishRemovals(ctx); err != nil {
+			return nil, err
+		}
+		if err := c.EndOverlaps(ctx); err != nil {
 			return nil, err
 		}
 	}

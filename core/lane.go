@@ -129,6 +129,8 @@ func (c *Core) publish(ctx context.Context, notice Notice) {
 // deliver takes what another process tells.
 func (c *Core) deliver(notice Notice) {
 	switch {
+	case notice.Refusal != nil:
+		c.apply(*notice.Refusal)
 	case notice.Change != nil:
 		c.changed(*notice.Change)
 	case notice.Command != nil && c.lines.connected(notice.Command.Service):

@@ -172,7 +172,7 @@ func (c *Core) Tenant(ctx context.Context, slug string) (Tenant, error) {
 	}
 	tenant, err := c.lookUpTenant(ctx, slug)
 	if errors.Is(err, ErrNotFound) || err == nil && tenant.State == TenantRemoving {
-		return Tenant{}, notFound("find tenant %q: there is none: see `edgesync tenant list`", clean(slug, maxName))
+		return Tenant{}, NoTenant(slug)
 	}
 	return tenant, err
 }

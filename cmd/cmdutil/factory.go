@@ -44,8 +44,12 @@ type Factory struct {
 
 	// Persistent flags.
 	StateDirFlag string
-	Format       Format
-	NoInput      bool
+	// Server is a platform elsewhere, HOST:PORT, and Identity the folder of the
+	// operator that speaks to it; empty for the one of StateDir.
+	Server   string
+	Identity string
+	Format   Format
+	NoInput  bool
 }
 
 // AddPersistentFlags declares the flags that every command has.
@@ -53,6 +57,8 @@ func (f *Factory) AddPersistentFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.StringVar(&f.StateDirFlag, "state-dir", "",
 		"directory of the platform (env EDGESYNC_STATE_DIR; default /var/lib/edgesync for root, else $XDG_STATE_HOME/edgesync)")
+	flags.StringVar(&f.Server, "server", "", "HOST:PORT of the administration API of a platform elsewhere, instead of --state-dir")
+	flags.StringVar(&f.Identity, "identity", "", "folder of the operator's identity for --server")
 	flags.VarP(&f.Format, "output", "o", "output format: table, json or yaml")
 	flags.BoolVar(&f.NoInput, "no-input", false, "never prompt: a missing value is an error that names its flag")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))

@@ -71,6 +71,9 @@ func Here(f *cmdutil.Factory) bool {
 	if f.NoInput || !f.IO.FullScreen() {
 		return false
 	}
+	if f.Server != "" {
+		return true
+	}
 	dir, err := f.StateDir()
 	return err == nil && state.Exists(dir)
 }
