@@ -37,8 +37,12 @@ var shared = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	throwaway = cluster
 	return cluster.url("postgres"), nil
 })
+
+// throwaway keeps the shared cluster's end of the pipe from being closed.
+var throwaway *Cluster
 
 // Database makes an empty database and returns its URL. It is dropped, with the
 // roles a platform made for it, when the test ends.

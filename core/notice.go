@@ -1,0 +1,54 @@
+package core
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
+// Notifier is how the processes that serve one platform tell each other what
+// they should not go on remembering. A notice says that something changed, never
+// what: whoever hears it asks the store.
+type Notifier interface {
+	// Notify has every other process hear the notice. What a Store's own
+	// transactions change they tell by themselves, as part of the commit.
+	Notify(ctx context.Context, notice Notice) error
+	// Listen hands over what the other processes tell, in order, until ctx ends
+	// or hear returns an error. Whenever something may have been missed it hands
+	// over a notice of TopicLost, the first time when it begins.
+	Listen(ctx context.Context, hear func(Notice) error) error
+}
+
+// Notice is what one process tells the others.
+type Notice struct {
+	Topic Topic `json:"topic"`
+	// Tenant is whom it concerns; zero where it is no tenant in particular.
+	Tenant uuid.UUID `json:"tenant,omitzero"`
+	// Data is at most 4 KiB, and what it means is the topic's.
+	Data string `json:"data,omitempty"`
+}
+
+// Topic is what a notice is about.
+type Topic string
+
+// The topics.
+const (
+	// TopicTenant: the tenant's row or its authorities.
+	TopicTenant Topic = "tenant"
+	// TopicConfig: the tenant's services or sources.
+	TopicConfig Topic = "config"
+	// TopicEvents: there are new events of the tenant.
+	TopicEvents Topic = "events"
+	// TopicLost: anything may have changed.
+	TopicLost Topic = "lost"
+)
+
+// alone is the Notifier of a process that has a store to itself.
+type alone struct{}
+
+func (alone) Notify(context.Context, Notice) error { return nil }
+
+func (alone) Listen(ctx context.Context, _ func(Notice) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}

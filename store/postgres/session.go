@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"edgesync/core"
+)
+
+// session is one transaction.
+type session struct {
+	tx pgx.Tx
+	// numbers are the tenant's names, once read.
+	numbers *names
+	// cursors is how many listings were begun.
+	cursors int
+	// notices are what the commit tells the other processes.
+	notices []core.Notice
+}
+
+// note has the commit tell the other processes. A tenant's own transaction need
+// not name the tenant.
+func (s *session) note(notice core.Notice) {
+	if !slices.Contains(s.notices, notice) {
+		s.notices = append(s.notices, notice)
+	}
+}
+
+// exec returns how many rows it changed.
+func (s *session) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	tag, err := s.tx.Exec(ctx, query, args...)
+	return tag.RowsAffected(), classify(err)
+}
+
+// one scans the single row of a query, or returns core.ErrNotFound.
+func (s *session) one(ctx context.Context, query string, args []any, into ...any) error {
+	return classify(s.tx.QueryRow(ctx, query, args...).Scan(into...))
+}
+
+// scanner is a row that can be read once.
+type scanner interface{ Scan(into ...any) error }
+
+// each calls fn for every row of a query.
+func (s *session) each(ctx context.Context, query string, args []any, fn func(scanner) error) error {
+	rows, err := s.tx.Query(ctx, query, args...)
+	if err != nil {
+		return classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return err
+		}
+	}
+	return classify(rows.Err())
+}
+
+// copy adds rows to a table, all of them new.
+func (s *session) copy(ctx context.Context, table string, columns []string, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	_, err := s.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows))
+	return classify(err)
+}
+
+// all collects every row of a query.
+func all[T any](ctx context.Context, s *session, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	var found []T
+	err := s.each(ctx, query, args, func(row scanner) error {
+		one, err := scan(row)
+		if err != nil {
+			return err
+		}
+		found = append(found, one)
+		return nil
+	})
+	return found, err
+}
+
+// first is the single row of a query, or core.ErrNotFound.
+func first[T any](ctx context.Context, s *session, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	one, err := scan(s.tx.QueryRow(ctx, query, args...))
+	return one, classify(err)
+}
+
+// classify gives core's name to the two outcomes that have one. Everything else
+// stays an error of its own: a lost connection is not "not found".
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return core.ErrNotFound
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code == "23505" {
+		return fmt.Errorf("%w: %w", core.ErrConflict, err)
+	}
+	return err
+}
