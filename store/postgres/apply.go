@@ -14,7 +14,7 @@ import (
 // new is then copied into each table at once, and what is stored changed with
 // one statement.
 func (t tenantTx) Apply(ctx context.Context, plan dire.Plan) error {
-	w := &writer{s: t.s, plan: plan}
+	w := &writer{s: t.s, plan: plan, written: make(map[int64]bool, len(plan.Put))}
 	for _, step := range []func(context.Context) error{
 		w.number, w.numberDevices, w.putAssertions, w.putIdentifiers, w.putStanding, w.refresh, w.dropDevices, w.putDevices,
 		w.checkDevices,
@@ -39,6 +39,10 @@ type writer struct {
 	seenDevice []int64
 	// homes are the numbers of assertions by home id.
 	homes map[string]int64
+	// lastSeen are the devices the plan puts, by number, and when each was seen;
+	// written are the rows of standing that have it already.
+	lastSeen map[int64]any
+	written  map[int64]bool
 }
 
 // isNew tells whether an assertion, or the device of its number, is not stored.
@@ -184,7 +188,7 @@ func (w *writer) numberDevices(ctx context.Context) error {
 	return nil
 }
 
-// put writes rows whose first cell is their number: the new ones are copied, the
+// write writes rows whose first cell is their number: the new ones are copied, the
 // others changed by a statement that reads them as arrays.
 func (w *writer) write(ctx context.Context, table string, columns []column, rows [][]any) error {
 	var fresh, stored [][]any
@@ -195,11 +199,7 @@ func (w *writer) write(ctx context.Context, table string, columns []column, rows
 			stored = append(stored, row)
 		}
 	}
-	names := make([]string, len(columns))
-	for i := range columns {
-		names[i] = columns[i].name
-	}
-	if err := w.s.copy(ctx, table, names, fresh); err != nil {
+	if err := w.s.copy(ctx, table, columnNames(columns), fresh); err != nil {
 		return err
 	}
 	return w.s.upsert(ctx, table, columns, stored)
@@ -230,22 +230,43 @@ var assertionColumns = []column{
 	{"retracted_at", number}, {"key", text}, {"home_id", text}, {"hash", bytes}, {"facts", text},
 }
 
+// putStanding also says when the devices that the plan puts were last seen, where
+// the row is written anyway.
 func (w *writer) putStanding(ctx context.Context) error {
-	rows := make([][]any, len(w.plan.Put))
+	w.lastSeen = make(map[int64]any, len(w.plan.Devices))
+	for i := range w.plan.Devices {
+		w.lastSeen[w.homes[w.plan.Devices[i].ID]] = micros(w.plan.Devices[i].LastSeen)
+	}
+	var fresh, stored [][]any
 	for i := range w.plan.Put {
 		a := &w.plan.Put[i]
-		rows[i] = []any{
-			w.put[i], w.homes[a.DeviceID], w.names.number[a.Source], micros(a.LastSeen), micros(a.Run.Started), a.Run.ID,
+		row := []any{
+			w.put[i], w.homes[a.DeviceID], w.names.number[a.Source], micros(a.LastSeen), w.lastSeen[w.put[i]],
+			micros(a.Run.Started), a.Run.ID,
 		}
+		if w.isNew(w.put[i]) {
+			fresh = append(fresh, row)
+		} else {
+			stored = append(stored, row)
+		}
+		w.written[w.put[i]] = true
 	}
-	if err := w.write(ctx, "standing", standingColumns, rows); err != nil {
+	err := w.s.copy(ctx, "standing", columnNames(standingColumns), fresh)
+	if err == nil {
+		err = w.s.batch(ctx, `
+			UPDATE standing SET device = b.device, last_seen = b.last_seen, run_started = b.run_started, run_id = b.run_id,
+				device_last_seen = coalesce(b.device_last_seen, standing.device_last_seen)
+			FROM `, standingColumns, stored, ` WHERE standing.assertion = b.assertion`)
+	}
+	if err != nil {
 		return fmt.Errorf("put standing: %w", err)
 	}
 	return nil
 }
 
 var standingColumns = []column{
-	{"assertion", number}, {"device", number}, {"source", number}, {"last_seen", number}, {"run_started", number}, {"run_id", text},
+	{"assertion", number}, {"device", number}, {"source", number}, {"last_seen", number}, {"device_last_seen", number},
+	{"run_started", number}, {"run_id", text},
 }
 
 // refresh carries out plan.Seen. A row is written once where it can be: most
@@ -257,6 +278,9 @@ func (w *writer) refresh(ctx context.Context) error {
 	latest := map[int64]int64{}
 	for i := range w.plan.Seen {
 		device, at := w.seenDevice[i], w.plan.Seen[i].LastSeen.UnixMicro()
+		if _, put := w.lastSeen[device]; put {
+			continue
+		}
 		if earlier, ok := latest[device]; !ok || earlier < at {
 			latest[device] = at
 		}

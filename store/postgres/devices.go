@@ -31,7 +31,8 @@ var deviceRecord = []column{
 
 func (w *writer) putDevices(ctx context.Context) error {
 	n := len(w.plan.Devices)
-	records, texts, seen := make([][]any, n), make([][]any, n), make([][]any, n)
+	records, texts := make([][]any, n), make([][]any, n)
+	var seen [][]any
 	for i := range w.plan.Devices {
 		d := &w.plan.Devices[i]
 		id := w.homes[d.ID]
@@ -42,7 +43,9 @@ func (w *writer) putDevices(ctx context.Context) error {
 			d.Site, jsonList(d.Tags), jsonList(d.Sources),
 		}
 		texts[i] = []any{id, searchText(d)}
-		seen[i] = []any{id, micros(d.LastSeen)}
+		if !w.written[id] {
+			seen = append(seen, []any{id, micros(d.LastSeen)})
+		}
 	}
 	err := w.write(ctx, "device", deviceRecord, records)
 	if err == nil {
