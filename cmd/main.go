@@ -19,7 +19,7 @@ func Main() int {
 	defer stop()
 	// After the first signal the default holds again: a second one aborts.
 	defer context.AfterFunc(ctx, stop)()
-	streams := cmdutil.SystemStreams(os.LookupEnv)
+	streams := systemStreams(os.LookupEnv)
 	return Run(ctx, streams, os.LookupEnv, os.Args[1:])
 }
 

@@ -1,6 +1,11 @@
 package cmd
 
 import (
+	"bufio"
+	"io"
+	"strings"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/bootstrap"
@@ -56,4 +61,11 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		}
 	}
 	return root
+}
+
+// WriteReference writes a Markdown page for every command into dir.
+func WriteReference(dir string) error {
+	nothing := func(string) (string, bool) { return "", false }
+	streams := &cmdutil.IOStreams{In: bufio.NewReader(strings.NewReader("")), Out: io.Discard, Err: io.Discard}
+	return man.WriteMarkdown(NewRoot(&cmdutil.Factory{IO: streams, Env: nothing, Now: time.Now}), dir)
 }

@@ -9,6 +9,10 @@ import (
 	"path/filepath"
 )
 
+// ErrNotPrivate is in the error for a keyset file that is not its owner's alone:
+// what it seals may be known to others.
+var ErrNotPrivate = errors.New("the file is not its owner's alone")
+
 // maxKeyset is far above what a keyset of many keys needs.
 const maxKeyset = 1 << 20
 
@@ -47,11 +51,11 @@ func readPrivate(path string) ([]byte, error) {
 func private(info fs.FileInfo) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return errors.New("it is a symbolic link: name the file itself")
+		return fmt.Errorf("%w: it is a symbolic link: name the file itself", ErrNotPrivate)
 	case !info.Mode().IsRegular():
-		return errors.New("it is not a regular file")
+		return fmt.Errorf("%w: it is not a regular file", ErrNotPrivate)
 	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("its mode %#o lets others at it: chmod 600 it", info.Mode().Perm())
+		return fmt.Errorf("%w: its mode is %#o: chmod 600 it", ErrNotPrivate, info.Mode().Perm())
 	}
 	return nil
 }

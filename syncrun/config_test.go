@@ -137,7 +137,7 @@ func TestRemovedSourceDeliversNothingMore(t *testing.T) {
 		w.gateway.configure(payload.ScopeTenant, nil)
 		pass(2 * time.Minute)
 		w.wantNoSpool()
-		w.gateway.onChunk = nil
+		w.gateway.misbehave(nil, nil)
 		pass(time.Hour)
 		w.stop()
 		if got := w.gateway.got(); len(got) != 0 {

@@ -76,7 +76,7 @@ func TestUnacknowledgedRunIsSentAgainWithBackoff(t *testing.T) {
 		if len(w.ended("a")) != 0 {
 			t.Error("the run ended undelivered")
 		}
-		w.gateway.onChunk = nil
+		w.gateway.misbehave(nil, nil)
 		pass(2 * time.Minute)
 		w.stop()
 		if got := w.gateway.got(); len(got) != 1 || len(got[0].updates) != 5 {
@@ -92,7 +92,7 @@ func TestNewerSnapshotTakesThePlaceOfAnUndeliveredOne(t *testing.T) {
 		w.gateway.onChunk = unavailable
 		w.run()
 		pass(10*time.Minute + 15*time.Second)
-		w.gateway.onChunk = nil
+		w.gateway.misbehave(nil, nil)
 		pass(14 * time.Second)
 		got := w.gateway.got()
 		w.stop()
@@ -247,16 +247,17 @@ func TestGatewayAwayForThreeDays(t *testing.T) {
 		w.adapters["a"], w.adapters["b"] = devices(500), devices(700)
 		paced(w, "30m", "a", "b")
 		w.options.OutboxMax = 1 << 20
-		w.gateway.onPush = func(*monitoring.GatewayStatusRequest) error { return status.Error(codes.Unavailable, "away") }
-		w.gateway.onChunk = unavailable
+		w.gateway.hello.HeartbeatIntervalSec = 600
 		w.run()
+		pass(10 * time.Second)
+		w.gateway.kill()
 		pass(72 * time.Hour)
-		w.gateway.onPush, w.gateway.onChunk = nil, nil
-		pass(2 * time.Minute)
+		w.gateway.start()
+		pass(12 * time.Minute)
 		w.stop()
 		for key, n := range map[string]int{"a": 500, "b": 700} {
 			got := w.gateway.gotFrom(key)
-			if len(got) == 0 || len(got) > 4 || len(got[0].updates) != n {
+			if len(got) < 2 || len(got) > 4 || len(got[1].updates) != n {
 				t.Fatalf("%s: %d streams", key, len(got))
 			}
 			if told := w.gateway.told(key); len(told) > 12 || told[len(told)-1].Result != payload.ResultSuccess {

@@ -67,11 +67,13 @@ type fakeGateway struct {
 	hello    *monitoring.AgentHelloResponse
 	settings *monitoring.AgentConfigResponse
 
+	// forget keeps nothing of what arrives.
+	forget bool
+
 	onHello func() error
-	onPush  func(*monitoring.GatewayStatusRequest) error
-	// onChunk is asked after each chunk of a stream; the answer of the last
-	// decides about the whole.
-	onChunk func(ctx context.Context, source string, chunk *monitoring.GatewayStatusChunk) error
+	onPush  pushFunc
+	// onChunk is asked about each chunk of a stream.
+	onChunk chunkFunc
 }
 
 func newFakeGateway() *fakeGateway {
@@ -131,6 +133,25 @@ func (g *fakeGateway) configureRaw(config []byte) {
 	g.version++
 }
 
+// chunkFunc and pushFunc decide what becomes of a chunk and of a heartbeat.
+type (
+	chunkFunc func(ctx context.Context, source string, chunk *monitoring.GatewayStatusChunk) error
+	pushFunc  func(*monitoring.GatewayStatusRequest) error
+)
+
+// misbehave replaces the functions while the gateway serves.
+func (g *fakeGateway) misbehave(onPush pushFunc, onChunk chunkFunc) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.onPush, g.onChunk = onPush, onChunk
+}
+
+func (g *fakeGateway) behaviour() (pushFunc, chunkFunc) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.onPush, g.onChunk
+}
+
 func (g *fakeGateway) called(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -163,8 +184,8 @@ func (g *fakeGateway) GetConfig(_ context.Context, request *monitoring.AgentConf
 
 func (g *fakeGateway) PushStatus(_ context.Context, request *monitoring.GatewayStatusRequest) (*monitoring.GatewayStatusResponse, error) {
 	g.called("PushStatus")
-	if g.onPush != nil {
-		if err := g.onPush(request); err != nil {
+	if onPush, _ := g.behaviour(); onPush != nil {
+		if err := onPush(request); err != nil {
 			return nil, err
 		}
 	}
@@ -199,8 +220,8 @@ func (g *fakeGateway) StreamStatus(stream grpc.ClientStreamingServer[monitoring.
 			return status.Error(codes.InvalidArgument, problem)
 		}
 		final = chunk.GetIsFinal()
-		if g.onChunk != nil {
-			if err := g.onChunk(stream.Context(), d.source(), chunk); err != nil {
+		if _, onChunk := g.behaviour(); onChunk != nil {
+			if err := onChunk(stream.Context(), d.source(), chunk); err != nil {
 				return err
 			}
 		}
@@ -208,6 +229,10 @@ func (g *fakeGateway) StreamStatus(stream grpc.ClientStreamingServer[monitoring.
 		updates, err := payload.DecodeUpdates(message, time.Now())
 		if err != nil {
 			return err
+		}
+		if g.forget {
+			d.chunks = append(d.chunks, nil)
+			continue
 		}
 		d.chunks = append(d.chunks, message)
 		d.updates = append(d.updates, updates...)

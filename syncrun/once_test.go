@@ -19,7 +19,7 @@ import (
 )
 
 // once runs the world's sources once and returns how that ended and how long it took.
-func (w *world) once() (error, time.Duration) {
+func (w *world) once() (time.Duration, error) {
 	w.options.Once = true
 	start := time.Now()
 	w.run()
@@ -27,14 +27,14 @@ func (w *world) once() (error, time.Duration) {
 	w.cancel()
 	w.gateway.kill()
 	w.wantNoSpool()
-	return err, time.Since(start)
+	return time.Since(start), err
 }
 
 func TestOnceReadsEachSourceOnce(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		w.adapters["a"], w.adapters["b"] = devices(10), devices(0)
 		paced(w, "1s", "a", "b")
-		err, took := w.once()
+		took, err := w.once()
 		if err != nil || took > 5*time.Second {
 			t.Fatalf("%v after %v", err, took)
 		}
@@ -49,7 +49,7 @@ func TestOnceReadsEachSourceOnce(t *testing.T) {
 
 func TestOnceWithoutSourcesEndsWell(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		if err, took := w.once(); err != nil || took > time.Second {
+		if took, err := w.once(); err != nil || took > time.Second {
 			t.Fatalf("%v after %v", err, took)
 		}
 	})
@@ -65,7 +65,7 @@ func TestOnceNamesWhatFailed(t *testing.T) {
 			return source.Discovery{Partial: "pages drifted"}, emit(device(1))
 		}
 		w.configure("good", "bad", "partial")
-		err, _ := w.once()
+		_, err := w.once()
 		var failed *syncrun.SourcesError
 		if !errors.As(err, &failed) || failed.Total != 3 || len(failed.Failed) != 2 {
 			t.Fatalf("got %v", err)
@@ -84,7 +84,7 @@ func TestOnceGivesUpOnAGatewayThatTakesNothing(t *testing.T) {
 		w.adapters["a"] = devices(1)
 		w.configure("a")
 		w.gateway.onChunk = unavailable
-		err, took := w.once()
+		took, err := w.once()
 		if err == nil || !strings.Contains(err.Error(), "store is away") || took < 2*time.Minute || took > 3*time.Minute {
 			t.Fatalf("%v after %v", err, took)
 		}
@@ -116,7 +116,7 @@ func TestOnceTellsWhyTheGatewayIsNoGood(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			simulate(t, func(t *testing.T, w *world) {
 				test.spoil(w)
-				err, took := w.once()
+				took, err := w.once()
 				if status.Code(err) != test.code || took > test.most {
 					t.Fatalf("%v after %v", err, took)
 				}

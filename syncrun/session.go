@@ -50,7 +50,7 @@ func (s *session) hello(ctx context.Context) (outdated bool, err error) {
 		Os: runtime.GOOS, Arch: runtime.GOARCH, Partition: s.options.Config.Partition, ConfigVersion: s.configVersion(), ConfigSource: "gateway",
 	})
 	if err != nil {
-		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Config.GatewayAddr, err)
+		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Config.GatewayAddr, identified(err))
 	}
 	if !answer.GetAccepted() {
 		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Config.GatewayAddr,

@@ -154,15 +154,6 @@ func TestColourOnlyWhereItIsTaken(t *testing.T) {
 	}
 }
 
-func TestSystemStreamsWithoutTerminalHaveNoColour(t *testing.T) {
-	if cmdutil.SystemStreams(func(string) (string, bool) { return "", false }).OutTerminal {
-		t.Skip("standard output is a terminal")
-	}
-	if cmdutil.SystemStreams(func(string) (string, bool) { return "", false }).Color {
-		t.Error("colours without a terminal")
-	}
-}
-
 func TestStateDir(t *testing.T) {
 	env := func(pairs ...string) func(string) (string, bool) {
 		return func(name string) (string, bool) {

@@ -5,10 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strings"
-
-	"golang.org/x/term"
 )
 
 // IOStreams are the three standard streams and what is known of them.
@@ -22,24 +19,6 @@ type IOStreams struct {
 	Color bool
 	// ReadSecret reads one line without echo; nil where there is no terminal.
 	ReadSecret func() ([]byte, error)
-}
-
-// SystemStreams are the process's own. Colours follow the terminal, NO_COLOR
-// and TERM=dumb (no-color.org).
-func SystemStreams(env func(string) (string, bool)) *IOStreams {
-	streams := &IOStreams{
-		In: bufio.NewReader(os.Stdin), Out: os.Stdout, Err: os.Stderr,
-		InTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
-		OutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
-		ErrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
-	}
-	noColor, _ := env("NO_COLOR")
-	terminal, _ := env("TERM")
-	streams.Color = streams.OutTerminal && noColor == "" && terminal != "dumb"
-	if streams.InTerminal {
-		streams.ReadSecret = func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) }
-	}
-	return streams
 }
 
 // TestStreams are buffers, with in as standard input.

@@ -16,7 +16,7 @@ const (
 	frame = 100 * time.Millisecond
 	line  = 3 * time.Second
 	// barWidth leaves room for the words in 80 columns.
-	barWidth = 24
+	barWidth = 20
 )
 
 // row is one source's way from its system to the platform.
@@ -166,6 +166,6 @@ func (r row) bar(now time.Time) string {
 	if s := r.seconds(now); s > 0 {
 		rate = float64(max(r.stored, r.found)) / s
 	}
-	return fmt.Sprintf("%-22s %s%s %7d  %-16s %7.0f/s", r.tenant+"/"+r.source, strings.Repeat("█", full),
+	return fmt.Sprintf("%-18s %s%s %7d  %-14s %6.0f/s", r.tenant+"/"+r.source, strings.Repeat("█", full),
 		strings.Repeat("░", barWidth-full), r.expected, state, rate)
 }

@@ -133,8 +133,8 @@ type edge struct {
 	service   core.Service
 	config    onboarding.MinimalConfig
 	component string
+	dir       string
 	identity  onboarding.Identity
-	conn      *grpc.ClientConn
 }
 
 func (p *platform) tenant(slug string) core.Tenant {
@@ -157,6 +157,7 @@ func (p *platform) onboard(tenant, name string) *edge {
 	dir := filepath.Join(p.t.TempDir(), "edge")
 	must(p.t, onboarding.WriteIdentity(filepath.Join(dir, onboarding.CertDir), e.identity))
 	path := filepath.Join(dir, filepath.FromSlash(onboarding.ConfigFile))
+	e.dir = dir
 	must(p.t, onboarding.WriteConfig(path, onboarding.NewConfig(e.component, out.Service.Partition, out.GatewayAddr, out.GatewayServerName)))
 	e.config, err = onboarding.LoadConfig(path)
 	must(p.t, err)

@@ -66,6 +66,9 @@ func TestListFilters(t *testing.T) {
 
 func TestTailWritesALineForEach(t *testing.T) {
 	got := run(t, &fake{}, "tail", "-o", "json")
+	if got.Exit != 5 || !strings.Contains(got.Err, "edgesync serve") {
+		t.Errorf("a platform that ends: exit %d, %q", got.Exit, got.Err)
+	}
 	lines := strings.Split(strings.TrimSuffix(got.Out, "\n"), "\n")
 	if len(lines) != 2 || !json.Valid([]byte(lines[0])) || !json.Valid([]byte(lines[1])) {
 		t.Errorf("printed %q", got.Out)

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"edgesync/cmd/cmdutil"
 )
@@ -51,8 +53,10 @@ func tailRun(ctx context.Context, opts *TailOptions) error {
 	for {
 		e, err := stream.Recv()
 		switch {
-		case errors.Is(err, io.EOF), err != nil && ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return nil
+		case errors.Is(err, io.EOF), status.Code(err) == codes.Canceled:
+			return cmdutil.Errorf(cmdutil.ExitUnavailable, "follow events: the platform stopped serving: start `edgesync serve` and try again")
 		case err != nil:
 			return err
 		}

@@ -49,19 +49,18 @@ func NewCmdMan(f *cmdutil.Factory, date *time.Time, runF func(context.Context, *
 }
 
 func manRun(_ context.Context, opts *Options) error {
-	// Pages of a release must not differ by who made them.
-	opts.Root.DisableAutoGenTag = true
+	undated(opts.Root)
 	if opts.Dir == "" {
 		return opts.printPage()
 	}
 	if len(opts.Command) > 0 {
 		return cmdutil.Usagef("--dir writes every command's page: leave the command out")
 	}
-	if err := os.MkdirAll(opts.Dir, 0o755); err != nil {
-		return fmt.Errorf("create directory for manual pages: %w", err)
-	}
 	if opts.Markdown {
-		return writeMarkdown(opts.Root, opts.Dir)
+		return WriteMarkdown(opts.Root, opts.Dir)
+	}
+	if err := os.MkdirAll(opts.Dir, 0o755); err != nil {
+		return fmt.Errorf("make directory for manual pages: %w", err)
 	}
 	if err := doc.GenManTree(opts.Root, opts.header(), opts.Dir); err != nil {
 		return fmt.Errorf("write manual pages: %w", err)
@@ -89,9 +88,16 @@ func (opts *Options) header() *doc.GenManHeader {
 	return &doc.GenManHeader{Section: "1", Source: "edgesync", Manual: "edgesync", Date: &opts.Date}
 }
 
-// writeMarkdown replaces every page in dir, and removes those of commands that
+// undated keeps the day a page was made out of it: equal commands, equal pages.
+func undated(root *cobra.Command) { root.DisableAutoGenTag = true }
+
+// WriteMarkdown replaces every page in dir, and removes those of commands that
 // are no more.
-func writeMarkdown(root *cobra.Command, dir string) error {
+func WriteMarkdown(root *cobra.Command, dir string) error {
+	undated(root)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make directory for the reference: %w", err)
+	}
 	old, err := filepath.Glob(filepath.Join(dir, root.Name()+"_*.md"))
 	if err != nil {
 		return fmt.Errorf("list old pages: %w", err)

@@ -32,7 +32,7 @@ func (s *SpecFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.Endpoint, "endpoint", "", "base URL of the source's API")
 	flags.StringArrayVar(&s.Queries, "query", nil, "what to read, as `LABEL=QUERY`; may be repeated")
-	flags.StringVar(&s.Partition, "partition", "", "partition its devices belong to (default: the sync service's)")
+	flags.StringVar(&s.Partition, "partition", "", `partition its devices belong to (default "default")`)
 	flags.DurationVar(&s.PollInterval, "poll-interval", 0, "time between polls, such as 15m (default: the sync service's)")
 	flags.DurationVar(&s.DiscoveryInterval, "discovery-interval", 0, "time between full discoveries, such as 6h (default: the sync service's)")
 	flags.DurationVar(&s.SweepInterval, "sweep-interval", 0, "time between sweeps, handed to the sync service")

@@ -33,25 +33,47 @@ func (c *Connection) Close() error { return c.close() }
 // Connect opens the platform in this process, or where another has it open
 // speaks to that one's socket.
 func Connect(ctx context.Context, opts Options) (*Connection, error) {
+	if err := checkKeyset(opts); err != nil {
+		return nil, err
+	}
+	s, served, err := take(ctx, opts)
+	switch {
+	case err != nil:
+		return nil, err
+	case served != nil:
+		return served, nil
+	}
+	return inProcess(s, opts)
+}
+
+// Open opens the platform for a process that stays, such as serve.
+func Open(ctx context.Context, opts Options) (*State, error) {
+	s, served, err := take(ctx, opts)
+	if served != nil {
+		return nil, errors.Join(alreadyServed(opts.Dir), served.Close())
+	}
+	return s, err
+}
+
+// take opens the platform as soon as no other process has it open, or connects
+// to the one that serves it.
+func take(ctx context.Context, opts Options) (*State, *Connection, error) {
 	deadline := time.Now().Add(patience)
 	for {
 		s, err := open(ctx, opts)
-		if err == nil {
-			return inProcess(s, opts)
-		}
 		if !errors.Is(err, errHeld) {
-			return nil, err
+			return s, nil, err
 		}
-		connection, err := dial(ctx, opts)
-		if err == nil || !errors.Is(err, errHeld) {
-			return connection, err
+		served, err := dial(ctx, opts)
+		if !errors.Is(err, errHeld) {
+			return nil, served, err
 		}
 		if time.Now().After(deadline) {
-			return nil, held(opts.Dir)
+			return nil, nil, held(opts.Dir)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, nil, context.Cause(ctx)
 		case <-time.After(retry):
 		}
 	}
@@ -79,7 +101,8 @@ func dial(ctx context.Context, opts Options) (*Connection, error) {
 	defer cancel()
 	// Any answer, a refusal too, is for the command itself to get again.
 	_, err = client.GetPlatform(probing, &adminv1.GetPlatformRequest{})
-	if status.Code(err) == codes.Unavailable {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return nil, errors.Join(errHeld, client.Close())
 	}
 	return &Connection{Client: client, close: client.Close}, nil

@@ -21,6 +21,7 @@ const (
 	keysetFile   = "keyset.json"
 	settingsFile = "settings.json"
 	databaseFile = "platform.db"
+	tenantsDir   = "tenants"
 )
 
 // Socket is where a running serve answers the admin API.
@@ -62,6 +63,37 @@ func writeSettings(dir string, s settings) error {
 	}
 	if err != nil {
 		return fmt.Errorf("write settings of the state directory: %w", errors.Join(err, os.Remove(file.Name())))
+	}
+	return nil
+}
+
+// keysetPath is where the keyset of the directory's platform is.
+func keysetPath(dir string) (string, error) {
+	kept, err := readSettings(dir)
+	if err != nil {
+		return "", err
+	}
+	if kept.KeysetFile != "" {
+		return kept.KeysetFile, nil
+	}
+	return filepath.Join(dir, keysetFile), nil
+}
+
+// checkKeyset refuses to be told of another keyset than the platform has.
+func checkKeyset(opts Options) error {
+	if opts.KeysetFile == "" {
+		return nil
+	}
+	begun, err := exists(opts.Dir)
+	if err != nil || !begun {
+		return err
+	}
+	kept, err := keysetPath(opts.Dir)
+	if err != nil {
+		return err
+	}
+	if asked, err := filepath.Abs(opts.KeysetFile); err != nil || asked != kept {
+		return cmdutil.Errorf(cmdutil.ExitConflict, "use keyset file %s: the platform in %s has its keyset in %s: leave --keyset-file out", opts.KeysetFile, opts.Dir, kept)
 	}
 	return nil
 }

@@ -46,13 +46,20 @@ func sign(file *os.File) error {
 	return err
 }
 
-// held says who holds the directory.
+// held is the failure of waiting for a process that neither ends nor serves.
 func held(dir string) error {
-	holder := "another process"
+	return cmdutil.Errorf(cmdutil.ExitConflict, "open state directory %s: it is held by %s, which does not answer on its admin socket: wait for it or stop it", dir, holder(dir))
+}
+
+func alreadyServed(dir string) error {
+	return cmdutil.Errorf(cmdutil.ExitConflict, "open state directory %s: it is held by %s, which serves it already: stop that one first", dir, holder(dir))
+}
+
+func holder(dir string) string {
 	if data, err := os.ReadFile(filepath.Join(dir, lockFile)); err == nil {
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil {
-			holder = fmt.Sprintf("process %d", pid)
+			return fmt.Sprintf("process %d", pid)
 		}
 	}
-	return cmdutil.Errorf(cmdutil.ExitConflict, "open state directory %s: it is held by %s, which does not answer on its admin socket: wait for it or stop it", dir, holder)
+	return "another process"
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
+	"edgesync/cmd/cmdutil"
 	"edgesync/core"
 	"edgesync/seal"
 	"edgesync/store/sqlite"
@@ -30,6 +32,9 @@ type State struct {
 	Core  *core.Core
 	store *sqlite.Store
 	lock  *os.File
+	// made are the paths that opening may have made, innermost first. They go
+	// again if no platform comes of them.
+	made []string
 }
 
 // open takes the directory's lock and opens the platform in it. errHeld is
@@ -42,22 +47,34 @@ func open(ctx context.Context, opts Options) (*State, error) {
 	if !found && !opts.Create {
 		return nil, noPlatform(opts.Dir)
 	}
+	_, missing := os.Stat(opts.Dir)
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
-	lock, err := acquire(opts.Dir)
-	if err != nil {
+	s := &State{}
+	if s.lock, err = acquire(opts.Dir); err != nil {
 		return nil, err
 	}
-	s := &State{lock: lock}
 	if err := s.load(ctx, opts); err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if missing != nil && s.made != nil {
+		s.made = append(s.made, filepath.Join(opts.Dir, lockFile), opts.Dir)
 	}
 	return s, nil
 }
 
 func (s *State) load(ctx context.Context, opts Options) error {
-	keyset, err := openKeyset(opts)
+	begun, err := exists(opts.Dir)
+	if err != nil {
+		return err
+	}
+	var keyset *seal.Keyset
+	if begun {
+		keyset, err = openKeyset(opts)
+	} else {
+		keyset, err = s.makeKeyset(opts)
+	}
 	if err != nil {
 		return err
 	}
@@ -68,25 +85,24 @@ func (s *State) load(ctx context.Context, opts Options) error {
 	return err
 }
 
-// openKeyset makes a keyset only where there is no platform yet: a new one
-// would not open what the lost one sealed.
+// openKeyset never makes one: a new keyset would not open what the lost one
+// sealed.
 func openKeyset(opts Options) (*seal.Keyset, error) {
-	kept, err := readSettings(opts.Dir)
+	path, err := keysetPath(opts.Dir)
 	if err != nil {
 		return nil, err
+	}
+	keyset, err := seal.Open(path)
+	return keyset, keysetError(err)
+}
+
+func (s *State) makeKeyset(opts Options) (*seal.Keyset, error) {
+	for _, name := range []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", tenantsDir, settingsFile} {
+		s.made = append(s.made, filepath.Join(opts.Dir, name))
 	}
 	path := filepath.Join(opts.Dir, keysetFile)
-	if kept.KeysetFile != "" {
-		path = kept.KeysetFile
-	}
-	begun, err := exists(opts.Dir)
-	if err != nil {
-		return nil, err
-	}
-	if begun {
-		return seal.Open(path)
-	}
 	if opts.KeysetFile != "" {
+		var err error
 		if path, err = filepath.Abs(opts.KeysetFile); err != nil {
 			return nil, fmt.Errorf("find keyset file: %w", err)
 		}
@@ -94,16 +110,21 @@ func openKeyset(opts Options) (*seal.Keyset, error) {
 			return nil, err
 		}
 	}
-	return seal.OpenOrCreate(path)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		s.made = append(s.made, path)
+	}
+	keyset, err := seal.OpenOrCreate(path)
+	return keyset, keysetError(err)
 }
 
-// Open opens the platform for a process that stays, such as serve.
-func Open(ctx context.Context, opts Options) (*State, error) {
-	s, err := open(ctx, opts)
-	if errors.Is(err, errHeld) {
-		return nil, held(opts.Dir)
+func keysetError(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return cmdutil.Errorf(cmdutil.ExitNotFound, "%w: the platform's keys do not open without it: restore it from a backup", err)
+	case errors.Is(err, seal.ErrNotPrivate):
+		return cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
 	}
-	return s, err
+	return err
 }
 
 // Close closes the store and gives the lock back.
@@ -111,6 +132,12 @@ func (s *State) Close() error {
 	var err error
 	if s.store != nil {
 		err = s.store.Close()
+	}
+	if s.Core == nil || s.Core.Issuers() == nil {
+		for _, path := range s.made {
+			// What holds something else stays.
+			_ = os.Remove(path)
+		}
 	}
 	return errors.Join(err, s.lock.Close())
 }

@@ -4,12 +4,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+
+	"edgesync/cmd"
 )
 
 func main() {
-	if err := writeCoverage("."); err != nil {
+	if err := errors.Join(writeCoverage("."), cmd.WriteReference("docs/cli")); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}

@@ -1,0 +1,28 @@
+package cmd
+
+import (
+	"bufio"
+	"os"
+
+	"golang.org/x/term"
+
+	"edgesync/cmd/cmdutil"
+)
+
+// systemStreams are the process's own. Colours follow the terminal, NO_COLOR
+// and TERM=dumb (no-color.org).
+func systemStreams(env func(string) (string, bool)) *cmdutil.IOStreams {
+	streams := &cmdutil.IOStreams{
+		In: bufio.NewReader(os.Stdin), Out: os.Stdout, Err: os.Stderr,
+		InTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
+		OutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
+		ErrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
+	}
+	noColor, _ := env("NO_COLOR")
+	terminal, _ := env("TERM")
+	streams.Color = streams.OutTerminal && noColor == "" && terminal != "dumb"
+	if streams.InTerminal {
+		streams.ReadSecret = func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) }
+	}
+	return streams
+}
