@@ -41,28 +41,44 @@ func inventory(from, to, epoch int) []dire.Update {
 
 // ingest is what core does with a batch, in one transaction.
 func ingest(ctx context.Context, tenant core.TenantStore, source string, run int, updates []dire.Update) (stats dire.Stats, err error) {
-	rules := dire.DefaultRules()
-	at := started.Add(time.Duration(run) * time.Hour)
-	probe, err := rules.ProbeFor(dire.Batch{
-		Source: source, SourceType: "armis", Confidence: 5, Partition: "default",
-		Run: dire.Run{ID: uuid.NewSHA1(uuid.Nil, []byte{byte(run)}).String(), Started: at}, Received: at.Add(time.Minute), Updates: updates,
-	})
+	probe, err := probeFor(source, run, updates)
 	if err != nil {
 		return dire.Stats{}, err
 	}
 	err = tenant.Update(ctx, func(tx core.TenantTx) error {
-		near, err := tx.Neighbourhood(ctx, probe)
-		if err != nil {
-			return err
-		}
-		plan, err := rules.Plan(probe, near)
-		if err != nil {
-			return err
-		}
-		stats = plan.Stats
-		return tx.Apply(ctx, plan)
+		stats, err = reconcile(ctx, tx, probe)
+		return err
 	})
 	return stats, err
+}
+
+// ingestIn is the same in a transaction that is under way.
+func ingestIn(ctx context.Context, tx core.TenantTx, source string, run int, updates []dire.Update) (dire.Stats, error) {
+	probe, err := probeFor(source, run, updates)
+	if err != nil {
+		return dire.Stats{}, err
+	}
+	return reconcile(ctx, tx, probe)
+}
+
+func probeFor(source string, run int, updates []dire.Update) (dire.Probe, error) {
+	at := started.Add(time.Duration(run) * time.Hour)
+	return dire.DefaultRules().ProbeFor(dire.Batch{
+		Source: source, SourceType: "armis", Confidence: 5, Partition: "default",
+		Run: dire.Run{ID: uuid.NewSHA1(uuid.Nil, []byte{byte(run)}).String(), Started: at}, Received: at.Add(time.Minute), Updates: updates,
+	})
+}
+
+func reconcile(ctx context.Context, tx core.TenantTx, probe dire.Probe) (dire.Stats, error) {
+	near, err := tx.Neighbourhood(ctx, probe)
+	if err != nil {
+		return dire.Stats{}, err
+	}
+	plan, err := dire.DefaultRules().Plan(probe, near)
+	if err != nil {
+		return dire.Stats{}, err
+	}
+	return plan.Stats, tx.Apply(ctx, plan)
 }
 
 const (

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -156,7 +157,19 @@ func (c *Cluster) pid() (int, error) {
 
 // stop ends the server and removes its directory.
 func (c *Cluster) stop() error {
+	if c.cmd == nil {
+		return nil
+	}
 	return errors.Join(c.alive.Close(), c.cmd.Wait())
+}
+
+// Stop ends the server for good.
+func (c *Cluster) Stop(t testing.TB) {
+	t.Helper()
+	if err := c.stop(); err != nil {
+		t.Fatalf("stop cluster: %v", err)
+	}
+	c.cmd = nil
 }
 
 // Restart has the server end its sessions and start again.

@@ -71,10 +71,12 @@ func Start(t testing.TB) *Cluster {
 	return cluster
 }
 
-// Database makes an empty database in the cluster and returns its URL.
+// Database makes an empty database in the cluster and returns its URL. It goes
+// with the cluster.
 func (c *Cluster) Database(t testing.TB) string {
 	t.Helper()
-	return database(t, c.url("postgres"))
+	name, _ := makeDatabase(t, c.url("postgres"))
+	return c.url(name)
 }
 
 // missing ends a test for want of a server.
@@ -88,14 +90,7 @@ func missing(t testing.TB, err error) {
 
 func database(t testing.TB, server string) string {
 	t.Helper()
-	name := "edgesync_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	var oid uint32
-	do(t, server, func(ctx context.Context, conn *pgx.Conn) error {
-		if _, err := conn.Exec(ctx, `CREATE DATABASE `+name+` TEMPLATE template0`); err != nil {
-			return err
-		}
-		return conn.QueryRow(ctx, `SELECT oid FROM pg_database WHERE datname = $1`, name).Scan(&oid)
-	})
+	name, oid := makeDatabase(t, server)
 	t.Cleanup(func() {
 		do(t, server, func(ctx context.Context, conn *pgx.Conn) error { return drop(ctx, conn, name, oid) })
 	})
@@ -105,6 +100,18 @@ func database(t testing.TB, server string) string {
 	}
 	u.Path = "/" + name
 	return u.String()
+}
+
+func makeDatabase(t testing.TB, server string) (name string, oid uint32) {
+	t.Helper()
+	name = "edgesync_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	do(t, server, func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, `CREATE DATABASE `+name+` TEMPLATE template0`); err != nil {
+			return err
+		}
+		return conn.QueryRow(ctx, `SELECT oid FROM pg_database WHERE datname = $1`, name).Scan(&oid)
+	})
+	return name, oid
 }
 
 // drop drops a database and the roles whose names begin with its number.
