@@ -43,6 +43,14 @@ const (
 	TopicLost Topic = "lost"
 )
 
+// notifierOf is how a store reaches the others that have it open.
+func notifierOf(store Store) Notifier {
+	if notifier, ok := store.(Notifier); ok {
+		return notifier
+	}
+	return alone{}
+}
+
 // alone is the Notifier of a process that has a store to itself.
 type alone struct{}
 

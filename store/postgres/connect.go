@@ -26,6 +26,12 @@ func CheckArgument(database string) error {
 	return nil
 }
 
+// IsURL tells whether a text is the URL of a PostgreSQL database.
+func IsURL(database string) bool {
+	_, err := parse(database)
+	return err == nil
+}
+
 // parse reads a database URL. Its errors never hold the URL, which may hold a
 // password.
 func parse(database string) (*url.URL, error) {

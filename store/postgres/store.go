@@ -13,12 +13,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc/codes"
 
 	"edgesync/core"
 )
@@ -31,6 +33,9 @@ type Options struct {
 	// Patience bounds how long a transaction is tried again while the server
 	// restarts, 20 s unless set.
 	Patience time.Duration
+	// MustExist refuses a database that holds no platform's schema, with
+	// core.ErrNotFound, instead of making one.
+	MustExist bool
 	// StatementTimeout bounds one statement, a minute unless set.
 	StatementTimeout time.Duration
 
@@ -79,9 +84,18 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	}
 	if err := s.ensurePlatform(ctx); err != nil {
 		s.pool.Close()
-		return nil, fmt.Errorf("open database %s: %w", s.Name(), unavailable(err))
+		return nil, s.notOpened(err)
 	}
 	return s, nil
+}
+
+// notOpened says what is wrong with a database, to who may mend it.
+func (s *Store) notOpened(err error) error {
+	if lost(err) {
+		return &core.Error{Code: codes.Unavailable, Message: fmt.Sprintf(
+			"open database %s: it cannot be reached: %s", s.Name(), strings.Join(strings.Fields(err.Error()), " "))}
+	}
+	return fmt.Errorf("open database %s: %w", s.Name(), err)
 }
 
 // Name is the host and the name of the database, for people.
@@ -93,11 +107,15 @@ func (s *Store) ensurePlatform(ctx context.Context) error {
 	}
 	s.platform = s.schema("platform", "platform", platformLock)
 	found, err := s.find(ctx, s.platform)
-	if err == nil && !found {
-		err = s.create(ctx, s.platform)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !found && s.opts.MustExist:
+		return core.ErrNotFound
+	case !found:
+		if err := s.create(ctx, s.platform); err != nil {
+			return err
+		}
 	}
 	return s.migrate(ctx, s.platform)
 }

@@ -44,6 +44,7 @@ func Run(t *testing.T, place Place) {
 		"Neighbourhood": testNeighbourhood,
 		"Known":         testKnown,
 		"Crowds":        testCrowds,
+		"Lock":          testLock,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, place) })
 	}

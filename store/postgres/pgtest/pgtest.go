@@ -44,6 +44,11 @@ var shared = sync.OnceValues(func() (string, error) {
 // throwaway keeps the shared cluster's end of the pipe from being closed.
 var throwaway *Cluster
 
+// Available tells whether a test that can do without PostgreSQL should use it.
+func Available() bool {
+	return os.Getenv(serverVar) != "" || os.Getenv(requireVar) != "" || binaries() != ""
+}
+
 // Database makes an empty database and returns its URL. It is dropped, with the
 // roles a platform made for it, when the test ends.
 func Database(t testing.TB) string {

@@ -1,0 +1,175 @@
+package core
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"edgesync/certs"
+)
+
+// administer takes the turn to change tenants as a whole, among all processes
+// that serve the platform.
+func (c *Core) administer(ctx context.Context) (done func(), err error) {
+	c.administration.Lock()
+	unlock, err := c.store.Lock(ctx, "administration")
+	if err != nil {
+		c.administration.Unlock()
+		return nil, fmt.Errorf("take turn to change tenants: %w", err)
+	}
+	return func() {
+		unlock()
+		c.administration.Unlock()
+	}, nil
+}
+
+// assigning takes the turn to change which service runs which source of a
+// tenant, among all processes that serve the platform.
+func (c *Core) assigning(ctx context.Context, tenant uuid.UUID) (done func(), err error) {
+	lane := c.lane(tenant)
+	lane.sources.Lock()
+	unlock, err := c.store.Lock(ctx, "sources of "+tenant.String())
+	if err != nil {
+		lane.sources.Unlock()
+		return nil, fmt.Errorf("take turn to change sources: %w", err)
+	}
+	return func() {
+		unlock()
+		lane.sources.Unlock()
+	}, nil
+}
+
+// followPause is how long Follow waits after a notice it could not act on.
+const followPause = time.Second
+
+// Follow keeps what this process remembers of the platform in step with what the
+// others that serve it change, until ctx ends. It is for a process that stays.
+func (c *Core) Follow(ctx context.Context) error {
+	failing := false
+	for {
+		err := c.notifier.Listen(ctx, func(notice Notice) error {
+			err := c.hear(ctx, notice)
+			if err == nil && failing {
+				failing = false
+				c.log.Info("changes made by other processes are followed again")
+			}
+			return err
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !failing {
+			failing = true
+			c.log.Error("follow changes made by other processes", "error", err)
+		}
+		// Listening anew begins with TopicLost, so nothing is missed.
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(followPause):
+		}
+	}
+}
+
+func (c *Core) hear(ctx context.Context, notice Notice) error {
+	switch notice.Topic {
+	case TopicLost:
+		if err := c.refresh(ctx, uuid.Nil); err != nil {
+			return err
+		}
+		c.invalidateAll()
+		return c.watchers.catchUpAll(ctx, c)
+	case TopicTenant:
+		err := c.refresh(ctx, notice.Tenant)
+		c.invalidate(notice.Tenant)
+		return err
+	case TopicConfig:
+		c.invalidate(notice.Tenant)
+	case TopicEvents:
+		return c.watchers.catchUp(ctx, c, notice.Tenant)
+	}
+	return nil
+}
+
+// refresh reads again whose identities are admitted: of one tenant, or of all.
+func (c *Core) refresh(ctx context.Context, only uuid.UUID) error {
+	p, err := c.ready()
+	if err != nil {
+		return c.load(ctx) // It may have been bootstrapped by another process.
+	}
+	var tenants []Tenant
+	var authorities []Authority
+	err = c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
+		tenants = nil
+		if only == uuid.Nil {
+			tenants, err = tx.Tenants(ctx)
+		} else {
+			var one Tenant
+			if one, err = tx.Tenant(ctx, only); err == nil {
+				tenants = []Tenant{one}
+			} else if errors.Is(err, ErrNotFound) {
+				err = nil
+			}
+		}
+		if err == nil {
+			authorities, err = tx.Authorities(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read tenants again: %w", err)
+	}
+	c.readmit(p, only, tenants, authorities)
+	return nil
+}
+
+// readmit brings the issuers in step with what is stored.
+func (c *Core) readmit(p *platform, only uuid.UUID, tenants []Tenant, authorities []Authority) {
+	live := map[uuid.UUID]Tenant{}
+	for _, tenant := range tenants {
+		if tenant.State != TenantRemoving {
+			live[tenant.ID] = tenant
+		}
+	}
+	keys := map[string]bool{}
+	for _, a := range authorities {
+		tenant, ok := live[a.TenantID]
+		if !ok {
+			continue
+		}
+		keys[a.KeyID] = true
+		certificate, err := x509.ParseCertificate(a.Certificate)
+		if err == nil {
+			err = p.issuers.Add(certs.Issuer{
+				TenantID: tenant.ID, Tenant: tenant.Slug, Platform: a.Kind == AuthorityPlatform, Certificate: certificate,
+			})
+		}
+		if err != nil {
+			c.log.Error("leave out authority", "tenant", tenant.Slug, "key_id", a.KeyID, "error", err)
+		}
+	}
+	p.issuers.Retain(func(tenant uuid.UUID, keyID string) bool {
+		return only != uuid.Nil && tenant != only || keys[keyID]
+	})
+	if only != uuid.Nil && len(live) == 0 {
+		p.issuers.RemoveTenant(only)
+	}
+}
+
+// invalidateAll forgets what is remembered of every tenant.
+func (c *Core) invalidateAll() {
+	c.mu.RLock()
+	tenants := make([]uuid.UUID, 0, len(c.lanes))
+	for tenant := range c.lanes {
+		tenants = append(tenants, tenant)
+	}
+	c.mu.RUnlock()
+	for _, tenant := range tenants {
+		c.invalidate(tenant)
+	}
+	c.configs.invalidate()
+}
