@@ -33,6 +33,7 @@ import (
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
 	"edgesync/seal"
+	"edgesync/store/postgres"
 	"edgesync/store/sqlite"
 )
 
@@ -58,12 +59,14 @@ func (c *clock) pass(d time.Duration) {
 
 // platform is a whole platform that serves.
 type platform struct {
-	t     *testing.T
-	dir   string
-	clock *clock
-	core  *core.Core
-	addr  string
-	stop  func()
+	t   *testing.T
+	dir string
+	// database is where the platform is, when not in dir.
+	database string
+	clock    *clock
+	core     *core.Core
+	addr     string
+	stop     func()
 }
 
 // newPlatform bootstraps a platform and serves its gateway until the test ends.
@@ -80,8 +83,7 @@ func (p *platform) serve(bootstrap bool) {
 	t := p.t
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	store, err := sqlite.Open(ctx, p.dir, sqlite.Options{})
-	must(t, err)
+	store := p.open(ctx)
 	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
 	must(t, err)
 	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
@@ -100,8 +102,15 @@ func (p *platform) serve(bootstrap bool) {
 	must(t, err)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, listener) }()
+	var following sync.WaitGroup
+	following.Go(func() {
+		if err := p.core.Follow(ctx); err != nil {
+			t.Errorf("follow: %v", err)
+		}
+	})
 	p.stop = sync.OnceFunc(func() {
 		cancel()
+		following.Wait()
 		if err := <-done; err != nil {
 			t.Errorf("serve: %v", err)
 		}
@@ -109,6 +118,18 @@ func (p *platform) serve(bootstrap bool) {
 			t.Errorf("close store: %v", err)
 		}
 	})
+}
+
+func (p *platform) open(ctx context.Context) core.Store {
+	p.t.Helper()
+	if p.database != "" {
+		store, err := postgres.Open(ctx, p.database, postgres.Options{})
+		must(p.t, err)
+		return store
+	}
+	store, err := sqlite.Open(ctx, p.dir, sqlite.Options{})
+	must(p.t, err)
+	return store
 }
 
 func (p *platform) restart() {
