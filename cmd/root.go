@@ -20,6 +20,7 @@ import (
 	"edgesync/cmd/serve"
 	"edgesync/cmd/service"
 	"edgesync/cmd/source"
+	"edgesync/cmd/store"
 	"edgesync/cmd/tenant"
 	"edgesync/cmd/version"
 )
@@ -49,6 +50,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		source.NewCmdSource(f),
 		device.NewCmdDevice(f),
 		event.NewCmdEvent(f),
+		store.NewCmdStore(f),
 		faker.NewCmdFaker(f, nil),
 		demo.NewCmdDemo(f, nil),
 		version.NewCmdVersion(f, nil),

@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 // command in a process of its own. A script has a state directory and free
 // addresses of its own; docs/SPEC.md's promises are in the scripts' names.
 func TestScripts(t *testing.T) {
-	database := ""
+	database, empty := "", ""
 	if pgtest.Available() {
-		database = pgtest.Database(t)
+		database, empty = pgtest.Database(t), pgtest.Database(t)
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EDGESYNC_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("DATABASE", database)
+			env.Setenv("COPY", empty)
 			// Under the race detector each process would wait a second before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=20")
 			for _, name := range []string{"GATEWAY", "METRICS", "FAKER"} {
