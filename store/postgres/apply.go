@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"edgesync/core"
@@ -78,43 +79,56 @@ func (w *writer) number(ctx context.Context) error {
 	return w.numberNew(ctx)
 }
 
+// numberStored asks for those that the probe before the plan did not ask for.
 func (w *writer) numberStored(ctx context.Context) error {
 	puts := len(w.plan.Put)
 	w.put, w.seen = make([]int64, puts), make([]int64, len(w.plan.Seen))
 	w.seenDevice = make([]int64, len(w.plan.Seen))
-	var sources []int64
+	found := 0
+	keep := func(i int, at place) {
+		switch {
+		case at.assertion == 0:
+		case i < puts:
+			w.put[i] = at.assertion
+		default:
+			w.seen[i-puts], w.seenDevice[i-puts] = at.assertion, at.device
+			found++
+		}
+	}
+	known := w.s.probed
+	w.s.probed = nil
+	var sources, places []int64
 	var keys []string
-	add := func(source, key string) {
-		sources, keys = append(sources, w.names.number[source]), append(keys, key)
+	add := func(i int, source, key string) {
+		if known != nil && known.source == source {
+			if at, asked := known.keys[key]; asked {
+				keep(i, at)
+				return
+			}
+		}
+		sources, keys, places = append(sources, w.names.number[source]), append(keys, key), append(places, int64(i))
 	}
 	for i := range w.plan.Put {
-		add(w.plan.Put[i].Source, w.plan.Put[i].Key)
+		add(i, w.plan.Put[i].Source, w.plan.Put[i].Key)
 	}
 	for i := range w.plan.Seen {
-		add(w.plan.Seen[i].Source, w.plan.Seen[i].Key)
+		add(puts+i, w.plan.Seen[i].Source, w.plan.Seen[i].Key)
 	}
-	if len(keys) == 0 {
-		return nil
-	}
-	found := 0
-	err := w.s.each(ctx, `
-		SELECT b.place, a.id, s.device
-		FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY b (source, key, place)
-		JOIN assertion a ON a.source = b.source AND a.key = b.key
-		JOIN standing s ON s.assertion = a.id`, []any{sources, keys},
-		func(row scanner) error {
-			var place, assertion, device int64
-			if err := row.Scan(&place, &assertion, &device); err != nil {
+	var err error
+	if len(keys) > 0 {
+		err = w.s.each(ctx, `
+			SELECT b.place, a.id, s.device
+			FROM unnest($1::bigint[], $2::text[], $3::bigint[]) b (source, key, place)
+			JOIN assertion a ON a.source = b.source AND a.key = b.key
+			JOIN standing s ON s.assertion = a.id`, []any{sources, keys, places},
+			func(row scanner) error {
+				var i int
+				var at place
+				err := row.Scan(&i, &at.assertion, &at.device)
+				keep(i, at)
 				return err
-			}
-			if i := int(place) - 1; i < puts {
-				w.put[i] = assertion
-			} else {
-				w.seen[i-puts], w.seenDevice[i-puts] = assertion, device
-				found++
-			}
-			return nil
-		})
+			})
+	}
 	if err == nil && found != len(w.plan.Seen) {
 		err = fmt.Errorf("refresh assertions: %d of %d are not stored", len(w.plan.Seen)-found, len(w.plan.Seen))
 	}
@@ -122,6 +136,10 @@ func (w *writer) numberStored(ctx context.Context) error {
 }
 
 func (w *writer) numberNew(ctx context.Context) error {
+	if len(w.plan.Put) == 0 {
+		w.fresh = math.MaxInt64
+		return nil
+	}
 	var last int64
 	if err := w.s.one(ctx, `SELECT coalesce(max(id), 0) FROM assertion`, nil, &last); err != nil {
 		return fmt.Errorf("number assertions: %w", err)
@@ -188,10 +206,9 @@ func (w *writer) numberDevices(ctx context.Context) error {
 	return nil
 }
 
-// write writes rows whose first cell is their number: the new ones are copied, the
-// others changed by a statement that reads them as arrays.
-func (w *writer) write(ctx context.Context, table string, columns []column, rows [][]any) error {
-	var fresh, stored [][]any
+// divide divides rows whose first cell is their number into those that are new,
+// which are copied, and the others.
+func (w *writer) divide(rows [][]any) (fresh, stored [][]any) {
 	for _, row := range rows {
 		if w.isNew(row[0].(int64)) {
 			fresh = append(fresh, row)
@@ -199,6 +216,12 @@ func (w *writer) write(ctx context.Context, table string, columns []column, rows
 			stored = append(stored, row)
 		}
 	}
+	return fresh, stored
+}
+
+// write inserts rows, or replaces those of the same number.
+func (w *writer) write(ctx context.Context, table string, columns []column, rows [][]any) error {
+	fresh, stored := w.divide(rows)
 	if err := w.s.copy(ctx, table, columnNames(columns), fresh); err != nil {
 		return err
 	}
@@ -218,7 +241,15 @@ func (w *writer) putAssertions(ctx context.Context) error {
 			micros(a.RetractedAt), a.Key, a.HomeID, a.Hash[:], string(facts),
 		}
 	}
-	err := w.write(ctx, "assertion", assertionColumns, rows)
+	fresh, stored := w.divide(rows)
+	err := w.s.copy(ctx, "assertion", columnNames(assertionColumns), fresh)
+	if err == nil {
+		// What an assertion is known by stays, so none of its indexes are touched.
+		err = w.s.batch(ctx, `
+			UPDATE assertion SET partition = b.partition, first_seen = b.first_seen, changed = b.changed,
+				retracted_at = b.retracted_at, home_id = b.home_id, hash = b.hash, facts = b.facts
+			FROM `, assertionColumns, stored, ` WHERE assertion.id = b.id`)
+	}
 	if err != nil {
 		return fmt.Errorf("put assertions: %w", err)
 	}
@@ -227,7 +258,7 @@ func (w *writer) putAssertions(ctx context.Context) error {
 
 var assertionColumns = []column{
 	{"id", number}, {"source", number}, {"partition", number}, {"first_seen", number}, {"changed", number},
-	{"retracted_at", number}, {"key", text}, {"home_id", text}, {"hash", bytes}, {"facts", text},
+	{"retracted_at", number}, {"key", text}, {"home_id", text}, {"hash", octets}, {"facts", text},
 }
 
 // putStanding also says when the devices that the plan puts were last seen, where
@@ -237,20 +268,16 @@ func (w *writer) putStanding(ctx context.Context) error {
 	for i := range w.plan.Devices {
 		w.lastSeen[w.homes[w.plan.Devices[i].ID]] = micros(w.plan.Devices[i].LastSeen)
 	}
-	var fresh, stored [][]any
+	rows := make([][]any, len(w.plan.Put))
 	for i := range w.plan.Put {
 		a := &w.plan.Put[i]
-		row := []any{
+		rows[i] = []any{
 			w.put[i], w.homes[a.DeviceID], w.names.number[a.Source], micros(a.LastSeen), w.lastSeen[w.put[i]],
 			micros(a.Run.Started), a.Run.ID,
 		}
-		if w.isNew(w.put[i]) {
-			fresh = append(fresh, row)
-		} else {
-			stored = append(stored, row)
-		}
 		w.written[w.put[i]] = true
 	}
+	fresh, stored := w.divide(rows)
 	err := w.s.copy(ctx, "standing", columnNames(standingColumns), fresh)
 	if err == nil {
 		err = w.s.batch(ctx, `

@@ -21,7 +21,7 @@ type kind string
 const (
 	number kind = "bigint"
 	text   kind = "text"
-	bytes  kind = "bytea"
+	octets kind = "bytea"
 	truth  kind = "boolean"
 )
 
@@ -61,7 +61,7 @@ func arrays(columns []column, rows [][]any) []any {
 			args[i] = array[int64](rows, i)
 		case text:
 			args[i] = array[string](rows, i)
-		case bytes:
+		case octets:
 			args[i] = array[[]byte](rows, i)
 		case truth:
 			args[i] = array[bool](rows, i)

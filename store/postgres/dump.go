@@ -84,6 +84,9 @@ func (s *Store) Dump(ctx context.Context, tenant uuid.UUID, visit func(dump.Tabl
 }
 
 func (s *session) dump(ctx context.Context, table string, columns []column, visit func(dump.Table) error) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
 	rows, err := s.tx.Query(ctx, `SELECT `+list(columns)+` FROM `+quote(table))
 	if err != nil {
 		return fmt.Errorf("read table %s: %w", table, err)

@@ -52,7 +52,9 @@ func TestTenantMovesFromFiles(t *testing.T) {
 	}
 	service := core.SyncService{ID: uuid.New(), Name: "s", ComponentID: "s", IsPlatformSync: true, Capabilities: []string{"a"}}
 	source := core.Source{ID: uuid.New(), Name: "s", Enabled: true, Credentials: map[string][]byte{"k": {0, 1, 255}}}
-	event := func() core.Event { return core.Event{ID: uuid.New(), Time: started, Type: "x", Message: "it's ünïcode"} }
+	event := func() core.Event {
+		return core.Event{ID: uuid.New(), Time: started, Type: "x", Message: "it's ünïcode"}
+	}
 	err = handles[0].Update(t.Context(), func(tx core.TenantTx) error {
 		if err := tx.PutService(t.Context(), service); err != nil {
 			return err

@@ -31,20 +31,37 @@ func (t tenantTx) Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Nei
 	return near, nil
 }
 
+// probed is which assertions of a source were asked for, and the numbers of
+// those that are stored. It spares a plan that follows asking again.
+type probed struct {
+	source string
+	keys   map[string]place
+}
+
+// place is the number of an assertion and that of its device, 0 for one that is
+// not stored.
+type place struct{ assertion, device int64 }
+
 // known reads what is stored of a probe's keys.
 func (t tenantTx) known(ctx context.Context, names *names, probe dire.Probe) ([]dire.Known, error) {
+	t.s.probed = &probed{source: probe.Source, keys: make(map[string]place, len(probe.Keys))}
+	for _, key := range probe.Keys {
+		t.s.probed.keys[key] = place{}
+	}
 	source, ok := names.number[probe.Source]
 	if !ok || len(probe.Keys) == 0 {
 		return nil, nil
 	}
 	scan := func(row scanner) (dire.Known, error) {
 		var k dire.Known
-		err := row.Scan(&k.Key, names.column(&k.Partition), hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started},
+		var at place
+		err := row.Scan(&at.assertion, &at.device, &k.Key, names.column(&k.Partition), hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started},
 			&k.DeviceID, timeColumn{&k.LastSeen}, timeColumn{&k.RetractedAt})
+		t.s.probed.keys[k.Key] = at
 		return k, err
 	}
 	return all(ctx, t.s, scan, `
-		SELECT a.key, a.partition, a.hash, s.run_id, s.run_started,
+		SELECT a.id, s.device, a.key, a.partition, a.hash, s.run_id, s.run_started,
 			CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
 			s.last_seen, a.retracted_at
 		FROM unnest($2::text[]) b (key)
@@ -122,7 +139,9 @@ func (c factsColumn) Scan(value any) (err error) {
 const walkQuery = `
 WITH RECURSIVE
 start (id) AS MATERIALIZED (
-	SELECT a.id FROM unnest($2::text[]) b (key) JOIN assertion a ON a.source = $1 AND a.key = b.key
+	SELECT a.id FROM unnest($2::text[]) b (key) CROSS JOIN LATERAL (
+		SELECT a.id FROM assertion a WHERE a.source = $1 AND a.key = b.key OFFSET 0
+	) a
 ),
 said (value, kind, partition) AS MATERIALIZED (
 	SELECT value COLLATE "C", kind COLLATE "C", $5::bigint FROM unnest($3::text[], $4::text[]) b (value, kind)

@@ -15,6 +15,11 @@ import (
 // session is one transaction.
 type session struct {
 	tx pgx.Tx
+	// under is the COPY under way, if any.
+	under *copying
+	// probed is what the last Neighbourhood found out of the tenant's assertions,
+	// until something is written.
+	probed *probed
 	// numbers are the tenant's names, once read.
 	numbers *names
 	// cursors is how many listings were begun.
@@ -33,12 +38,18 @@ func (s *session) note(notice core.Notice) {
 
 // exec returns how many rows it changed.
 func (s *session) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if err := s.settle(); err != nil {
+		return 0, err
+	}
 	tag, err := s.tx.Exec(ctx, query, args...)
 	return tag.RowsAffected(), classify(err)
 }
 
 // one scans the single row of a query, or returns core.ErrNotFound.
 func (s *session) one(ctx context.Context, query string, args []any, into ...any) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
 	return classify(s.tx.QueryRow(ctx, query, args...).Scan(into...))
 }
 
@@ -47,6 +58,9 @@ type scanner interface{ Scan(into ...any) error }
 
 // each calls fn for every row of a query.
 func (s *session) each(ctx context.Context, query string, args []any, fn func(scanner) error) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
 	rows, err := s.tx.Query(ctx, query, args...)
 	if err != nil {
 		return classify(err)
@@ -58,15 +72,6 @@ func (s *session) each(ctx context.Context, query string, args []any, fn func(sc
 		}
 	}
 	return classify(rows.Err())
-}
-
-// copy adds rows to a table, all of them new.
-func (s *session) copy(ctx context.Context, table string, columns []string, rows [][]any) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	_, err := s.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows))
-	return classify(err)
 }
 
 // all collects every row of a query.
@@ -85,6 +90,10 @@ func all[T any](ctx context.Context, s *session, scan func(scanner) (T, error), 
 
 // first is the single row of a query, or core.ErrNotFound.
 func first[T any](ctx context.Context, s *session, scan func(scanner) (T, error), query string, args ...any) (T, error) {
+	if err := s.settle(); err != nil {
+		var none T
+		return none, err
+	}
 	one, err := scan(s.tx.QueryRow(ctx, query, args...))
 	return one, classify(err)
 }

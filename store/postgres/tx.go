@@ -21,7 +21,9 @@ import (
 func (s *Store) view(ctx context.Context, target *schema, fn func(*session) error) error {
 	return s.again(ctx, func() error {
 		return s.transaction(ctx, target, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, func(tx pgx.Tx) error {
-			return fn(&session{tx: tx})
+			w := &session{tx: tx}
+			defer w.abandon()
+			return fn(w)
 		})
 	})
 }
@@ -44,7 +46,11 @@ func (s *Store) update(ctx context.Context, target *schema, fn func(*session) er
 				return err
 			}
 			w := &session{tx: tx}
+			defer w.abandon()
 			if err := fn(w); err != nil {
+				return err
+			}
+			if err := w.settle(); err != nil {
 				return err
 			}
 			return s.tell(ctx, tx, target, w)

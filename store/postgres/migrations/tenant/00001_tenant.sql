@@ -115,7 +115,7 @@ CREATE TABLE assertion (
     hash         bytea NOT NULL,
     facts        text COLLATE "C" NOT NULL,
     UNIQUE (source, key)
-);
+) WITH (fillfactor = 85);
 
 -- A device is numbered like the assertion whose home id it carries.
 CREATE TABLE device (
@@ -138,7 +138,7 @@ CREATE TABLE device (
     site          text COLLATE "C" NOT NULL,
     tags          text COLLATE "C" NOT NULL,
     sources       text COLLATE "C" NOT NULL
-);
+) WITH (fillfactor = 85);
 
 CREATE INDEX device_retracted ON device (id) WHERE retracted;
 
