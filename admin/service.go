@@ -74,5 +74,6 @@ func serviceMessage(v core.Service, err error) (*adminv1.SyncService, error) {
 		Version: v.Version, Capabilities: v.Capabilities, Hostname: v.Hostname, Os: v.OS, Arch: v.Arch,
 		CertExpiresAt: at(v.CertExpiresAt), CertSerial: v.CertSerial, CreatedAt: at(v.CreatedAt),
 		SourceCount: int32(v.Sources), FailingSourceCount: int32(v.Failing),
+		ConfigVersion: v.ConfigVersion, ConfigAppliedAt: at(v.ConfigAppliedAt),
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
+	"edgesync/cmd/enroll"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
 	"edgesync/cmd/man"
@@ -30,7 +31,7 @@ func NewRoot(f *cmdutil.Factory) *cobra.Command {
 	root := cmdutil.NewGroup("edgesync", "Sync device inventories to a platform of many tenants")
 	root.Long = `Sync device inventories to a platform of many tenants.
 
-On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. Exit codes: 0 done, 1 failed,
+On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll, run. Exit codes: 0 done, 1 failed,
 2 wrong usage, 3 not found, 4 refused, 5 unavailable, 6 conflict.`
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(f.IO.Out)
@@ -45,6 +46,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: run. E
 		serve.NewCmdServe(f, nil),
 		tenant.NewCmdTenant(f),
 		onboard.NewCmdOnboard(f, nil),
+		enroll.NewCmdEnroll(f, nil),
 		run.NewCmdRun(f, nil),
 		service.NewCmdService(f),
 		source.NewCmdSource(f),

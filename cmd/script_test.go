@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("COPY", empty)
 			// Under the race detector each process would wait a second before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=20")
-			for _, name := range []string{"GATEWAY", "METRICS", "FAKER"} {
+			for _, name := range []string{"GATEWAY", "CA", "METRICS", "FAKER"} {
 				addr, err := freeAddr()
 				if err != nil {
 					return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"edgesync/certs"
@@ -20,7 +21,10 @@ type admission struct {
 	// known is false for a valid identity that has said no Hello yet and was
 	// not onboarded here.
 	known bool
-	at    time.Time
+	// live are the serials of its good certificates; the one its record names is
+	// good too.
+	live []string
+	at   time.Time
 }
 
 // Admit says whether a peer may go on: its tenant is active, and its service is
@@ -92,7 +96,7 @@ func (c *Core) findPeer(ctx context.Context, lane *lane, peer certs.Peer) (admis
 	if err != nil {
 		return admission{}, err
 	}
-	a, err := findService(ctx, s, peer.Component)
+	a, err := c.findService(ctx, s, peer.Component)
 	a.at = now
 	// Only known services are remembered: their number is bounded.
 	if err == nil && a.known {
@@ -101,10 +105,13 @@ func (c *Core) findPeer(ctx context.Context, lane *lane, peer certs.Peer) (admis
 	return a, err
 }
 
-func findService(ctx context.Context, s scope, component string) (admission, error) {
+func (c *Core) findService(ctx context.Context, s scope, component string) (admission, error) {
 	a := admission{tenant: s.tenant, known: true}
 	err := s.store.View(ctx, func(tx TenantTx) (err error) {
-		a.service, err = tx.ServiceByComponent(ctx, component)
+		if a.service, err = tx.ServiceByComponent(ctx, component); err != nil {
+			return err
+		}
+		a.live, err = liveSerials(ctx, tx, component, c.now())
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -119,7 +126,11 @@ func findService(ctx context.Context, s scope, component string) (admission, err
 // ended says whether the peer's certificate is of no more use for good, so that
 // it can be refused at the handshake already.
 func (a admission) ended(peer certs.Peer) bool {
-	return a.known && (a.service.State != ServiceActive || a.service.CertSerial != peer.Serial)
+	return a.known && (a.service.State != ServiceActive || !a.holds(peer.Serial))
+}
+
+func (a admission) holds(serial string) bool {
+	return a.service.CertSerial == serial || slices.Contains(a.live, serial)
 }
 
 func (a admission) refusal(peer certs.Peer) error {
@@ -133,7 +144,7 @@ func (a admission) refusal(peer certs.Peer) error {
 		return nil
 	case a.service.State != ServiceActive:
 		return denied("admit %s: the sync service is %s: %s", peer.Component, a.service.State, ask)
-	case a.service.CertSerial != peer.Serial:
+	case !a.holds(peer.Serial):
 		return denied("admit %s: the sync service was onboarded again and has another certificate: install its latest edge package", peer.Component)
 	}
 	return nil

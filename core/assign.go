@@ -107,7 +107,6 @@ func (c *Core) assign(ctx context.Context, s scope, source string, to []SyncServ
 		}
 		return put(tx, events)
 	})
-	c.invalidate(s.tenant.ID)
 	if err := c.reindex(context.WithoutCancel(ctx), s); err != nil {
 		// What was done is done; the index names the tenant needlessly at worst.
 		c.log.Warn("correct index of assignments", "tenant", s.tenant.Slug, "error", err)

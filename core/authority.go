@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -63,8 +64,11 @@ func (c *Core) unsealAuthority(a Authority) (*issue.Authority, error) {
 	return authority, nil
 }
 
-// gatewayComponent is the component the gateway itself is.
-const gatewayComponent = "agent-gateway"
+// The components that the platform's servers are.
+const (
+	gatewayComponent = "agent-gateway"
+	caComponent      = "enrolment-ca"
+)
 
 func authorityAD(keyID string) []byte { return seal.AD("authority", keyID) }
 
@@ -72,19 +76,25 @@ func authorityAD(keyID string) []byte { return seal.AD("authority", keyID) }
 func (c *Core) issuer(ctx context.Context, kind AuthorityKind, tenant uuid.UUID) (*issue.Authority, error) {
 	var all []Authority
 	err := c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
-		all, err = tx.Authorities(ctx)
+		all, err = tx.TenantAuthorities(ctx, tenant)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read authorities: %w", err)
 	}
-	i := slices.IndexFunc(all, func(a Authority) bool {
-		return a.Kind == kind && a.TenantID == tenant && a.State == AuthorityActive
-	})
-	if i < 0 {
-		return nil, fmt.Errorf("find active %s authority of tenant %s: %w", kind, tenant, ErrNotFound)
+	active, err := activeOf(all, kind, tenant)
+	if err != nil {
+		return nil, err
 	}
-	return c.unsealAuthority(all[i])
+	return c.unsealAuthority(active)
+}
+
+func activeOf(all []Authority, kind AuthorityKind, tenant uuid.UUID) (Authority, error) {
+	i := slices.IndexFunc(all, func(a Authority) bool { return a.Kind == kind && a.State == AuthorityActive })
+	if i < 0 {
+		return Authority{}, fmt.Errorf("find active %s authority of tenant %s: %w", kind, tenant, ErrNotFound)
+	}
+	return all[i], nil
 }
 
 // IssueGateway signs the gateway's server certificate for the public key of a
@@ -95,18 +105,34 @@ func (c *Core) IssueGateway(ctx context.Context, actor Actor, csr []byte) (Issue
 	if err != nil {
 		return IssuedCertificate{}, err
 	}
-	names := []string{gatewayServerName(p.TrustDomain)}
-	for _, host := range []string{hostOf(p.GatewayAddr), "localhost"} {
-		if !slices.Contains(names, host) {
-			names = append(names, host)
-		}
-	}
-	leaf, err := p.authority.SignLeaf(csr, issue.Leaf{
-		Type: certs.TypeGateway, Tenant: p.Slug, Partition: defaultPartition,
-		Component: gatewayComponent, Life: c.options.LeafLife, ServerNames: names,
-	}, c.now())
+	return c.issueServer(ctx, actor, p, csr, "gateway", issue.Leaf{
+		Component: gatewayComponent, ServerNames: []string{gatewayServerName(p.TrustDomain), hostOf(p.GatewayAddr), "localhost"},
+	})
+}
+
+// IssueCA signs the server certificate of the enrolment CA for the public key of
+// a CSR. It answers to the host edge hosts reach the CA at, to the name each
+// tenant has below it, and to localhost.
+func (c *Core) IssueCA(ctx context.Context, actor Actor, csr []byte) (IssuedCertificate, error) {
+	p, err := c.ready()
 	if err != nil {
-		return IssuedCertificate{}, invalid("issue gateway certificate: %v", err)
+		return IssuedCertificate{}, err
+	}
+	host := hostOf(p.CAAddr)
+	leaf := issue.Leaf{Component: caComponent, ServerNames: []string{host, "localhost"}}
+	if net.ParseIP(host) == nil {
+		leaf.AnyBelow = host
+	}
+	return c.issueServer(ctx, actor, p, csr, "enrolment CA", leaf)
+}
+
+func (c *Core) issueServer(ctx context.Context, actor Actor, p *platform, csr []byte, what string, server issue.Leaf) (IssuedCertificate, error) {
+	server.Type, server.Tenant, server.Partition, server.Life = certs.TypeGateway, p.Slug, defaultPartition, c.options.LeafLife
+	slices.Sort(server.ServerNames)
+	server.ServerNames = slices.Compact(server.ServerNames)
+	leaf, err := p.authority.SignLeaf(csr, server, c.now())
+	if err != nil {
+		return IssuedCertificate{}, invalid("issue certificate of the %s: %v", what, err)
 	}
 	own, err := c.platformScope(ctx)
 	if err != nil {
@@ -114,13 +140,13 @@ func (c *Core) IssueGateway(ctx context.Context, actor Actor, csr []byte) (Issue
 	}
 	err = c.change(ctx, own, func(_ TenantTx, events *eventLog) error {
 		events.add(actor, Event{
-			Type: "gateway.issued", Message: "certificate of the gateway issued",
+			Type: "gateway.issued", Message: "certificate of the " + what + " issued",
 			Details: map[string]string{"cert_serial": leaf.SerialNumber.String()},
 		})
 		return nil
 	})
 	if err != nil {
-		return IssuedCertificate{}, fmt.Errorf("record certificate of the gateway: %w", err)
+		return IssuedCertificate{}, fmt.Errorf("record certificate of the %s: %w", what, err)
 	}
 	return issued(leaf, p.authority.Certificate, p.root), nil
 }

@@ -35,6 +35,12 @@ type Options struct {
 	OfflineAfter time.Duration
 	// LeafLife is how long the identities signed here live.
 	LeafLife time.Duration
+	// Relay connects the processes that serve one platform; without one this is
+	// the only one.
+	Relay Relay
+	// AnswerWithin is how long a connected service may take to acknowledge a
+	// command, and SilentFor how long it may then say nothing of it.
+	AnswerWithin, SilentFor time.Duration
 }
 
 // The defaults of Options.
@@ -44,6 +50,8 @@ const (
 	DefaultOfflineAfter       = 2 * time.Minute
 	DefaultLeafLife           = 30 * 24 * time.Hour
 	DefaultGatewayID          = "agent-gateway"
+	DefaultAnswerWithin       = 5 * time.Second
+	DefaultSilentFor          = 2 * time.Minute
 )
 
 // Core is the platform's use cases over one store. It is safe for concurrent
@@ -65,6 +73,10 @@ type Core struct {
 
 	configs  configCache
 	watchers watchers
+	// lines are the ControlStreams of services; relay, if set, tells the other
+	// processes of the platform.
+	lines    lines
+	relay    func(context.Context, Notice) error
 	refusals refusals
 	metrics  *metrics
 	rules    dire.Rules
@@ -93,6 +105,11 @@ func New(ctx context.Context, options Options) (*Core, error) {
 	if err := c.load(ctx); err != nil {
 		return nil, err
 	}
+	if options.Relay != nil {
+		c.relay = options.Relay.Join(c.deliver)
+	} else if c.notifier != Notifier(alone{}) {
+		c.relay = c.relayed
+	}
 	if c.bootstrapped() {
 		if err := c.resumeRemovals(ctx); err != nil {
 			return nil, err
@@ -119,6 +136,12 @@ func withDefaults(o Options) Options {
 	}
 	if o.LeafLife <= 0 {
 		o.LeafLife = DefaultLeafLife
+	}
+	if o.AnswerWithin <= 0 {
+		o.AnswerWithin = DefaultAnswerWithin
+	}
+	if o.SilentFor <= 0 {
+		o.SilentFor = DefaultSilentFor
 	}
 	return o
 }

@@ -36,6 +36,15 @@ const (
 type eventLog struct {
 	now    time.Time
 	events []Event
+	// concerned are the services whose configuration or admission changes.
+	concerned []uuid.UUID
+}
+
+// concern names a service that the transaction changes something for.
+func (l *eventLog) concern(service uuid.UUID) {
+	if service != uuid.Nil && !slices.Contains(l.concerned, service) {
+		l.concerned = append(l.concerned, service)
+	}
 }
 
 func (l *eventLog) add(actor Actor, event Event) {
@@ -49,7 +58,8 @@ func (l *eventLog) add(actor Actor, event Event) {
 }
 
 // change runs fn in one transaction of a tenant together with the events fn
-// adds, and tells the watchers of them once they are kept.
+// adds. Once they are kept, the services that fn named are told, and the
+// watchers.
 func (c *Core) change(ctx context.Context, s scope, fn func(TenantTx, *eventLog) error) error {
 	var log eventLog
 	err := s.store.Update(ctx, func(tx TenantTx) error {
@@ -63,7 +73,13 @@ func (c *Core) change(ctx context.Context, s scope, fn func(TenantTx, *eventLog)
 		return tx.AppendEvents(ctx, log.events...)
 	})
 	if err != nil {
+		if len(log.concerned) > 0 {
+			c.forget(Change{Tenant: s.tenant.ID}) // It may have been kept for all that.
+		}
 		return err
+	}
+	if len(log.concerned) > 0 {
+		c.invalidate(ctx, s.tenant.ID, log.concerned...)
 	}
 	c.watchers.tell(s.tenant, log.events)
 	return nil

@@ -65,7 +65,11 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 			return err
 		}
 		// What admitted the peer may be older than this transaction.
-		if err := (admission{tenant: s.tenant, service: service, known: true}).refusal(peer); err != nil {
+		live, err := liveSerials(ctx, tx, peer.Component, now)
+		if err != nil {
+			return err
+		}
+		if err := (admission{tenant: s.tenant, service: service, known: true, live: live}).refusal(peer); err != nil {
 			return err
 		}
 		before := service
@@ -84,7 +88,7 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 		return SyncService{}, doing(err, "record hello of %s", peer.Component)
 	}
 	if changed {
-		c.invalidate(s.tenant.ID)
+		c.invalidate(ctx, s.tenant.ID, service.ID)
 	}
 	return service, nil
 }

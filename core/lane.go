@@ -84,16 +84,57 @@ func (l *lane) take(ctx context.Context) error {
 
 func (l *lane) leave() { <-l.turn }
 
-// invalidate forgets what is remembered of a tenant: its row, a service or a
-// source has changed.
-func (c *Core) invalidate(tenant uuid.UUID) {
-	l := c.lane(tenant)
+// invalidate forgets what is remembered of a tenant whose row, a service or a
+// source has changed, and has connected services told. Named services are all
+// that the change concerns; without any it concerns all of the tenant, and the
+// platform's. The other processes of the platform do the same.
+func (c *Core) invalidate(ctx context.Context, tenant uuid.UUID, services ...uuid.UUID) {
+	change := Change{Tenant: tenant, Services: services}
+	c.changed(change)
+	c.publish(ctx, Notice{Change: &change})
+}
+
+func (c *Core) changed(change Change) {
+	c.forget(change)
+	c.lines.tell(change)
+}
+
+func (c *Core) forget(change Change) {
+	l := c.lane(change.Tenant)
 	l.mu.Lock()
 	l.generation++
 	clear(l.admitted)
-	clear(l.configs)
+	if len(change.Services) == 0 {
+		clear(l.configs)
+	}
+	for _, service := range change.Services {
+		delete(l.configs, service)
+	}
 	l.mu.Unlock()
 	c.configs.invalidate()
+}
+
+// publish tells the other processes. What they do not hear they find out by
+// themselves, only later.
+func (c *Core) publish(ctx context.Context, notice Notice) {
+	if c.relay == nil {
+		return
+	}
+	if err := c.relay(context.WithoutCancel(ctx), notice); err != nil {
+		c.log.Warn("tell other processes of the platform", "error", err)
+	}
+}
+
+// deliver takes what another process tells.
+func (c *Core) deliver(notice Notice) {
+	switch {
+	case notice.Change != nil:
+		c.changed(*notice.Change)
+	case notice.Command != nil && c.lines.connected(notice.Command.Service):
+		c.lines.give(*notice.Command, nil, c.now())
+	case notice.Report != nil:
+		c.lines.report(*notice.Report)
+	}
 }
 
 // current is the generation now.

@@ -15,6 +15,8 @@ type metrics struct {
 	hellos   prometheus.Counter
 	refused  *prometheus.CounterVec
 	findings *prometheus.CounterVec
+	pushes   prometheus.Counter
+	commands *prometheus.CounterVec
 }
 
 // Outcomes of a received update.
@@ -41,12 +43,14 @@ func newMetrics() *metrics {
 		beats:    counter("heartbeats_total", "Heartbeats of sync services."),
 		hellos:   counter("hellos_total", "Hellos of sync services."),
 		refused:  vector("refusals_total", "Refused operations of identified peers by reason.", "reason"),
+		pushes:   counter("config_pushes_total", "Configurations pushed over a ControlStream."),
+		commands: vector("commands_total", "Commands to sync services, and reports of unknown ones, by what became of them.", "outcome"),
 		findings: vector("identity_findings_total", "Identifiers that link nobody, by rule.", "rule"),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.received, m.outcome, m.chunks, m.reports, m.beats, m.hellos, m.refused, m.findings}
+	return []prometheus.Collector{m.received, m.outcome, m.chunks, m.reports, m.beats, m.hellos, m.refused, m.findings, m.pushes, m.commands}
 }
 
 // Describe implements prometheus.Collector.

@@ -101,6 +101,9 @@ type SyncService struct {
 	// Zero before the first.
 	FirstHelloAt    time.Time
 	LastHeartbeatAt time.Time
+	// ConfigVersion is the configuration it said it runs, at ConfigAppliedAt.
+	ConfigVersion   string
+	ConfigAppliedAt time.Time
 	CreatedAt       time.Time
 }
 
@@ -216,7 +219,7 @@ const (
 type Actor struct {
 	// Name is "local:<uid>", an operator, or a component's SPIFFE id.
 	Name string
-	// Origin is "cli", "tui", "api", "gateway" or "core".
+	// Origin is "cli", "tui", "api", "gateway", "ca" or "core".
 	Origin string
 }
 

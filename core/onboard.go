@@ -133,6 +133,7 @@ func (c *Core) serviceIssuer(ctx context.Context, p *platform, tenant Tenant) (*
 // handed out.
 func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in OnboardInput, component string, certificate IssuedCertificate) (Service, error) {
 	var service, old SyncService
+	var ended []Certificate
 	err := c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
 		services, err := tx.Services(ctx)
 		if err != nil {
@@ -142,10 +143,19 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 			return err
 		}
 		service.CertSerial, service.CertExpiresAt = certificate.Serial, certificate.NotAfter
+		if ended, err = withdraw(ctx, tx, component, reasonOnboardedAgain, c.now()); err != nil {
+			return err
+		}
+		err = tx.AddCertificate(ctx, Certificate{
+			Serial: certificate.Serial, Component: component, IssuedAt: c.now(), NotAfter: certificate.NotAfter.UTC(),
+		})
+		if err != nil {
+			return err
+		}
 		events.add(actor, onboardEvent(service, old))
+		events.concern(service.ID)
 		return tx.PutService(ctx, service)
 	})
-	c.invalidate(s.tenant.ID)
 	if errors.Is(err, ErrConflict) {
 		return Service{}, exists("onboard %q: component id %s exists already", in.Name, component)
 	}
@@ -153,6 +163,7 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 		return Service{}, doing(err, "record sync service %s", component)
 	}
 	c.revoke(s.tenant, old)
+	c.refuse(s.tenant, ended)
 	found := Service{SyncService: service, Tenant: s.tenant}
 	c.judge(&found, tally{})
 	return found, nil

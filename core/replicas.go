@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -51,8 +52,8 @@ const followPause = time.Second
 func (c *Core) Follow(ctx context.Context) error {
 	failing := false
 	for {
-		err := c.notifier.Listen(ctx, func(notice Notice) error {
-			err := c.hear(ctx, notice)
+		err := c.notifier.Listen(ctx, func(signal Signal) error {
+			err := c.heed(ctx, signal)
 			if err == nil && failing {
 				failing = false
 				c.log.Info("changes made by other processes are followed again")
@@ -75,8 +76,8 @@ func (c *Core) Follow(ctx context.Context) error {
 	}
 }
 
-func (c *Core) hear(ctx context.Context, notice Notice) error {
-	switch notice.Topic {
+func (c *Core) heed(ctx context.Context, signal Signal) error {
+	switch signal.Topic {
 	case TopicLost:
 		if err := c.refresh(ctx, uuid.Nil); err != nil {
 			return err
@@ -84,13 +85,18 @@ func (c *Core) hear(ctx context.Context, notice Notice) error {
 		c.invalidateAll()
 		return c.watchers.catchUpAll(ctx, c)
 	case TopicTenant:
-		err := c.refresh(ctx, notice.Tenant)
-		c.invalidate(notice.Tenant)
+		err := c.refresh(ctx, signal.Tenant)
+		c.changed(Change{Tenant: signal.Tenant})
 		return err
 	case TopicConfig:
-		c.invalidate(notice.Tenant)
+		c.changed(Change{Tenant: signal.Tenant})
+	case TopicRelay:
+		var notice Notice
+		if err := json.Unmarshal([]byte(signal.Data), &notice); err == nil {
+			c.deliver(notice)
+		}
 	case TopicEvents:
-		return c.watchers.catchUp(ctx, c, notice.Tenant)
+		return c.watchers.catchUp(ctx, c, signal.Tenant)
 	}
 	return nil
 }
@@ -160,6 +166,19 @@ func (c *Core) readmit(p *platform, only uuid.UUID, tenants []Tenant, authoritie
 	}
 }
 
+// relayed sends a notice by the way of signals. Of a change the store has told
+// already, as part of its commit.
+func (c *Core) relayed(ctx context.Context, notice Notice) error {
+	if notice.Change != nil {
+		return nil
+	}
+	data, err := json.Marshal(notice)
+	if err != nil {
+		return err
+	}
+	return c.notifier.Notify(ctx, Signal{Topic: TopicRelay, Data: string(data)})
+}
+
 // invalidateAll forgets what is remembered of every tenant.
 func (c *Core) invalidateAll() {
 	c.mu.RLock()
@@ -169,7 +188,7 @@ func (c *Core) invalidateAll() {
 	}
 	c.mu.RUnlock()
 	for _, tenant := range tenants {
-		c.invalidate(tenant)
+		c.changed(Change{Tenant: tenant})
 	}
 	c.configs.invalidate()
 }

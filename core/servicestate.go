@@ -81,6 +81,7 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 		return Service{}, err
 	}
 	var service SyncService
+	var ended []Certificate
 	err = c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
 		services, err := tx.Services(ctx)
 		if err != nil {
@@ -92,14 +93,20 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 		if err := edit(tx, events, &service); err != nil || len(events.events) == 0 {
 			return err
 		}
+		if service.State != ServiceActive {
+			if ended, err = withdraw(ctx, tx, service.ComponentID, string(service.State), c.now()); err != nil {
+				return err
+			}
+		}
+		events.concern(service.ID)
 		return tx.PutService(ctx, service)
 	})
 	if err != nil {
 		return Service{}, err
 	}
-	c.invalidate(s.tenant.ID)
 	if service.State != ServiceActive {
 		c.revoke(s.tenant, service)
+		c.refuse(s.tenant, ended)
 	}
 	if service.State == ServiceRemoved {
 		return Service{SyncService: service, Tenant: s.tenant}, nil

@@ -70,6 +70,8 @@ func (c *Core) UpdateSource(ctx context.Context, actor Actor, in SourceUpdate) (
 			return nil
 		}
 		changed.UpdatedAt = later(c.now(), old.UpdatedAt)
+		events.concern(old.SyncServiceID)
+		events.concern(changed.SyncServiceID)
 		events.add(actor, Event{
 			Type: "source.updated", SourceID: id, ServiceID: changed.SyncServiceID,
 			Message: "source " + changed.Name + " changed: " + strings.Join(what, ", "),
@@ -174,13 +176,13 @@ func (c *Core) SetSourceEnabled(ctx context.Context, actor Actor, slug, ref stri
 			return nil
 		}
 		source.Enabled, source.UpdatedAt = enabled, later(c.now(), source.UpdatedAt)
+		events.concern(source.SyncServiceID)
 		events.add(actor, Event{
 			Type: event, SourceID: id, ServiceID: source.SyncServiceID,
 			Message: "source " + source.Name + strings.Replace(event, "source.", " ", 1),
 		})
 		return putSource(ctx, tx, s.tenant, source)
 	})
-	c.invalidate(s.tenant.ID)
 	if err != nil {
 		return SourceView{}, err
 	}
@@ -208,6 +210,7 @@ func (c *Core) RemoveSource(ctx context.Context, actor Actor, slug, ref string) 
 			Message: "source " + source.Name + " removed",
 			Details: map[string]string{"source_type": source.Type},
 		})
+		events.concern(source.SyncServiceID)
 		if err := tx.DeleteSource(ctx, source.ID); err != nil {
 			return fmt.Errorf("delete source %s: %w", source.ID, err)
 		}

@@ -78,6 +78,7 @@ func (c *Core) CreateSource(ctx context.Context, actor Actor, in SourceInput) (S
 			Message: "source " + source.Name + " created",
 			Details: map[string]string{"source_type": source.Type, "service": service.Name},
 		})
+		events.concern(service.ID)
 		return putSource(ctx, tx, s.tenant, source)
 	})
 	return view(source, s.tenant, []SyncService{service}), err

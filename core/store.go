@@ -47,6 +47,8 @@ type PlatformStore interface {
 // PlatformTx reads and writes the platform's rows. Put inserts or replaces; what
 // deletes a row that is not there returns ErrNotFound.
 type PlatformTx interface {
+	EnrolmentPlatformTx
+
 	// Platform returns ErrNotFound before the bootstrap.
 	Platform(ctx context.Context) (Platform, error)
 	PutPlatform(ctx context.Context, platform Platform) error
@@ -57,7 +59,7 @@ type PlatformTx interface {
 	TenantBySlug(ctx context.Context, slug string) (Tenant, error)
 	// PutTenant returns ErrConflict when another tenant has the slug.
 	PutTenant(ctx context.Context, tenant Tenant) error
-	// DeleteTenant also deletes its authorities and assignments.
+	// DeleteTenant also deletes its authorities, its token key and assignments.
 	DeleteTenant(ctx context.Context, id uuid.UUID) error
 
 	Authorities(ctx context.Context) ([]Authority, error)
@@ -82,6 +84,9 @@ type TenantStore interface {
 // TenantTx reads and writes one tenant's rows. Put inserts or replaces; what
 // changes or deletes a row that is not there returns ErrNotFound.
 type TenantTx interface {
+	EnrolmentTx
+	ControlTx
+
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
 	Service(ctx context.Context, id uuid.UUID) (SyncService, error)

@@ -34,7 +34,7 @@ func (c *Core) SuspendTenant(ctx context.Context, actor Actor, slug string, resu
 	if err != nil {
 		return Tenant{}, fmt.Errorf("record state of tenant %s: %w", slug, err)
 	}
-	c.invalidate(s.tenant.ID)
+	c.invalidate(ctx, s.tenant.ID)
 	err = c.change(ctx, s, func(_ TenantTx, events *eventLog) error {
 		events.add(actor, Event{Type: event, Severity: SeverityWarning, Message: "tenant " + slug + " is " + string(state)})
 		return nil
@@ -71,7 +71,7 @@ func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error
 		return fmt.Errorf("record removal of tenant %s: %w", slug, err)
 	}
 	p.issuers.RemoveTenant(tenant.ID)
-	c.invalidate(tenant.ID)
+	c.invalidate(ctx, tenant.ID)
 	own, err := c.platformScope(ctx)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (c *Core) finishRemoval(ctx context.Context, tenant Tenant) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("delete tenant %s: %w", tenant.Slug, err)
 	}
-	c.invalidate(tenant.ID)
+	c.invalidate(ctx, tenant.ID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.lanes, tenant.ID)

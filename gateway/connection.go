@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,6 +27,9 @@ type connection struct {
 	server *Server
 	// calls and streams are how fast it may go on.
 	calls, streams *rate.Limiter
+
+	// controlled is whether a ControlStream is open over it.
+	controlled atomic.Bool
 
 	mu     sync.Mutex
 	closed bool

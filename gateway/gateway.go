@@ -29,6 +29,14 @@ type Platform interface {
 	// client sends no faster than next is called. Returning nil, which only
 	// counts after io.EOF, promises that every update is durably stored.
 	Ingest(ctx context.Context, peer certs.Peer, stream payload.Stream, next func() (payload.Chunk, error)) error
+	// Control is one ControlStream, from its hello on. next hands over what the
+	// client says, within the protocol's rules, and io.EOF when it is done; it
+	// ends with the context it is given. send ends with ctx. next and send may be
+	// used at the same time, each by one goroutine. What ends the stream is what
+	// Control returns.
+	Control(ctx context.Context, peer certs.Peer, hello *monitoring.ControlStreamHello,
+		next func(context.Context) (*monitoring.ControlStreamRequest, error),
+		send func(*monitoring.ControlStreamResponse) error) error
 	// Refused is a security event. operation is the rpc's name, or "Connect" for
 	// a handshake; reason is a short constant. It may be called very often.
 	Refused(ctx context.Context, peer certs.Peer, operation, reason string)
@@ -58,6 +66,10 @@ const (
 	ReasonStreamRate       = "stream_rate"
 	ReasonTooManyStreams   = "too_many_streams"
 	ReasonTooManyConns     = "too_many_connections"
+	ReasonHelloMissing     = "hello_missing"
+	ReasonHelloRepeated    = "hello_repeated"
+	ReasonMessageRate      = "message_rate"
+	ReasonNotRead          = "not_read"
 )
 
 // operationConnect names a handshake in Platform.Refused.

@@ -362,14 +362,6 @@ func TestLargeConfigurationIsCompressed(t *testing.T) {
 	}
 }
 
-func TestControlStreamIsUnimplemented(t *testing.T) {
-	w := newWorld(t, nil)
-	stream, err := w.dial(w.edge("acme", "hq-sync")).ControlStream(t.Context())
-	must(t, err)
-	_, err = stream.Recv()
-	wantStatus(t, err, codes.Unimplemented, "")
-}
-
 func TestPlatformErrorsAreAnsweredAsTheyAre(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.dial(w.edge("acme", "hq-sync"))

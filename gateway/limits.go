@@ -28,6 +28,15 @@ type Limits struct {
 	// TenantStreams is how many StreamStatus calls a tenant's components, or the
 	// platform's, may have at once.
 	TenantStreams int
+	// ControlMessage is the most bytes of what a client says in a ControlStream.
+	ControlMessage int
+	// ControlRate and ControlBurst are messages of one ControlStream; one that
+	// passes them is cut off.
+	ControlRate  float64
+	ControlBurst int
+	// ControlCheck is how often the peer of a silent ControlStream is admitted
+	// anew. What the platform knows to have changed ends a stream at once.
+	ControlCheck time.Duration
 	// CallRate and CallBurst are per connection; calls beyond are refused.
 	CallRate  float64
 	CallBurst int
@@ -54,6 +63,10 @@ func DefaultLimits() Limits {
 		Connections:        16,
 		ConnectionStreams:  128,
 		TenantStreams:      64,
+		ControlMessage:     128 << 10,
+		ControlRate:        20,
+		ControlBurst:       200,
+		ControlCheck:       15 * time.Second,
 		CallRate:           100,
 		CallBurst:          400,
 		StreamRate:         500,

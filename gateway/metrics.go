@@ -12,6 +12,8 @@ type metrics struct {
 	updates     prometheus.Counter
 	connections prometheus.Gauge
 	streams     prometheus.Gauge
+	controls    prometheus.Gauge
+	control     *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -28,11 +30,14 @@ func newMetrics() *metrics {
 		updates:     prometheus.NewCounter(prometheus.CounterOpts{Name: name("updates_total"), Help: "Device updates handed to ingestion."}),
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{Name: name("connections"), Help: "Connections open."}),
 		streams:     prometheus.NewGauge(prometheus.GaugeOpts{Name: name("streams"), Help: "StreamStatus calls in flight."}),
+		controls:    prometheus.NewGauge(prometheus.GaugeOpts{Name: name("control_streams"), Help: "ControlStream calls open."}),
+		control:     vec("control_messages_total", "Messages of ControlStream calls, by direction.", "direction"),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.calls, m.refusals, m.handshakes, m.ignored, m.chunks, m.updates, m.connections, m.streams}
+	return []prometheus.Collector{m.calls, m.refusals, m.handshakes, m.ignored, m.chunks, m.updates, m.connections, m.streams,
+		m.controls, m.control}
 }
 
 // Describe implements prometheus.Collector.

@@ -55,6 +55,8 @@ type Server struct {
 	quiet rate.Sometimes
 	// receivers are the goroutines that wait for a message of a stream.
 	receivers sync.WaitGroup
+	// stopping is closed when streams without an end of their own are to end.
+	stopping chan struct{}
 }
 
 // handshakeQueue is how many refused handshakes may wait for the platform;
@@ -81,6 +83,7 @@ func New(options Options) (*Server, error) {
 		connections: newTally(options.Limits.Connections), streams: newTally(options.Limits.TenantStreams),
 		handshakes: make(chan handshakeRefusal, handshakeQueue),
 		quiet:      rate.Sometimes{First: 20, Interval: time.Second},
+		stopping:   make(chan struct{}),
 	}
 	config := certs.ServerTLS(options.Issuers, options.Certificate, s.handshakeRefused)
 	s.grpc = grpc.NewServer(s.serverOptions(config)...)
@@ -137,6 +140,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // stop drains under the deadline.
 func (s *Server) stop() {
+	close(s.stopping)
 	deadline := time.AfterFunc(s.limits.Drain, s.grpc.Stop)
 	defer deadline.Stop()
 	s.grpc.GracefulStop()

@@ -14,7 +14,7 @@ import (
 	"edgesync/proto/payload"
 )
 
-// service is the rpcs. ControlStream is left unimplemented: its clients poll.
+// service is the rpcs.
 type service struct {
 	monitoring.UnimplementedAgentGatewayServiceServer
 	*Server
@@ -45,8 +45,22 @@ func (s *service) Hello(ctx context.Context, request *monitoring.AgentHelloReque
 // maxHelloEntries is the most capabilities, and the most labels, of a Hello.
 const maxHelloEntries = 256
 
+// introduction is what a client says of itself, with Hello or at the start of a
+// ControlStream.
+type introduction interface {
+	GetVersion() string
+	GetHostname() string
+	GetOs() string
+	GetArch() string
+	GetPartition() string
+	GetConfigVersion() string
+	GetConfigSource() string
+	GetCapabilities() []string
+	GetLabels() map[string]string
+}
+
 // checkHello bounds what the platform keeps of a client's word.
-func (s *service) checkHello(request *monitoring.AgentHelloRequest) error {
+func (s *Server) checkHello(request introduction) error {
 	if len(request.GetCapabilities()) > maxHelloEntries || len(request.GetLabels()) > maxHelloEntries {
 		return s.refuse(codes.ResourceExhausted, ReasonMessageTooLong,
 			fmt.Sprintf("there are more than %d capabilities or labels", maxHelloEntries))

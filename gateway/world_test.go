@@ -220,6 +220,40 @@ type memory struct {
 	stored func(ctx context.Context, chunk payload.Chunk) error
 	// ingested replaces the result of an ingestion that went through.
 	ingested func() error
+	// control is what is done with a ControlStream; without it everything said is
+	// remembered until the client ends it.
+	control func(context.Context, controlled) error
+	said    []*monitoring.ControlStreamRequest
+	hellos  []*monitoring.ControlStreamHello
+}
+
+// controlled is one ControlStream as the platform gets it.
+type controlled struct {
+	peer  certs.Peer
+	hello *monitoring.ControlStreamHello
+	next  func(context.Context) (*monitoring.ControlStreamRequest, error)
+	send  func(*monitoring.ControlStreamResponse) error
+}
+
+func (m *memory) Control(ctx context.Context, peer certs.Peer, hello *monitoring.ControlStreamHello,
+	next func(context.Context) (*monitoring.ControlStreamRequest, error), send func(*monitoring.ControlStreamResponse) error) error {
+	m.remember(peer)
+	m.mu.Lock()
+	m.hellos = append(m.hellos, hello)
+	control := m.control
+	m.mu.Unlock()
+	if control != nil {
+		return control(ctx, controlled{peer, hello, next, send})
+	}
+	for {
+		message, err := next(ctx)
+		if err != nil {
+			return err
+		}
+		m.mu.Lock()
+		m.said = append(m.said, message)
+		m.mu.Unlock()
+	}
 }
 
 func (m *memory) Admit(_ context.Context, peer certs.Peer) error {

@@ -74,16 +74,26 @@ func readCAURL(path string) (string, error) {
 	return info.CAURL, nil
 }
 
-// ClientTLS loads the config's identity and makes the TLS of a connection to its
-// gateway.
-func (c MinimalConfig) ClientTLS() (*tls.Config, error) {
+// LoadIdentity loads the config's identity, and refuses one that is another
+// component's.
+func (c MinimalConfig) LoadIdentity() (Identity, error) {
 	i, err := LoadIdentity(c.Paths())
 	if err != nil {
-		return nil, err
+		return Identity{}, err
 	}
 	// A certificate that is not of our making says nothing we could compare.
 	if named, err := certs.ReadLeaf(i.Chain[0]); err == nil && named.Component != c.AgentID {
-		return nil, fmt.Errorf("load identity: the certificate is for %q, the config's agent_id is %q: use the files of one package", named.Component, c.AgentID)
+		return Identity{}, fmt.Errorf("load identity: the certificate is for %q, the config's agent_id is %q: use the files of one package", named.Component, c.AgentID)
+	}
+	return i, nil
+}
+
+// ClientTLS loads the config's identity and makes the TLS of a connection to its
+// gateway.
+func (c MinimalConfig) ClientTLS() (*tls.Config, error) {
+	i, err := c.LoadIdentity()
+	if err != nil {
+		return nil, err
 	}
 	certificate := i.TLSCertificate()
 	return certs.ClientTLS(certs.EncodePEM(i.CAs...), func() *tls.Certificate { return certificate }, c.ServerName())

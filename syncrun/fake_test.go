@@ -72,6 +72,8 @@ type fakeGateway struct {
 
 	onHello func() error
 	onPush  pushFunc
+	// onControl is the control stream; without it the gateway has none.
+	onControl func(controlServer) error
 	// onChunk is asked about each chunk of a stream.
 	onChunk chunkFunc
 }

@@ -88,6 +88,12 @@ func (p *platform) Ingest(_ context.Context, _ certs.Peer, stream payload.Stream
 	return nil
 }
 
+func (p *platform) Control(ctx context.Context, _ certs.Peer, _ *monitoring.ControlStreamHello,
+	next func(context.Context) (*monitoring.ControlStreamRequest, error), _ func(*monitoring.ControlStreamResponse) error) error {
+	_, err := next(ctx)
+	return err
+}
+
 func (p *platform) Refused(context.Context, certs.Peer, string, string) {}
 
 // authorities are a root with a platform and a tenant below it.

@@ -63,6 +63,7 @@ func (r *Runtime) announce(ctx context.Context) {
 		return
 	}
 	r.options.Observe(Event{Kind: Connected, Time: r.options.Now()})
+	wake(r.rejoin)
 	if outdated {
 		wake(r.outdated)
 	}

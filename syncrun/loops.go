@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -105,6 +106,40 @@ func (ls *loops) adapter(d definition) (source.Adapter, error) {
 		return nil, fmt.Errorf("read source %s: this program has no adapter for type %q", d.key, d.source.Type)
 	}
 	return newAdapter(d.source, ls.options.Source)
+}
+
+// runNow has sources run at once, or once more when their run under way ends. It
+// returns those that there are.
+func (ls *loops) runNow(ids []string) []string {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	now := ls.options.Now()
+	found := ids[:0:0]
+	for _, id := range ids {
+		if l := ls.all[id]; l != nil {
+			ls.pool.set(id, l.definition.fairTenant(), now)
+			found = append(found, id)
+		}
+	}
+	return found
+}
+
+// named finds the ids of sources by their integration_source_id, all of them for
+// no names, and the names that no source has.
+func (ls *loops) named(sourceIDs []string) (ids []string, unknown []string) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if len(sourceIDs) == 0 {
+		return slices.Sorted(maps.Keys(ls.all)), nil
+	}
+	for _, id := range sourceIDs {
+		if ls.all[id] != nil {
+			ids = append(ids, id)
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	return ids, unknown
 }
 
 // retime gives a loop another pace. A run under way ends undisturbed and the

@@ -89,13 +89,38 @@ func (r *Runtime) refreshes(ctx context.Context) {
 	}
 }
 
-// refresh gets the configuration and applies it if it is another one. One that
-// cannot be read leaves the last good one in force.
+// refresh gets the configuration and applies it if it is another one.
 func (r *Runtime) refresh(ctx context.Context) error {
+	applied := r.applied.Load()
 	answer, err := r.session.config(ctx)
 	if err != nil || answer.GetNotModified() {
 		return err
 	}
+	r.configuring.Lock()
+	defer r.configuring.Unlock()
+	if r.applied.Load() != applied {
+		// One was pushed meanwhile, and which of the two is newer cannot be seen.
+		wake(r.outdated)
+		return nil
+	}
+	return r.configure(answer)
+}
+
+// pushed applies a configuration that the gateway pushed, as if it had been
+// asked for.
+func (r *Runtime) pushed(answer *monitoring.AgentConfigResponse) error {
+	r.configuring.Lock()
+	defer r.configuring.Unlock()
+	r.session.settle(answer)
+	if answer.GetNotModified() || answer.GetConfigVersion() == r.session.configVersion() {
+		return nil
+	}
+	return r.configure(answer)
+}
+
+// configure makes a configuration the one in force. One that cannot be read
+// leaves the last good one. The caller holds configuring.
+func (r *Runtime) configure(answer *monitoring.AgentConfigResponse) error {
 	wanted, err := readConfig(answer)
 	if err != nil {
 		err = fmt.Errorf("%w, version %s: %w; the last good one stays in force", errBadConfig, answer.GetConfigVersion(), err)
@@ -110,8 +135,12 @@ func (r *Runtime) refresh(ctx context.Context) error {
 		r.outbox.DropSource(id)
 		r.deliveries.remove(id)
 		r.failing.forget(id)
+		r.watches.gone(id)
 	}
+	// What is to run at once stays so, whatever pace it has now.
+	r.loops.runNow(r.watches.waiting())
 	r.session.accept(answer.GetConfigVersion())
+	r.applied.Add(1)
 	r.options.Logger.Info("configuration applied", "version", answer.GetConfigVersion(), "sources", len(wanted),
 		"started", len(c.start), "changed", len(c.restart)+len(c.retime), "stopped", len(c.stop))
 	r.options.Observe(Event{Kind: Configured, Time: r.options.Now(), Sources: r.loops.sources()})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,7 +32,17 @@ type Runtime struct {
 	reports    *reports
 	// kick asks for a heartbeat, outdated for the configuration, soon.
 	kick, outdated chan struct{}
-	once           *once
+	// configuring is held while a configuration is applied, polled or pushed;
+	// applied counts them.
+	configuring sync.Mutex
+	applied     atomic.Uint64
+	// commands are what the gateway told the service to do, watches those of
+	// them that wait for runs. rejoin asks for a control stream where the gateway
+	// had none.
+	commands *commands
+	watches  watches
+	rejoin   chan struct{}
+	once     *once
 }
 
 // New checks the options and loads the identity. Nothing is dialled before Run.
@@ -49,6 +61,7 @@ func New(o Options) (*Runtime, error) {
 	r := &Runtime{
 		options: o, loops: newLoops(o), reports: newReports(), failing: failing{all: map[string]*delivery{}},
 		kick: make(chan struct{}, 1), outdated: make(chan struct{}, 1),
+		commands: newCommands(), rejoin: make(chan struct{}, 1),
 	}
 	r.loops.pool = newPool(schedule.Limits{Total: o.Workers, PerTenant: o.WorkersPerTenant}, o.Now, r.discover)
 	r.deliveries = newPool(schedule.Limits{Total: o.Streams, PerTenant: o.StreamsPerTenant}, o.Now, r.deliver)
@@ -94,7 +107,7 @@ func (r *Runtime) work(ctx context.Context) error {
 	var tasks errgroup.Group
 	all := []func(context.Context){r.loops.pool.run, r.deliveries.run, r.heartbeats}
 	if r.once == nil {
-		all = append(all, r.refreshes)
+		all = append(all, r.refreshes, r.control)
 	}
 	for _, task := range all {
 		tasks.Go(func() error { task(ctx); return nil })
@@ -160,5 +173,6 @@ func (r *Runtime) ended(head outbox.Head, mode string, e ending) {
 func (r *Runtime) tell(head outbox.Head, e Event) {
 	e.Time = r.options.Now()
 	e.Source, e.Tenant, e.SourceID, e.RunID = head.Name, head.Tenant, head.SourceID, head.ID
+	r.watches.see(head.Source, e)
 	r.options.Observe(e)
 }

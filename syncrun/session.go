@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"edgesync/proto/monitoring"
+	"edgesync/proto/payload"
 )
 
 const (
@@ -35,6 +36,8 @@ type session struct {
 	poll      time.Duration
 	// plain says that the gateway cannot read a compressed request.
 	plain bool
+	// ahead is how far the gateway's clock is ahead of this host's.
+	ahead time.Duration
 }
 
 func newSession(conn *grpc.ClientConn, o Options) *session {
@@ -60,6 +63,9 @@ func (s *session) hello(ctx context.Context) (outdated bool, err error) {
 	defer s.mu.Unlock()
 	s.gatewayID = answer.GetGatewayId()
 	setSeconds(&s.heartbeat, answer.GetHeartbeatIntervalSec())
+	if at := answer.GetServerTime(); at > 0 {
+		s.ahead = time.Unix(at, 0).Sub(s.options.Now())
+	}
 	return answer.GetConfigOutdated(), nil
 }
 
@@ -93,11 +99,37 @@ func (s *session) config(ctx context.Context) (*monitoring.AgentConfigResponse, 
 	if err != nil {
 		return nil, fmt.Errorf("get configuration from gateway %s: %w", s.options.Config.GatewayAddr, err)
 	}
+	s.settle(answer)
+	return answer, nil
+}
+
+// settle takes the intervals that come with a configuration.
+func (s *session) settle(answer *monitoring.AgentConfigResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	setSeconds(&s.heartbeat, answer.GetHeartbeatIntervalSec())
 	setSeconds(&s.poll, answer.GetConfigPollIntervalSec())
-	return answer, nil
+}
+
+// gatewayTime is what the gateway's clock says, as far as that is known.
+func (s *session) gatewayTime() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.options.Now().Add(s.ahead)
+}
+
+// openControl opens a control stream and introduces the service.
+func (s *session) openControl(ctx context.Context) (monitoring.AgentGatewayService_ControlStreamClient, error) {
+	stream, err := s.client.ControlStream(ctx, grpc.MaxCallRecvMsgSize(maxConfig))
+	if err != nil {
+		return nil, err
+	}
+	return stream, stream.Send(&monitoring.ControlStreamRequest{Payload: &monitoring.ControlStreamRequest_Hello{Hello: &monitoring.ControlStreamHello{
+		AgentId: s.options.Config.AgentID, Partition: s.options.Config.Partition,
+		Capabilities:  append(s.capabilities(), payload.CommandSyncNow, payload.CommandTestSource),
+		ConfigVersion: s.configVersion(), Version: s.options.Version, Hostname: s.options.Hostname,
+		Os: runtime.GOOS, Arch: runtime.GOARCH, ConfigSource: "gateway",
+	}}})
 }
 
 // push sends statuses and returns an error unless they were received.

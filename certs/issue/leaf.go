@@ -39,6 +39,9 @@ type Leaf struct {
 	// ServerNames are the hosts and addresses a gateway answers to. A gateway
 	// has at least one, the other types none.
 	ServerNames []string
+	// AnyBelow is a host below which a gateway answers to any one label as well;
+	// empty for none.
+	AnyBelow string
 }
 
 // SignLeaf signs the public key of a certificate request (PKCS #10, DER). The
@@ -118,7 +121,7 @@ func (a *Authority) leafTemplate(leaf Leaf, now time.Time) (*x509.Certificate, e
 	if leaf.Type == certs.TypeGateway {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		template.DNSNames = nil
-		return template, serve(template, leaf.ServerNames)
+		return template, serve(template, leaf)
 	}
 	return template, nil
 }
@@ -149,8 +152,8 @@ func (a *Authority) mayIssue(leaf Leaf) error {
 }
 
 // serve puts the names a server answers to on its certificate.
-func serve(template *x509.Certificate, serverNames []string) error {
-	for _, name := range serverNames {
+func serve(template *x509.Certificate, leaf Leaf) error {
+	for _, name := range leaf.ServerNames {
 		if ip := net.ParseIP(name); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 			continue
@@ -161,5 +164,13 @@ func serve(template *x509.Certificate, serverNames []string) error {
 		}
 		template.DNSNames = append(template.DNSNames, host)
 	}
+	if leaf.AnyBelow == "" {
+		return nil
+	}
+	host := strings.ToLower(leaf.AnyBelow)
+	if err := certs.ValidHost(host); err != nil {
+		return fmt.Errorf("read server name: %w", err)
+	}
+	template.DNSNames = append(template.DNSNames, "*."+host)
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"edgesync/onboarding"
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/proto/payload"
-	"edgesync/syncrun"
 )
 
 // slugs name the first tenants; further ones are numbered.
@@ -30,7 +29,7 @@ var sources = []struct{ name, kind, credential, secret string }{
 // site is a tenant with its edge sync service and the systems it reads.
 type site struct {
 	tenant  string
-	runtime *syncrun.Runtime
+	runtime *run.Service
 }
 
 func (s *stage) newSite(ctx context.Context, servers *errgroup.Group, platform *serve.Platform, n int) (*site, error) {

@@ -59,22 +59,37 @@ func (c *clock) pass(d time.Duration) {
 
 // platform is a whole platform that serves.
 type platform struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	// database is where the platform is, when not in dir.
 	database string
 	clock    *clock
 	core     *core.Core
+	store    core.Store
 	addr     string
-	stop     func()
+	// caAddr is localhost and the enrolment CA's port, the same after a restart.
+	caAddr string
+	stop   func()
 }
 
 // newPlatform bootstraps a platform and serves its gateway until the test ends.
-func newPlatform(t *testing.T) *platform {
+func newPlatform(t testing.TB) *platform {
 	t.Helper()
 	p := &platform{t: t, dir: t.TempDir(), clock: &clock{}}
 	p.serve(true)
 	t.Cleanup(func() { p.stop() })
+	return p
+}
+
+// oldPlatform is one that was bootstrapped, with a tenant, 25 days ago.
+func oldPlatform(t *testing.T, tenant string) *platform {
+	t.Helper()
+	const age = 25 * 24 * time.Hour
+	p := &platform{t: t, dir: t.TempDir(), clock: &clock{offset: -age}}
+	p.serve(true)
+	t.Cleanup(func() { p.stop() })
+	p.tenant(tenant)
+	p.clock.pass(age)
 	return p
 }
 
@@ -84,35 +99,35 @@ func (p *platform) serve(bootstrap bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	store := p.open(ctx)
+	p.store = store
 	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
 	must(t, err)
 	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	caListener := p.listenCA()
 	if p.addr = listener.Addr().String(); bootstrap {
-		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: "localhost:9443"})
+		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: p.caAddr})
 		must(t, err)
 	}
-	certificate := p.gatewayCertificate(ctx)
+	certificate := p.serverCertificate(ctx, p.core.IssueGateway)
 	server, err := gateway.New(gateway.Options{
 		Platform: p.core, Issuers: p.core.Issuers(), Certificate: func() *tls.Certificate { return certificate },
 		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
 	})
 	must(t, err)
-	done := make(chan error, 1)
+	enrolment := p.enrolmentCA(ctx)
+	done := make(chan error, 3)
 	go func() { done <- server.Serve(ctx, listener) }()
-	var following sync.WaitGroup
-	following.Go(func() {
-		if err := p.core.Follow(ctx); err != nil {
-			t.Errorf("follow: %v", err)
-		}
-	})
+	go func() { done <- enrolment.Serve(ctx, caListener) }()
+	go func() { done <- p.core.Follow(ctx) }()
 	p.stop = sync.OnceFunc(func() {
 		cancel()
-		following.Wait()
-		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
+		for range 3 {
+			if err := <-done; err != nil {
+				t.Errorf("serve: %v", err)
+			}
 		}
 		if err := store.Close(); err != nil {
 			t.Errorf("close store: %v", err)
@@ -138,11 +153,11 @@ func (p *platform) restart() {
 	p.serve(false)
 }
 
-func (p *platform) gatewayCertificate(ctx context.Context) *tls.Certificate {
+func (p *platform) serverCertificate(ctx context.Context, issue func(context.Context, core.Actor, []byte) (core.IssuedCertificate, error)) *tls.Certificate {
 	p.t.Helper()
 	key, csr, err := onboarding.NewKeyAndCSR()
 	must(p.t, err)
-	issued, err := p.core.IssueGateway(ctx, operator, csr)
+	issued, err := issue(ctx, operator, csr)
 	must(p.t, err)
 	chain := decode(p.t, issued.ChainPEM)
 	return &tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]}
@@ -329,14 +344,14 @@ func update(source uuid.UUID, id, mac, ip string) payload.Update {
 	return u
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func wantCode(t *testing.T, err error, code codes.Code, words string) {
+func wantCode(t testing.TB, err error, code codes.Code, words string) {
 	t.Helper()
 	if status.Code(err) != code {
 		t.Fatalf("answered %v, want %v", err, code)
@@ -350,7 +365,7 @@ func wantCode(t *testing.T, err error, code codes.Code, words string) {
 	}
 }
 
-func decode(t *testing.T, pem []byte) []*x509.Certificate {
+func decode(t testing.TB, pem []byte) []*x509.Certificate {
 	t.Helper()
 	chain, err := certs.DecodePEM(pem)
 	must(t, err)
@@ -366,7 +381,7 @@ func raw(chain []*x509.Certificate) [][]byte {
 }
 
 // files are all files below a folder.
-func files(t *testing.T, dir string) map[string][]byte {
+func files(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
 	found := map[string][]byte{}
 	must(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {

@@ -38,15 +38,6 @@ func (e *edge) at(p *platform) *edge {
 }
 
 // eventually waits for what must come about by itself.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
 // TestR30_ReplicasAreOnePlatform changes things on one replica and looks at what
 // services and operators connected to the other see.
 func TestR30_ReplicasAreOnePlatform(t *testing.T) {
@@ -88,6 +79,14 @@ func TestR30_ReplicasAreOnePlatform(t *testing.T) {
 		config, _ := saas.at(b).getConfig()
 		return len(config.Sources) == 1
 	})
+	// A service connected to the other gets what changes here by push.
+	line := e.at(b).control()
+	line.next()
+	extra := a.source("acme", "pushed", "edge-1")
+	if config, _ := line.next(); len(config.Sources) != 2 {
+		t.Errorf("pushed %+v", config)
+	}
+	must(t, a.core.RemoveSource(t.Context(), operator, "acme", extra.ID.String()))
 	must(t, e.at(b).push(stream{tenant: acme, source: source.ID, runID: uuid.NewString(), chunks: [][]payload.Update{{update(source.ID, "1", "00:1b:21:00:00:01", "10.0.0.1")}}}))
 	must(t, e.push(stream{tenant: acme, source: source.ID, runID: uuid.NewString(), chunks: [][]payload.Update{{update(source.ID, "1", "00:1b:21:00:00:01", "10.0.0.1")}}}))
 	if n := a.count("acme"); n != 1 {
@@ -101,7 +100,7 @@ func TestR30_ReplicasAreOnePlatform(t *testing.T) {
 			seen[event]++
 		default:
 		}
-		return seen["tenant.created acme"] > 0 && seen["source.created acme"] == 2 && seen["service.hello acme"] > 0
+		return seen["tenant.created acme"] > 0 && seen["source.created acme"] == 3 && seen["service.hello acme"] > 0
 	})
 	if seen["tenant.created acme"] != 1 || seen["service.hello acme"] != 1 {
 		t.Errorf("events were tailed more than once: %v", seen)

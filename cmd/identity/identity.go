@@ -1,6 +1,6 @@
-// Package identity keeps the two identities that live in a platform's own state
-// directory: the gateway's server certificate, and the package of the platform's
-// sync service. Keys are made here; the admin API only signs. It knows nothing
+// Package identity keeps the identities that live in a platform's own state
+// directory: the server certificates of the gateway and of the enrolment CA, and
+// the package of the platform's sync service. Keys are made here; the admin API only signs. It knows nothing
 // of the store.
 package identity
 
@@ -22,6 +22,7 @@ import (
 // Where they are below the state directory.
 const (
 	gatewayDir      = "gateway"
+	caDir           = "enrolment-ca"
 	platformSyncDir = "platform-sync"
 )
 
@@ -29,38 +30,49 @@ const (
 // is none or it will not do: another platform's, for other names, or with less
 // than a third of its life left.
 func EnsureGateway(ctx context.Context, client adminv1.AdminClient, stateDir string, now time.Time) (onboarding.Identity, bool, error) {
+	return ensureServer(ctx, client, filepath.Join(stateDir, gatewayDir), "gateway", now, gatewayNames,
+		func(csr []byte) (*adminv1.IssuedCertificate, error) {
+			return client.IssueGateway(ctx, &adminv1.IssueGatewayRequest{Csr: csr})
+		})
+}
+
+// EnsureCA returns the identity of the enrolment CA's listener, likewise.
+func EnsureCA(ctx context.Context, client adminv1.AdminClient, stateDir string, now time.Time) (onboarding.Identity, bool, error) {
+	return ensureServer(ctx, client, filepath.Join(stateDir, caDir), "enrolment CA", now, caNames,
+		func(csr []byte) (*adminv1.IssuedCertificate, error) {
+			return client.IssueEnrolmentCA(ctx, &adminv1.IssueEnrolmentCARequest{Csr: csr})
+		})
+}
+
+func ensureServer(ctx context.Context, client adminv1.AdminClient, dir, what string, now time.Time,
+	names func(*adminv1.Platform) []string, issue func(csr []byte) (*adminv1.IssuedCertificate, error)) (onboarding.Identity, bool, error) {
 	platform, err := client.GetPlatform(ctx, &adminv1.GetPlatformRequest{})
 	if err != nil {
 		return onboarding.Identity{}, false, err
 	}
-	dir := filepath.Join(stateDir, gatewayDir)
 	present, err := load(onboarding.PathsIn(dir))
 	if err != nil {
-		return onboarding.Identity{}, false, fmt.Errorf("read gateway identity: %w", err)
+		return onboarding.Identity{}, false, fmt.Errorf("read identity of the %s: %w", what, err)
 	}
-	if present != nil && ofPlatform(*present, platform) && answersTo(*present, gatewayNames(platform)) && !due(present.Chain[0], now) {
+	if present != nil && ofPlatform(*present, platform) && answersTo(*present, names(platform)) && !due(present.Chain[0], now) {
 		return *present, false, nil
 	}
-	made, err := issueGateway(ctx, client)
+	key, csr, err := onboarding.NewKeyAndCSR()
+	if err != nil {
+		return onboarding.Identity{}, false, err
+	}
+	issued, err := issue(csr)
+	if err != nil {
+		return onboarding.Identity{}, false, err
+	}
+	made, err := New(key, issued, "")
 	if err != nil {
 		return onboarding.Identity{}, false, err
 	}
 	if err := onboarding.WriteIdentity(dir, made); err != nil {
-		return onboarding.Identity{}, false, fmt.Errorf("write gateway identity: %w", err)
+		return onboarding.Identity{}, false, fmt.Errorf("write identity of the %s: %w", what, err)
 	}
 	return made, true, nil
-}
-
-func issueGateway(ctx context.Context, client adminv1.AdminClient) (onboarding.Identity, error) {
-	key, csr, err := onboarding.NewKeyAndCSR()
-	if err != nil {
-		return onboarding.Identity{}, err
-	}
-	issued, err := client.IssueGateway(ctx, &adminv1.IssueGatewayRequest{Csr: csr})
-	if err != nil {
-		return onboarding.Identity{}, err
-	}
-	return New(key, issued, "")
 }
 
 // load reads an identity, nil when a part of it is missing or damaged. A key
@@ -90,6 +102,18 @@ func gatewayNames(platform *adminv1.Platform) []string {
 		names = append(names, host)
 	}
 	return names
+}
+
+// caNames are the host of the enrolment CA and, where it is a name, any below it.
+func caNames(platform *adminv1.Platform) []string {
+	host, _, err := net.SplitHostPort(platform.GetCaAddr())
+	if err != nil || host == "" {
+		return nil
+	}
+	if net.ParseIP(host) != nil {
+		return []string{host}
+	}
+	return []string{host, "tenant." + host}
 }
 
 func answersTo(i onboarding.Identity, names []string) bool {

@@ -14,7 +14,12 @@ import (
 	adminv1 "edgesync/proto/admin/v1"
 )
 
-const modePackage = "package"
+// How an identity gets to its host: made here and carried there, or made there
+// in exchange for a token.
+const (
+	modePackage = "package"
+	modeToken   = "token"
+)
 
 // Options are the flags of onboard.
 type Options struct {
@@ -25,6 +30,9 @@ type Options struct {
 	GatewayAddr string
 	Mode        string
 	Out         string
+	// OutGiven is whether --out was: without it a token is printed.
+	OutGiven bool
+	TTL      time.Duration
 }
 
 // NewCmdOnboard makes onboard.
@@ -32,15 +40,20 @@ func NewCmdOnboard(f *cmdutil.Factory, runF func(context.Context, *Options) erro
 	opts := &Options{Factory: f}
 	cmd := &cobra.Command{
 		Use:   "onboard --tenant T --name NAME",
-		Short: "Add an edge sync service to a tenant and write its edge package",
-		Long: `Add an edge sync service to a tenant and write its edge package.
+		Short: "Add an edge sync service to a tenant and write its edge package or join token",
+		Long: `Add an edge sync service to a tenant and write its edge package or join token.
 
 The component id is the slug of the name. The package holds the service's identity, the gateway's address and TLS
 paths, and nothing else; everything more arrives over the gateway. Treat it as a secret: there is a private key in it.
-Onboarding a name again issues a new identity and revokes the old one.`,
-		Example: `  edgesync onboard --tenant acme --name "HQ Sync" --out ./packages --no-input`,
-		Args:    cmdutil.NoArgs,
+Onboarding a name again issues a new identity and revokes the old one.
+
+With --mode token there is no package: the host makes its own key and exchanges the token, once, for its identity
+(edgesync enroll). The token is a secret until then. It is written to --out, or printed when there is none.`,
+		Example: `  edgesync onboard --tenant acme --name "HQ Sync" --out ./packages --no-input
+  edgesync onboard --tenant acme --name "HQ Sync" --mode token --ttl 2h --out ./tokens --no-input`,
+		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.OutGiven = cmd.Flags().Changed("out")
 			return cmdutil.Run(cmd, opts, runF, onboardRun)
 		},
 	}
@@ -49,8 +62,11 @@ Onboarding a name again issues a new identity and revokes the old one.`,
 	flags.StringVar(&opts.Name, "name", "", "name of the sync service")
 	flags.StringVar(&opts.Partition, "partition", "", `partition it stands in (default "default")`)
 	flags.StringVar(&opts.GatewayAddr, "gateway-addr", "", "HOST:PORT at which it reaches the gateway (default: the platform's)")
-	flags.StringVar(&opts.Mode, "mode", modePackage, "how the identity gets there: package")
-	flags.StringVar(&opts.Out, "out", ".", "directory to write the package to")
+	flags.StringVar(&opts.Mode, "mode", modePackage, "how the identity gets there: package or token")
+	flags.StringVar(&opts.Out, "out", ".", "directory to write the package or the token to")
+	flags.DurationVar(&opts.TTL, "ttl", 0, "how long the token is good for, 5m to 168h (default 24h)")
+	_ = cmd.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions([]string{modePackage, modeToken}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.AddCommand(NewCmdTokens(f))
 	return cmd
 }
 
@@ -64,14 +80,18 @@ type document struct {
 	Partition      string     `json:"partition"`
 	GatewayAddr    string     `json:"gateway_addr"`
 	Mode           string     `json:"mode"`
-	Path           string     `json:"path"`
+	Path           string     `json:"path,omitempty"`
+	Token          string     `json:"token,omitempty"`
 	ExpiresAt      *time.Time `json:"expires_at"`
 	InstallCommand string     `json:"install_command"`
 }
 
 func onboardRun(ctx context.Context, opts *Options) error {
-	if opts.Mode != modePackage {
-		return cmdutil.Usagef("--mode %q: the only mode is package", opts.Mode)
+	if opts.Mode != modePackage && opts.Mode != modeToken {
+		return cmdutil.Usagef("--mode %q: the modes are package and token", opts.Mode)
+	}
+	if opts.Mode == modePackage && opts.TTL != 0 {
+		return cmdutil.Usagef("--ttl is for --mode token: a package holds the identity itself")
 	}
 	if err := opts.Require(&opts.Tenant, "tenant", "Tenant"); err != nil {
 		return err
@@ -82,6 +102,9 @@ func onboardRun(ctx context.Context, opts *Options) error {
 	client, err := opts.Admin(ctx)
 	if err != nil {
 		return err
+	}
+	if opts.Mode == modeToken {
+		return tokenRun(ctx, opts, client)
 	}
 	undo, err := prepareOut(opts.Out)
 	if err != nil {

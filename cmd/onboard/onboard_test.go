@@ -74,8 +74,8 @@ func TestNothingIsIssuedThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestOnlyPackageMode(t *testing.T) {
-	got := cmdtest.Run(t, newCmd, cmdtest.Case{Client: &refusing{}, Args: []string{"onboard", "--tenant", "acme", "--name", "x", "--mode", "token"}})
+func TestOtherModesAreWrongUsage(t *testing.T) {
+	got := cmdtest.Run(t, newCmd, cmdtest.Case{Client: &refusing{}, Args: []string{"onboard", "--tenant", "acme", "--name", "x", "--mode", "pigeon"}})
 	if got.Exit != 2 || !strings.Contains(got.Err, "--mode") || !strings.Contains(got.Err, "package") {
 		t.Errorf("exit %d, %q", got.Exit, got.Err)
 	}

@@ -9,8 +9,8 @@ import (
 	"edgesync/cmd/cmdutil"
 )
 
-// prepareOut finds out that the package can be written before an identity is
-// issued for it: issuing revokes the one before. undo takes away a directory
+// prepareOut finds out that the package or token can be written before it is
+// made: making it revokes the one before. undo takes away a directory
 // that it made and that stayed empty.
 func prepareOut(dir string) (undo func(), err error) {
 	if dir == "" {
@@ -22,7 +22,7 @@ func prepareOut(dir string) (undo func(), err error) {
 	}
 	if err := probe(dir); err != nil {
 		undo()
-		return nil, fmt.Errorf("write edge package to %s: %w", dir, err)
+		return nil, fmt.Errorf("write to %s: %w", dir, err)
 	}
 	return undo, nil
 }

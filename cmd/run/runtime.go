@@ -1,15 +1,21 @@
 package run
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/credentials"
 
+	"edgesync/certs"
+	"edgesync/certs/client"
 	"edgesync/cmd/cmdutil"
 	"edgesync/onboarding"
 	"edgesync/proto/payload"
@@ -33,8 +39,15 @@ type Config struct {
 	Now     func() time.Time
 }
 
-// New reads the config and the identity it names, and makes the runtime.
-func New(config Config) (*syncrun.Runtime, error) {
+// Service is a sync service: its runtime, and the identity that is kept renewed
+// while it runs.
+type Service struct {
+	runtime *syncrun.Runtime
+	keeper  *client.Keeper
+}
+
+// New reads the config and the identity it names, and makes the service.
+func New(config Config) (*Service, error) {
 	minimal, err := onboarding.LoadConfig(config.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -42,11 +55,16 @@ func New(config Config) (*syncrun.Runtime, error) {
 	case err != nil:
 		return nil, cmdutil.Usagef("%w", err)
 	}
-	tls, err := minimal.ClientTLS()
+	held, err := minimal.LoadIdentity()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, cmdutil.Errorf(cmdutil.ExitNotFound, "%w", err)
 	case err != nil:
+		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
+	}
+	keeper := newKeeper(minimal, held, config)
+	tls, err := certs.ClientTLS(certs.EncodePEM(held.CAs...), keeper.Certificate, minimal.ServerName())
+	if err != nil {
 		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
 	}
 	if err := prepareDataDir(config.DataDir); err != nil {
@@ -54,12 +72,65 @@ func New(config Config) (*syncrun.Runtime, error) {
 	}
 	// Without a name the gateway just does not learn one.
 	hostname, _ := os.Hostname()
-	return syncrun.New(syncrun.Options{
+	runtime, err := syncrun.New(syncrun.Options{
 		Config: minimal, Transport: credentials.NewTLS(tls), DataDir: config.DataDir, Once: config.Once,
 		Adapters: adapters, Source: source.Options{TempDir: config.DataDir, Now: config.Now},
 		Logger: config.Logger, Observe: config.Observe, Now: config.Now,
 		Version: cmdutil.Version, Hostname: hostname,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{runtime: runtime, keeper: keeper}, nil
+}
+
+// Run renews the identity if that is due, and then runs the runtime, renewing
+// whenever it is due again, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.renewFirst(ctx); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() { s.keeper.Run(ctx) })
+	defer renewing.Wait()
+	defer stop()
+	return s.runtime.Run(ctx)
+}
+
+// renewFirst is no reason not to run, unless it never will be possible.
+func (s *Service) renewFirst(ctx context.Context) error {
+	err := s.keeper.Check(ctx)
+	if errors.Is(err, client.ErrEnded) {
+		return cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
+	}
+	return nil
+}
+
+// newKeeper writes what it renews before it is used, so that a host that stops
+// has either the old identity whole or the new one.
+func newKeeper(minimal onboarding.MinimalConfig, held onboarding.Identity, config Config) *client.Keeper {
+	asks := client.Client{Now: config.Now}
+	dir := minimal.Paths().Dir
+	renew := func(ctx context.Context, old client.Credential) (client.Credential, error) {
+		renewed, err := asks.Renew(ctx, old)
+		if err != nil {
+			return client.Credential{}, err
+		}
+		next := onboarding.Identity{Key: renewed.Key, Chain: renewed.Chain, CAs: trusted(renewed), CAURL: renewed.CAURL}
+		return renewed, onboarding.WriteIdentity(dir, next)
+	}
+	return client.NewKeeper(client.Credential{
+		Key: held.Key, Chain: held.Chain, Roots: rootsOf(held.CAs), CAURL: held.CAURL,
+	}, renew, config.Now, config.Logger)
+}
+
+func trusted(c client.Credential) []*x509.Certificate {
+	return append(slices.Clone(c.Roots), c.Chain[1])
+}
+
+func rootsOf(cas []*x509.Certificate) []*x509.Certificate {
+	return slices.DeleteFunc(slices.Clone(cas), func(c *x509.Certificate) bool { return c.CheckSignatureFrom(c) != nil })
 }
 
 func prepareDataDir(dir string) error {

@@ -14,6 +14,7 @@ import (
 type Options struct {
 	*cmdutil.Factory
 	Listen        string
+	CAListen      string
 	MetricsListen string
 }
 
@@ -22,8 +23,8 @@ func NewCmdServe(f *cmdutil.Factory, runF func(context.Context, *Options) error)
 	opts := &Options{Factory: f}
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run the platform: the agent-gateway, the admin socket, metrics and health",
-		Long: `Run the platform: the agent-gateway, the admin socket, metrics and health, until interrupted.
+		Short: "Run the platform: the agent-gateway, the enrolment CA, the admin socket, metrics and health",
+		Long: `Run the platform: the agent-gateway, the enrolment CA, the admin socket, metrics and health, until interrupted.
 
 Streams under way are answered before it ends; a second signal ends it at once.`,
 		Args: cmdutil.NoArgs,
@@ -33,6 +34,7 @@ Streams under way are answered before it ends; a second signal ends it at once.`
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Listen, "listen", DefaultListen, "address of the agent-gateway")
+	flags.StringVar(&opts.CAListen, "ca-listen", DefaultCAListen, "address of the enrolment CA; empty for none")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
 	return cmd
 }
@@ -47,7 +49,7 @@ func serveRun(ctx context.Context, opts *Options) error {
 		return err
 	}
 	platform, err := Start(ctx, Config{
-		StateDir: dir, Database: database, Listen: opts.Listen, MetricsListen: opts.MetricsListen, Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
+		StateDir: dir, Database: database, Listen: opts.Listen, CAListen: opts.CAListen, MetricsListen: opts.MetricsListen, Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
 	})
 	if err != nil {
 		return err

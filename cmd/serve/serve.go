@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"edgesync/admin"
+	"edgesync/certs/ca"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/identity"
 	"edgesync/cmd/state"
@@ -24,6 +25,7 @@ import (
 // The addresses serve listens on unless told otherwise.
 const (
 	DefaultListen        = ":50052"
+	DefaultCAListen      = ":9443"
 	DefaultMetricsListen = "127.0.0.1:9464"
 )
 
@@ -35,6 +37,8 @@ type Config struct {
 	Database string
 	// Listen is the gateway's address; port 0 picks a free one.
 	Listen string
+	// CAListen is that of the enrolment CA; empty means none.
+	CAListen string
 	// MetricsListen is that of metrics and health; empty means none.
 	MetricsListen string
 	Logger        *slog.Logger
@@ -43,9 +47,9 @@ type Config struct {
 
 // Platform is a platform that is being served.
 type Platform struct {
-	// GatewayAddr and MetricsAddr are what is listened on; MetricsAddr is nil
-	// when nothing is.
-	GatewayAddr, MetricsAddr net.Addr
+	// GatewayAddr, CAAddr and MetricsAddr are what is listened on; the last two
+	// are nil when nothing is.
+	GatewayAddr, CAAddr, MetricsAddr net.Addr
 	// Socket is the path of the admin API.
 	Socket string
 	// Admin is the admin API in this process.
@@ -55,8 +59,10 @@ type Platform struct {
 	state       *state.State
 	client      *admin.Client
 	certificate atomic.Pointer[tls.Certificate]
-	group       *errgroup.Group
-	stop        context.CancelFunc
+	// caCertificate is nil when there is no enrolment CA.
+	caCertificate atomic.Pointer[tls.Certificate]
+	group         *errgroup.Group
+	stop          context.CancelFunc
 }
 
 // Start opens the platform of a state directory and serves it until ctx ends.
@@ -79,23 +85,20 @@ func (p *Platform) start(ctx context.Context) error {
 		return err
 	}
 	p.Admin = p.client
-	if err := p.renew(ctx); err != nil {
-		return err
-	}
-	server, err := gateway.New(gateway.Options{
-		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
-		Logger: p.config.Logger, Now: p.config.Now,
-	})
-	if err != nil {
-		return err
-	}
 	listeners, err := p.listen(ctx)
 	if err != nil {
 		return err
 	}
+	server, enrolment, err := p.servers(ctx)
+	if err != nil {
+		return errors.Join(err, listeners.close())
+	}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.group, ctx = errgroup.WithContext(ctx)
 	p.group.Go(func() error { return server.Serve(ctx, listeners.gateway) })
+	if enrolment != nil {
+		p.group.Go(func() error { return enrolment.Serve(ctx, listeners.ca) })
+	}
 	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
 	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
 	p.group.Go(func() error { return p.state.Core.Follow(ctx) })
@@ -107,26 +110,54 @@ func (p *Platform) start(ctx context.Context) error {
 	return nil
 }
 
-// listeners are opened before any of them is served, so that a port that is
-// taken leaves nothing half started.
+// servers makes the gateway and, if it is listened for, the enrolment CA.
+func (p *Platform) servers(ctx context.Context) (*gateway.Server, *ca.Server, error) {
+	if err := p.renew(ctx); err != nil {
+		return nil, nil, err
+	}
+	server, err := gateway.New(gateway.Options{
+		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
+		Logger: p.config.Logger, Now: p.config.Now,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	enrolment, err := p.enrolmentCA(ctx)
+	return server, enrolment, err
+}
+
+// listeners are opened before anything else, so that a port that is taken leaves
+// nothing half started.
 type listeners struct {
-	gateway, admin, metrics net.Listener
+	gateway, ca, admin, metrics net.Listener
+}
+
+func (l listeners) close() error {
+	var err error
+	for _, one := range []net.Listener{l.gateway, l.ca, l.admin, l.metrics} {
+		if one != nil {
+			err = errors.Join(err, one.Close())
+		}
+	}
+	return err
 }
 
 func (p *Platform) listen(ctx context.Context) (l listeners, err error) {
 	defer func() {
 		if err != nil {
-			for _, one := range []net.Listener{l.gateway, l.admin, l.metrics} {
-				if one != nil {
-					err = errors.Join(err, one.Close())
-				}
-			}
+			err = errors.Join(err, l.close())
 		}
 	}()
 	if l.gateway, err = cmdutil.Listen(ctx, "gateway", p.config.Listen); err != nil {
 		return l, err
 	}
 	p.GatewayAddr = l.gateway.Addr()
+	if p.config.CAListen != "" {
+		if l.ca, err = cmdutil.Listen(ctx, "enrolment CA", p.config.CAListen); err != nil {
+			return l, err
+		}
+		p.CAAddr = l.ca.Addr()
+	}
 	if p.config.MetricsListen != "" {
 		if l.metrics, err = cmdutil.Listen(ctx, "metrics", p.config.MetricsListen); err != nil {
 			return l, err
@@ -138,11 +169,14 @@ func (p *Platform) listen(ctx context.Context) (l listeners, err error) {
 }
 
 func (p *Platform) log() {
-	metrics := ""
+	metrics, enrolment := "", ""
 	if p.MetricsAddr != nil {
 		metrics = p.MetricsAddr.String()
 	}
-	p.config.Logger.Info("platform is served", "gateway", p.GatewayAddr.String(), "metrics", metrics, "socket", p.Socket)
+	if p.CAAddr != nil {
+		enrolment = p.CAAddr.String()
+	}
+	p.config.Logger.Info("platform is served", "gateway", p.GatewayAddr.String(), "enrolment_ca", enrolment, "metrics", metrics, "socket", p.Socket)
 }
 
 // Stop ends the platform as the end of Start's context does.
@@ -164,9 +198,34 @@ func (p *Platform) close() error {
 	return errors.Join(err, p.state.Close())
 }
 
-// renew makes sure of the gateway's certificate; connections made from then on
-// see it.
+// enrolmentCA makes the CA that answers on CAListen, or nil.
+func (p *Platform) enrolmentCA(ctx context.Context) (*ca.Server, error) {
+	if p.config.CAListen == "" {
+		return nil, nil
+	}
+	platform, err := p.Admin.GetPlatform(ctx, &adminv1.GetPlatformRequest{})
+	if err != nil {
+		return nil, err
+	}
+	return ca.New(ca.Options{
+		Platform: p.state.Core.Enrolment(), Addr: platform.GetCaAddr(), Certificate: p.caCertificate.Load,
+		Logger: p.config.Logger, Now: p.config.Now,
+	})
+}
+
+// renew makes sure of the certificates of the gateway and of the enrolment CA;
+// connections made from then on see them.
 func (p *Platform) renew(ctx context.Context) error {
+	if p.config.CAListen != "" {
+		found, made, err := identity.EnsureCA(ctx, p.Admin, p.config.StateDir, p.config.Now())
+		if err != nil {
+			return err
+		}
+		if made {
+			p.config.Logger.Info("certificate of the enrolment CA renewed", "expires", found.Chain[0].NotAfter)
+		}
+		p.caCertificate.Store(found.TLSCertificate())
+	}
 	found, made, err := identity.EnsureGateway(ctx, p.Admin, p.config.StateDir, p.config.Now())
 	if err != nil {
 		return err
@@ -195,9 +254,9 @@ func (p *Platform) keepRenewed(ctx context.Context) {
 		err := p.renew(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil && !failing:
-			p.config.Logger.Error("renew certificate of the gateway", "error", err)
+			p.config.Logger.Error("renew server certificates", "error", err)
 		case err == nil && failing:
-			p.config.Logger.Info("certificate of the gateway is well again")
+			p.config.Logger.Info("server certificates are well again")
 		}
 		failing = err != nil
 	}

@@ -15,12 +15,13 @@ import (
 
 // NewCmdService holds the verbs.
 func NewCmdService(f *cmdutil.Factory) *cobra.Command {
-	return cmdutil.NewGroup("service", "List, show, rename, revoke and remove sync services",
+	return cmdutil.NewGroup("service", "List, show, rename, revoke, remove and run sync services",
 		NewCmdList(f, nil),
 		NewCmdShow(f, nil),
 		NewCmdRename(f, nil),
 		NewCmdRevoke(f, nil),
 		NewCmdRemove(f, nil),
+		NewCmdSyncNow(f, nil),
 	)
 }
 
@@ -48,6 +49,8 @@ type document struct {
 	CertSerial         string     `json:"cert_serial"`
 	SourceCount        int32      `json:"source_count"`
 	FailingSourceCount int32      `json:"failing_source_count"`
+	ConfigVersion      string     `json:"config_version"`
+	ConfigAppliedAt    *time.Time `json:"config_applied_at"`
 	CreatedAt          *time.Time `json:"created_at"`
 }
 
@@ -62,6 +65,7 @@ func newDocument(s *adminv1.SyncService) document {
 		Hostname: s.GetHostname(), OS: s.GetOs(), Arch: s.GetArch(),
 		CertExpiresAt: cmdutil.Time(s.GetCertExpiresAt()), CertSerial: s.GetCertSerial(),
 		SourceCount: s.GetSourceCount(), FailingSourceCount: s.GetFailingSourceCount(),
+		ConfigVersion: s.GetConfigVersion(), ConfigAppliedAt: cmdutil.Time(s.GetConfigAppliedAt()),
 		CreatedAt: cmdutil.Time(s.GetCreatedAt()),
 	}
 }
@@ -87,6 +91,8 @@ func showColumns(now time.Time) []cmdutil.Column[document] {
 		{Title: "HOST", Value: func(d document) string { return strings.Trim(d.Hostname+" "+d.OS+"/"+d.Arch, " /") }},
 		{Title: "CAPABILITIES", Value: func(d document) string { return strings.Join(d.Capabilities, ", ") }},
 		{Title: "CERT SERIAL", Value: func(d document) string { return d.CertSerial }},
+		{Title: "CONFIGURATION", Value: func(d document) string { return d.ConfigVersion }},
+		{Title: "CONFIGURED", Value: func(d document) string { return cmdutil.Date(d.ConfigAppliedAt) }},
 		{Title: "FIRST HELLO", Value: func(d document) string { return cmdutil.Date(d.FirstHelloAt) }},
 		{Title: "CREATED", Value: func(d document) string { return cmdutil.Date(d.CreatedAt) }},
 		{Title: "ID", Value: func(d document) string { return d.ID }},

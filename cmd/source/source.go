@@ -14,7 +14,7 @@ import (
 
 // NewCmdSource holds the verbs.
 func NewCmdSource(f *cmdutil.Factory) *cobra.Command {
-	return cmdutil.NewGroup("source", "Add, show, change and remove integration sources",
+	return cmdutil.NewGroup("source", "Add, show, change, test, run and remove integration sources",
 		NewCmdAdd(f, nil),
 		NewCmdList(f, nil),
 		NewCmdShow(f, nil),
@@ -22,6 +22,8 @@ func NewCmdSource(f *cmdutil.Factory) *cobra.Command {
 		NewCmdEnable(f, nil),
 		NewCmdDisable(f, nil),
 		NewCmdRemove(f, nil),
+		NewCmdTest(f, nil),
+		NewCmdSyncNow(f, nil),
 	)
 }
 

@@ -141,7 +141,7 @@ func (s *Store) Load(ctx context.Context, tenant uuid.UUID, from func(visit func
 		if err != nil {
 			return err
 		}
-		w.note(core.Notice{Topic: core.TopicTenant, Tenant: tenant})
+		w.note(core.Signal{Topic: core.TopicTenant, Tenant: tenant})
 		return w.restartNumbers(ctx, names)
 	})
 }

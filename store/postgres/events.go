@@ -37,7 +37,7 @@ func (t tenantTx) AppendEvents(ctx context.Context, events ...core.Event) error 
 	if err != nil {
 		return fmt.Errorf("append %d events: %w", len(events), err)
 	}
-	t.s.note(core.Notice{Topic: core.TopicEvents})
+	t.s.note(core.Signal{Topic: core.TopicEvents})
 	return nil
 }
 

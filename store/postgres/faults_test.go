@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -250,11 +251,11 @@ func TestNotices(t *testing.T) {
 	defer a.Close()
 	defer b.Close()
 	ids, handles := tenants(t, a, 1)
-	heard := make(chan core.Notice, 100)
+	heard := make(chan core.Signal, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- b.Listen(ctx, func(n core.Notice) error { heard <- n; return nil }) }()
-	want := func(wanted core.Notice) {
+	go func() { ended <- b.Listen(ctx, func(n core.Signal) error { heard <- n; return nil }) }()
+	want := func(wanted core.Signal) {
 		t.Helper()
 		select {
 		case got := <-heard:
@@ -265,7 +266,7 @@ func TestNotices(t *testing.T) {
 			t.Fatalf("heard nothing, want %+v", wanted)
 		}
 	}
-	want(core.Notice{Topic: core.TopicLost})
+	want(core.Signal{Topic: core.TopicLost})
 	boom := errors.New("boom")
 	put := func(err error) error {
 		return handles[0].Update(t.Context(), func(tx core.TenantTx) error {
@@ -281,20 +282,25 @@ func TestNotices(t *testing.T) {
 	if err := put(nil); err != nil {
 		t.Fatal(err)
 	}
-	want(core.Notice{Topic: core.TopicConfig, Tenant: ids[0]})
-	own := core.Notice{Topic: "test", Data: "from b itself"}
+	want(core.Signal{Topic: core.TopicConfig, Tenant: ids[0]})
+	own := core.Signal{Topic: "test", Data: "from b itself"}
 	if err := b.Notify(t.Context(), own); err != nil {
 		t.Fatal(err)
 	}
-	other := core.Notice{Topic: "test", Tenant: ids[0], Data: `it's "quoted"`}
+	other := core.Signal{Topic: "test", Tenant: ids[0], Data: `it's "quoted"`}
 	if err := a.Notify(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 	want(other)
+	large := core.Signal{Topic: "test", Data: strings.Repeat("\"ü\x01", 20_000)}
+	if err := a.Notify(t.Context(), large); err != nil {
+		t.Fatal(err)
+	}
+	want(large)
 	if err := cluster.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	want(core.Notice{Topic: core.TopicLost})
+	want(core.Signal{Topic: core.TopicLost})
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("listening ended with %v", err)

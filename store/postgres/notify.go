@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,32 +17,50 @@ import (
 // channel is what every process that has the store open listens to.
 const channel = "edgesync"
 
-// message is a notice on its way, with who sent it.
+// message is a signal, or a part of one, on its way, with who sent it.
 type message struct {
 	From string `json:"from"`
-	core.Notice
+	core.Signal
+	// Part numbers the parts: of two that are the same PostgreSQL would drop one.
+	Part int `json:"part,omitempty"`
+	// More is set while further parts of Data follow. PostgreSQL hands over what one
+	// transaction sent in order and with nothing in between.
+	More bool `json:"more,omitempty"`
 }
+
+// maxPart is how much of Data one notification carries: PostgreSQL takes 8,000
+// bytes, and JSON may double what is quoted in it.
+const maxPart = 3000
 
 var _ core.Notifier = (*Store)(nil)
 
 // Notify has the other processes hear a notice.
-func (s *Store) Notify(ctx context.Context, notice core.Notice) error {
-	text, err := s.encode(notice)
+func (s *Store) Notify(ctx context.Context, signal core.Signal) error {
+	texts, err := s.encode(signal)
 	if err == nil {
 		err = s.again(ctx, func() error {
-			_, err := s.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, text)
+			_, err := s.pool.Exec(ctx, `SELECT pg_notify($1, text) FROM unnest($2::text[]) text`, channel, texts)
 			return err
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("notify of %s: %w", notice.Topic, err)
+		return fmt.Errorf("notify of %s: %w", signal.Topic, err)
 	}
 	return nil
 }
 
-func (s *Store) encode(notice core.Notice) (string, error) {
-	data, err := json.Marshal(message{s.self, notice})
-	return string(data), err
+func (s *Store) encode(signal core.Signal) (texts []string, err error) {
+	rest := []rune(signal.Data)
+	for part := 0; part == 0 || len(rest) > 0; part++ {
+		n := min(len(rest), maxPart/utf8.UTFMax)
+		signal.Data, rest = string(rest[:n]), rest[n:]
+		text, err := json.Marshal(message{From: s.self, Signal: signal, Part: part, More: len(rest) > 0})
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, string(text))
+	}
+	return texts, nil
 }
 
 // tell sends what a transaction changed when it commits, and not otherwise.
@@ -49,15 +68,16 @@ func (s *Store) tell(ctx context.Context, tx pgx.Tx, target *schema, w *session)
 	if len(w.notices) == 0 {
 		return nil
 	}
-	texts := make([]string, len(w.notices))
-	for i, notice := range w.notices {
-		if notice.Tenant == uuid.Nil {
-			notice.Tenant = target.tenant
+	var texts []string
+	for _, signal := range w.notices {
+		if signal.Tenant == uuid.Nil {
+			signal.Tenant = target.tenant
 		}
-		var err error
-		if texts[i], err = s.encode(notice); err != nil {
+		parts, err := s.encode(signal)
+		if err != nil {
 			return err
 		}
+		texts = append(texts, parts...)
 	}
 	if _, err := tx.Exec(ctx, `SELECT pg_notify($1, text) FROM unnest($2::text[]) text`, channel, texts); err != nil {
 		return fmt.Errorf("notify: %w", err)
@@ -67,11 +87,11 @@ func (s *Store) tell(ctx context.Context, tx pgx.Tx, target *schema, w *session)
 
 // Listen hears the other processes on a connection of its own, which is opened
 // again whenever it is lost.
-func (s *Store) Listen(ctx context.Context, hear func(core.Notice) error) error {
+func (s *Store) Listen(ctx context.Context, hear func(core.Signal) error) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		began := time.Now()
 		err := s.listen(ctx, hear)
-		var refused *refusedNotice
+		var refused *refusedSignal
 		if errors.As(err, &refused) {
 			return refused.cause
 		}
@@ -86,12 +106,12 @@ func (s *Store) Listen(ctx context.Context, hear func(core.Notice) error) error 
 	}
 }
 
-// refusedNotice is an error of who hears, not of the connection.
-type refusedNotice struct{ cause error }
+// refusedSignal is an error of who hears, not of the connection.
+type refusedSignal struct{ cause error }
 
-func (r *refusedNotice) Error() string { return r.cause.Error() }
+func (r *refusedSignal) Error() string { return r.cause.Error() }
 
-func (s *Store) listen(ctx context.Context, hear func(core.Notice) error) error {
+func (s *Store) listen(ctx context.Context, hear func(core.Signal) error) error {
 	conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
 	if err != nil {
 		return err
@@ -104,9 +124,10 @@ func (s *Store) listen(ctx context.Context, hear func(core.Notice) error) error 
 	if _, err := conn.Exec(ctx, `LISTEN `+channel); err != nil {
 		return err
 	}
-	if err := hear(core.Notice{Topic: core.TopicLost}); err != nil {
-		return &refusedNotice{err}
+	if err := hear(core.Signal{Topic: core.TopicLost}); err != nil {
+		return &refusedSignal{err}
 	}
+	data := ""
 	for {
 		got, err := s.wait(ctx, conn)
 		if err != nil {
@@ -115,8 +136,12 @@ func (s *Store) listen(ctx context.Context, hear func(core.Notice) error) error 
 		if got == nil || got.From == s.self {
 			continue
 		}
-		if err := hear(got.Notice); err != nil {
-			return &refusedNotice{err}
+		if data += got.Data; got.More {
+			continue
+		}
+		got.Data, data = data, ""
+		if err := hear(got.Signal); err != nil {
+			return &refusedSignal{err}
 		}
 	}
 }

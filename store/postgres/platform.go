@@ -89,7 +89,7 @@ func (t platformTx) PutTenant(ctx context.Context, tenant core.Tenant) error {
 	if err != nil {
 		return fmt.Errorf("put tenant %q: %w", tenant.Slug, err)
 	}
-	t.s.note(core.Notice{Topic: core.TopicTenant, Tenant: tenant.ID})
+	t.s.note(core.Signal{Topic: core.TopicTenant, Tenant: tenant.ID})
 	return nil
 }
 
@@ -104,10 +104,13 @@ func (t platformTx) DeleteTenant(ctx context.Context, tenant uuid.UUID) error {
 	if err == nil {
 		_, err = t.s.exec(ctx, `DELETE FROM assignment WHERE tenant_id = $1`, id(tenant))
 	}
+	if err == nil {
+		_, err = t.s.exec(ctx, `DELETE FROM token_key WHERE tenant_id = $1`, id(tenant))
+	}
 	if err != nil {
 		return fmt.Errorf("delete tenant %s: %w", tenant, err)
 	}
-	t.s.note(core.Notice{Topic: core.TopicTenant, Tenant: tenant})
+	t.s.note(core.Signal{Topic: core.TopicTenant, Tenant: tenant})
 	return nil
 }
 
@@ -137,7 +140,7 @@ func (t platformTx) PutAuthority(ctx context.Context, a core.Authority) error {
 	if err != nil {
 		return fmt.Errorf("put authority %s: %w", a.KeyID, err)
 	}
-	t.s.note(core.Notice{Topic: core.TopicTenant, Tenant: a.TenantID})
+	t.s.note(core.Signal{Topic: core.TopicTenant, Tenant: a.TenantID})
 	return nil
 }
 
@@ -163,6 +166,6 @@ func (t platformTx) SetAssigned(ctx context.Context, service, tenant uuid.UUID, 
 	if err != nil {
 		return fmt.Errorf("set sources of tenant %s run by service %s: %w", tenant, service, err)
 	}
-	t.s.note(core.Notice{Topic: core.TopicConfig, Tenant: tenant})
+	t.s.note(core.Signal{Topic: core.TopicConfig, Tenant: tenant})
 	return nil
 }

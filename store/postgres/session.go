@@ -25,12 +25,12 @@ type session struct {
 	// cursors is how many listings were begun.
 	cursors int
 	// notices are what the commit tells the other processes.
-	notices []core.Notice
+	notices []core.Signal
 }
 
 // note has the commit tell the other processes. A tenant's own transaction need
 // not name the tenant.
-func (s *session) note(notice core.Notice) {
+func (s *session) note(notice core.Signal) {
 	if !slices.Contains(s.notices, notice) {
 		s.notices = append(s.notices, notice)
 	}

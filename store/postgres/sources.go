@@ -75,7 +75,7 @@ func (t tenantTx) PutSource(ctx context.Context, v core.Source) error {
 	if err != nil {
 		return fmt.Errorf("put source %q: %w", v.Name, err)
 	}
-	t.s.note(core.Notice{Topic: core.TopicConfig})
+	t.s.note(core.Signal{Topic: core.TopicConfig})
 	return nil
 }
 
@@ -106,6 +106,6 @@ func (t tenantTx) DeleteSource(ctx context.Context, source uuid.UUID) error {
 	if err != nil {
 		return fmt.Errorf("delete source %s: %w", source, err)
 	}
-	t.s.note(core.Notice{Topic: core.TopicConfig})
+	t.s.note(core.Signal{Topic: core.TopicConfig})
 	return nil
 }

@@ -101,6 +101,9 @@ func (t platformTx) DeleteTenant(ctx context.Context, tenant uuid.UUID) error {
 		_, err = t.s.exec(ctx, `DELETE FROM authority WHERE tenant_id = ?`, id(tenant))
 	}
 	if err == nil {
+		_, err = t.s.exec(ctx, `DELETE FROM token_key WHERE tenant_id = ?`, id(tenant))
+	}
+	if err == nil {
 		_, err = t.s.exec(ctx, `DELETE FROM assignment WHERE tenant_id = ?`, id(tenant))
 	}
 	if err != nil {

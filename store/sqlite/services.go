@@ -16,7 +16,7 @@ type tenantTx struct{ s session }
 const selectService = `
 	SELECT id, name, component_id, partition, type, is_platform_sync, endpoint, state, version,
 		capabilities, hostname, os, arch, cert_serial, cert_expires_at, first_hello_at,
-		last_heartbeat_at, created_at
+		last_heartbeat_at, config_version, config_applied_at, created_at
 	FROM service `
 
 func scanService(row scanner) (core.SyncService, error) {
@@ -24,7 +24,7 @@ func scanService(row scanner) (core.SyncService, error) {
 	err := row.Scan(idColumn{&v.ID}, &v.Name, &v.ComponentID, &v.Partition, &v.Type, &v.IsPlatformSync,
 		&v.Endpoint, &v.State, &v.Version, asJSON(&v.Capabilities), &v.Hostname, &v.OS, &v.Arch,
 		&v.CertSerial, timeColumn{&v.CertExpiresAt}, timeColumn{&v.FirstHelloAt},
-		timeColumn{&v.LastHeartbeatAt}, timeColumn{&v.CreatedAt})
+		timeColumn{&v.LastHeartbeatAt}, &v.ConfigVersion, timeColumn{&v.ConfigAppliedAt}, timeColumn{&v.CreatedAt})
 	return v, err
 }
 
@@ -56,8 +56,8 @@ func (t tenantTx) PutService(ctx context.Context, v core.SyncService) error {
 	_, err := t.s.exec(ctx, `
 		INSERT INTO service (id, name, component_id, partition, type, is_platform_sync, endpoint, state,
 			version, capabilities, hostname, os, arch, cert_serial, cert_expires_at, first_hello_at,
-			last_heartbeat_at, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			last_heartbeat_at, config_version, config_applied_at, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, component_id = excluded.component_id,
 			partition = excluded.partition, type = excluded.type,
 			is_platform_sync = excluded.is_platform_sync, endpoint = excluded.endpoint,
@@ -65,10 +65,12 @@ func (t tenantTx) PutService(ctx context.Context, v core.SyncService) error {
 			hostname = excluded.hostname, os = excluded.os, arch = excluded.arch,
 			cert_serial = excluded.cert_serial, cert_expires_at = excluded.cert_expires_at,
 			first_hello_at = excluded.first_hello_at, last_heartbeat_at = excluded.last_heartbeat_at,
+			config_version = excluded.config_version, config_applied_at = excluded.config_applied_at,
 			created_at = excluded.created_at`,
 		id(v.ID), v.Name, v.ComponentID, v.Partition, v.Type, v.IsPlatformSync, v.Endpoint, v.State,
 		v.Version, jsonList(v.Capabilities), v.Hostname, v.OS, v.Arch, v.CertSerial, micros(v.CertExpiresAt),
-		micros(v.FirstHelloAt), micros(v.LastHeartbeatAt), micros(v.CreatedAt))
+		micros(v.FirstHelloAt), micros(v.LastHeartbeatAt), v.ConfigVersion,
+		micros(v.ConfigAppliedAt), micros(v.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("put service %q: %w", v.ComponentID, err)
 	}

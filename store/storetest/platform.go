@@ -106,7 +106,13 @@ func testAuthorities(t *testing.T, place Place) {
 	}))
 	platformView(t, store, func(ctx context.Context, tx core.PlatformTx) error {
 		all, err := tx.Authorities(ctx)
+		check(t, err)
 		equal(t, "authorities in order of creation", all, []core.Authority{root, own})
+		all, err = tx.TenantAuthorities(ctx, tenant.ID)
+		check(t, err)
+		equal(t, "authorities of the tenant", all, []core.Authority{own})
+		all, err = tx.TenantAuthorities(ctx, uuid.Nil)
+		equal(t, "roots", all, []core.Authority{root})
 		return err
 	})
 	check(t, platformUpdate(t, store, func(ctx context.Context, tx core.PlatformTx) error {

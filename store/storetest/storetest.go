@@ -45,6 +45,11 @@ func Run(t *testing.T, place Place) {
 		"Known":         testKnown,
 		"Crowds":        testCrowds,
 		"Lock":          testLock,
+		"TokenKeys":     testTokenKeys,
+		"JoinTokens":    testJoinTokens,
+		"JoinTokenRace": testJoinTokenRace,
+		"UseOnce":       testUseOnce,
+		"Certificates":  testCertificates,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, place) })
 	}

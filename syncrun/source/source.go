@@ -24,6 +24,9 @@ type Request struct {
 	// Since is the start of the last complete run; an adapter that can reads
 	// only what changed after it. Zero asks for all.
 	Since time.Time
+	// Sample asks for no more than an impression: the first page of each listing
+	// or query is enough, whatever the Discovery then says of the whole.
+	Sample bool
 }
 
 // Discovery is what a run found.

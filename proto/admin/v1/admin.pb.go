@@ -854,8 +854,11 @@ type SyncService struct {
 	// Sources assigned to it, over every tenant it serves.
 	SourceCount        int32 `protobuf:"varint,22,opt,name=source_count,json=sourceCount,proto3" json:"source_count,omitempty"`
 	FailingSourceCount int32 `protobuf:"varint,23,opt,name=failing_source_count,json=failingSourceCount,proto3" json:"failing_source_count,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The configuration it said it runs, and since when.
+	ConfigVersion   string                 `protobuf:"bytes,40,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
+	ConfigAppliedAt *timestamppb.Timestamp `protobuf:"bytes,41,opt,name=config_applied_at,json=configAppliedAt,proto3" json:"config_applied_at,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SyncService) Reset() {
@@ -1047,6 +1050,20 @@ func (x *SyncService) GetFailingSourceCount() int32 {
 		return x.FailingSourceCount
 	}
 	return 0
+}
+
+func (x *SyncService) GetConfigVersion() string {
+	if x != nil {
+		return x.ConfigVersion
+	}
+	return ""
+}
+
+func (x *SyncService) GetConfigAppliedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ConfigAppliedAt
+	}
+	return nil
 }
 
 type OnboardServiceRequest struct {
@@ -3240,6 +3257,986 @@ func (x *ListEventsResponse) GetEvents() []*Event {
 	return nil
 }
 
+type CreateJoinTokenRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Name   string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Empty means "default".
+	Partition string `protobuf:"bytes,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	// Overrides the platform's gateway address in the token.
+	GatewayAddr string `protobuf:"bytes,4,opt,name=gateway_addr,json=gatewayAddr,proto3" json:"gateway_addr,omitempty"`
+	// 5 minutes to 7 days; unset means 24 hours.
+	Ttl           *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateJoinTokenRequest) Reset() {
+	*x = CreateJoinTokenRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateJoinTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateJoinTokenRequest) ProtoMessage() {}
+
+func (x *CreateJoinTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateJoinTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateJoinTokenRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *CreateJoinTokenRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetGatewayAddr() string {
+	if x != nil {
+		return x.GatewayAddr
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenRequest) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+type CreateJoinTokenResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	JoinToken *JoinToken             `protobuf:"bytes,1,opt,name=join_token,json=joinToken,proto3" json:"join_token,omitempty"`
+	Service   *SyncService           `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// A secret.
+	Token             string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	GatewayAddr       string `protobuf:"bytes,4,opt,name=gateway_addr,json=gatewayAddr,proto3" json:"gateway_addr,omitempty"`
+	GatewayServerName string `protobuf:"bytes,5,opt,name=gateway_server_name,json=gatewayServerName,proto3" json:"gateway_server_name,omitempty"`
+	CaUrl             string `protobuf:"bytes,6,opt,name=ca_url,json=caUrl,proto3" json:"ca_url,omitempty"`
+	RootFingerprint   string `protobuf:"bytes,7,opt,name=root_fingerprint,json=rootFingerprint,proto3" json:"root_fingerprint,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *CreateJoinTokenResponse) Reset() {
+	*x = CreateJoinTokenResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateJoinTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateJoinTokenResponse) ProtoMessage() {}
+
+func (x *CreateJoinTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateJoinTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateJoinTokenResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *CreateJoinTokenResponse) GetJoinToken() *JoinToken {
+	if x != nil {
+		return x.JoinToken
+	}
+	return nil
+}
+
+func (x *CreateJoinTokenResponse) GetService() *SyncService {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *CreateJoinTokenResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetGatewayAddr() string {
+	if x != nil {
+		return x.GatewayAddr
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetGatewayServerName() string {
+	if x != nil {
+		return x.GatewayServerName
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetCaUrl() string {
+	if x != nil {
+		return x.CaUrl
+	}
+	return ""
+}
+
+func (x *CreateJoinTokenResponse) GetRootFingerprint() string {
+	if x != nil {
+		return x.RootFingerprint
+	}
+	return ""
+}
+
+type JoinToken struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant      string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	TenantId    string                 `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	ComponentId string                 `protobuf:"bytes,4,opt,name=component_id,json=componentId,proto3" json:"component_id,omitempty"`
+	Partition   string                 `protobuf:"bytes,5,opt,name=partition,proto3" json:"partition,omitempty"`
+	ServiceId   string                 `protobuf:"bytes,6,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	// "active", "used", "expired" or "cancelled".
+	State         string                 `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	CreatedBy     string                 `protobuf:"bytes,8,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	UsedAt        *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=used_at,json=usedAt,proto3" json:"used_at,omitempty"`
+	CancelledAt   *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=cancelled_at,json=cancelledAt,proto3" json:"cancelled_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinToken) Reset() {
+	*x = JoinToken{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinToken) ProtoMessage() {}
+
+func (x *JoinToken) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinToken.ProtoReflect.Descriptor instead.
+func (*JoinToken) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *JoinToken) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *JoinToken) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *JoinToken) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetComponentId() string {
+	if x != nil {
+		return x.ComponentId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *JoinToken) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *JoinToken) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *JoinToken) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *JoinToken) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetUsedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UsedAt
+	}
+	return nil
+}
+
+func (x *JoinToken) GetCancelledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CancelledAt
+	}
+	return nil
+}
+
+type ListJoinTokensRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJoinTokensRequest) Reset() {
+	*x = ListJoinTokensRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJoinTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJoinTokensRequest) ProtoMessage() {}
+
+func (x *ListJoinTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJoinTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListJoinTokensRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListJoinTokensRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListJoinTokensResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tokens        []*JoinToken           `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJoinTokensResponse) Reset() {
+	*x = ListJoinTokensResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJoinTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJoinTokensResponse) ProtoMessage() {}
+
+func (x *ListJoinTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJoinTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListJoinTokensResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListJoinTokensResponse) GetTokens() []*JoinToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+type CancelJoinTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelJoinTokenRequest) Reset() {
+	*x = CancelJoinTokenRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelJoinTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelJoinTokenRequest) ProtoMessage() {}
+
+func (x *CancelJoinTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelJoinTokenRequest.ProtoReflect.Descriptor instead.
+func (*CancelJoinTokenRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *CancelJoinTokenRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CancelJoinTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type IssueEnrolmentCARequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PKCS #10, DER.
+	Csr           []byte `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueEnrolmentCARequest) Reset() {
+	*x = IssueEnrolmentCARequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueEnrolmentCARequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueEnrolmentCARequest) ProtoMessage() {}
+
+func (x *IssueEnrolmentCARequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueEnrolmentCARequest.ProtoReflect.Descriptor instead.
+func (*IssueEnrolmentCARequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *IssueEnrolmentCARequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
+type SyncNowRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Id or name of a service, all of whose sources run; or of one source.
+	Service       string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncNowRequest) Reset() {
+	*x = SyncNowRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncNowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncNowRequest) ProtoMessage() {}
+
+func (x *SyncNowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncNowRequest.ProtoReflect.Descriptor instead.
+func (*SyncNowRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *SyncNowRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SyncNowRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *SyncNowRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// SyncNowProgress is how far a sync has come; the last one is finished.
+type SyncNowProgress struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Total  int32                  `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
+	Done   int32                  `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Failed int32                  `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Found, and stored.
+	Devices      int64 `protobuf:"varint,4,opt,name=devices,proto3" json:"devices,omitempty"`
+	Acknowledged int64 `protobuf:"varint,5,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// Sources that have come further since the last; in the last, those that went
+	// worst: as many as fit.
+	Sources       []*SyncedSource `protobuf:"bytes,6,rep,name=sources,proto3" json:"sources,omitempty"`
+	Finished      bool            `protobuf:"varint,7,opt,name=finished,proto3" json:"finished,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncNowProgress) Reset() {
+	*x = SyncNowProgress{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncNowProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncNowProgress) ProtoMessage() {}
+
+func (x *SyncNowProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncNowProgress.ProtoReflect.Descriptor instead.
+func (*SyncNowProgress) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *SyncNowProgress) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetDone() int32 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetFailed() int32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetAcknowledged() int64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *SyncNowProgress) GetSources() []*SyncedSource {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *SyncNowProgress) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+type SyncedSource struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	SourceId string                 `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Name     string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// "waiting", "reading", "sending" or "done".
+	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// "success", "partial", "failed" or "timeout" once it is done.
+	Result        string `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
+	Devices       int64  `protobuf:"varint,6,opt,name=devices,proto3" json:"devices,omitempty"`
+	Acknowledged  int64  `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	Error         string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyncedSource) Reset() {
+	*x = SyncedSource{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyncedSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyncedSource) ProtoMessage() {}
+
+func (x *SyncedSource) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyncedSource.ProtoReflect.Descriptor instead.
+func (*SyncedSource) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *SyncedSource) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *SyncedSource) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *SyncedSource) GetAcknowledged() int64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *SyncedSource) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type TestSourceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestSourceRequest) Reset() {
+	*x = TestSourceRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSourceRequest) ProtoMessage() {}
+
+func (x *TestSourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSourceRequest.ProtoReflect.Descriptor instead.
+func (*TestSourceRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *TestSourceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *TestSourceRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type TestSourceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ok    bool                   `protobuf:"varint,1,opt,name=ok,proto3" json:"ok,omitempty"`
+	// For example "name", "tls", "token", "permission", "query", "settings".
+	Reason  string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// -1 where the source does not say.
+	Total         int64                `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	Samples       []*SampleDevice      `protobuf:"bytes,5,rep,name=samples,proto3" json:"samples,omitempty"`
+	Took          *durationpb.Duration `protobuf:"bytes,6,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestSourceResponse) Reset() {
+	*x = TestSourceResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSourceResponse) ProtoMessage() {}
+
+func (x *TestSourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSourceResponse.ProtoReflect.Descriptor instead.
+func (*TestSourceResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *TestSourceResponse) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *TestSourceResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TestSourceResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *TestSourceResponse) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *TestSourceResponse) GetSamples() []*SampleDevice {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+func (x *TestSourceResponse) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+type SampleDevice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NativeId      string                 `protobuf:"bytes,1,opt,name=native_id,json=nativeId,proto3" json:"native_id,omitempty"`
+	Hostname      string                 `protobuf:"bytes,2,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	Ip            string                 `protobuf:"bytes,3,opt,name=ip,proto3" json:"ip,omitempty"`
+	Mac           string                 `protobuf:"bytes,4,opt,name=mac,proto3" json:"mac,omitempty"`
+	DeviceType    string                 `protobuf:"bytes,5,opt,name=device_type,json=deviceType,proto3" json:"device_type,omitempty"`
+	Manufacturer  string                 `protobuf:"bytes,6,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
+	Model         string                 `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SampleDevice) Reset() {
+	*x = SampleDevice{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SampleDevice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SampleDevice) ProtoMessage() {}
+
+func (x *SampleDevice) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SampleDevice.ProtoReflect.Descriptor instead.
+func (*SampleDevice) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *SampleDevice) GetNativeId() string {
+	if x != nil {
+		return x.NativeId
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetHostname() string {
+	if x != nil {
+		return x.Hostname
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetDeviceType() string {
+	if x != nil {
+		return x.DeviceType
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetManufacturer() string {
+	if x != nil {
+		return x.Manufacturer
+	}
+	return ""
+}
+
+func (x *SampleDevice) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
 var File_proto_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_proto_admin_v1_admin_proto_rawDesc = "" +
@@ -3297,7 +4294,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06resume\x18\x02 \x01(\bR\x06resume\")\n" +
 	"\x13RemoveTenantRequest\x12\x12\n" +
 	"\x04slug\x18\x01 \x01(\tR\x04slug\"\x16\n" +
-	"\x14RemoveTenantResponse\"\xbb\x06\n" +
+	"\x14RemoveTenantResponse\"\xaa\a\n" +
 	"\vSyncService\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -3324,7 +4321,9 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
 	"\fsource_count\x18\x16 \x01(\x05R\vsourceCount\x120\n" +
-	"\x14failing_source_count\x18\x17 \x01(\x05R\x12failingSourceCount\"\x96\x01\n" +
+	"\x14failing_source_count\x18\x17 \x01(\x05R\x12failingSourceCount\x12%\n" +
+	"\x0econfig_version\x18( \x01(\tR\rconfigVersion\x12F\n" +
+	"\x11config_applied_at\x18) \x01(\v2\x1a.google.protobuf.TimestampR\x0fconfigAppliedAt\"\x96\x01\n" +
 	"\x15OnboardServiceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
@@ -3528,7 +4527,89 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"F\n" +
 	"\x12ListEventsResponse\x120\n" +
-	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events2\xb6\x11\n" +
+	"\x06events\x18\x01 \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\"\xb2\x01\n" +
+	"\x16CreateJoinTokenRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\tR\tpartition\x12!\n" +
+	"\fgateway_addr\x18\x04 \x01(\tR\vgatewayAddr\x12+\n" +
+	"\x03ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"\xbb\x02\n" +
+	"\x17CreateJoinTokenResponse\x12;\n" +
+	"\n" +
+	"join_token\x18\x01 \x01(\v2\x1c.edgesync.admin.v1.JoinTokenR\tjoinToken\x128\n" +
+	"\aservice\x18\x02 \x01(\v2\x1e.edgesync.admin.v1.SyncServiceR\aservice\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\x12!\n" +
+	"\fgateway_addr\x18\x04 \x01(\tR\vgatewayAddr\x12.\n" +
+	"\x13gateway_server_name\x18\x05 \x01(\tR\x11gatewayServerName\x12\x15\n" +
+	"\x06ca_url\x18\x06 \x01(\tR\x05caUrl\x12)\n" +
+	"\x10root_fingerprint\x18\a \x01(\tR\x0frootFingerprint\"\xcf\x03\n" +
+	"\tJoinToken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12!\n" +
+	"\fcomponent_id\x18\x04 \x01(\tR\vcomponentId\x12\x1c\n" +
+	"\tpartition\x18\x05 \x01(\tR\tpartition\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x06 \x01(\tR\tserviceId\x12\x14\n" +
+	"\x05state\x18\a \x01(\tR\x05state\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\b \x01(\tR\tcreatedBy\x129\n" +
+	"\n" +
+	"created_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x123\n" +
+	"\aused_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x06usedAt\x12=\n" +
+	"\fcancelled_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vcancelledAt\"/\n" +
+	"\x15ListJoinTokensRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"N\n" +
+	"\x16ListJoinTokensResponse\x124\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x1c.edgesync.admin.v1.JoinTokenR\x06tokens\"@\n" +
+	"\x16CancelJoinTokenRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"+\n" +
+	"\x17IssueEnrolmentCARequest\x12\x10\n" +
+	"\x03csr\x18\x01 \x01(\fR\x03csr\"Z\n" +
+	"\x0eSyncNowRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\"\xe8\x01\n" +
+	"\x0fSyncNowProgress\x12\x14\n" +
+	"\x05total\x18\x01 \x01(\x05R\x05total\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x05R\x04done\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\x05R\x06failed\x12\x18\n" +
+	"\adevices\x18\x04 \x01(\x03R\adevices\x12\"\n" +
+	"\facknowledged\x18\x05 \x01(\x03R\facknowledged\x129\n" +
+	"\asources\x18\x06 \x03(\v2\x1f.edgesync.admin.v1.SyncedSourceR\asources\x12\x1a\n" +
+	"\bfinished\x18\a \x01(\bR\bfinished\"\xd9\x01\n" +
+	"\fSyncedSource\x12\x1b\n" +
+	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x16\n" +
+	"\x06result\x18\x05 \x01(\tR\x06result\x12\x18\n" +
+	"\adevices\x18\x06 \x01(\x03R\adevices\x12\"\n" +
+	"\facknowledged\x18\a \x01(\x03R\facknowledged\x12\x14\n" +
+	"\x05error\x18\b \x01(\tR\x05error\"C\n" +
+	"\x11TestSourceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\"\xd6\x01\n" +
+	"\x12TestSourceResponse\x12\x0e\n" +
+	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x03R\x05total\x129\n" +
+	"\asamples\x18\x05 \x03(\v2\x1f.edgesync.admin.v1.SampleDeviceR\asamples\x12-\n" +
+	"\x04took\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x04took\"\xc4\x01\n" +
+	"\fSampleDevice\x12\x1b\n" +
+	"\tnative_id\x18\x01 \x01(\tR\bnativeId\x12\x1a\n" +
+	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x0e\n" +
+	"\x02ip\x18\x03 \x01(\tR\x02ip\x12\x10\n" +
+	"\x03mac\x18\x04 \x01(\tR\x03mac\x12\x1f\n" +
+	"\vdevice_type\x18\x05 \x01(\tR\n" +
+	"deviceType\x12\"\n" +
+	"\fmanufacturer\x18\x06 \x01(\tR\fmanufacturer\x12\x14\n" +
+	"\x05model\x18\a \x01(\tR\x05model2\xf8\x15\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -3557,7 +4638,14 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a%.edgesync.admin.v1.ListEventsResponse\x12N\n" +
 	"\n" +
-	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01B!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
+	"TailEvents\x12$.edgesync.admin.v1.ListEventsRequest\x1a\x18.edgesync.admin.v1.Event0\x01\x12h\n" +
+	"\x0fCreateJoinToken\x12).edgesync.admin.v1.CreateJoinTokenRequest\x1a*.edgesync.admin.v1.CreateJoinTokenResponse\x12e\n" +
+	"\x0eListJoinTokens\x12(.edgesync.admin.v1.ListJoinTokensRequest\x1a).edgesync.admin.v1.ListJoinTokensResponse\x12Z\n" +
+	"\x0fCancelJoinToken\x12).edgesync.admin.v1.CancelJoinTokenRequest\x1a\x1c.edgesync.admin.v1.JoinToken\x12d\n" +
+	"\x10IssueEnrolmentCA\x12*.edgesync.admin.v1.IssueEnrolmentCARequest\x1a$.edgesync.admin.v1.IssuedCertificate\x12R\n" +
+	"\aSyncNow\x12!.edgesync.admin.v1.SyncNowRequest\x1a\".edgesync.admin.v1.SyncNowProgress0\x01\x12Y\n" +
+	"\n" +
+	"TestSource\x12$.edgesync.admin.v1.TestSourceRequest\x1a%.edgesync.admin.v1.TestSourceResponseB!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_proto_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -3571,7 +4659,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),        // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),       // 1: edgesync.admin.v1.BootstrapResponse
@@ -3617,108 +4705,145 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*Event)(nil),                   // 41: edgesync.admin.v1.Event
 	(*ListEventsRequest)(nil),       // 42: edgesync.admin.v1.ListEventsRequest
 	(*ListEventsResponse)(nil),      // 43: edgesync.admin.v1.ListEventsResponse
-	nil,                             // 44: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                             // 45: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                             // 46: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                             // 47: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                             // 48: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),   // 49: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 50: google.protobuf.Duration
+	(*CreateJoinTokenRequest)(nil),  // 44: edgesync.admin.v1.CreateJoinTokenRequest
+	(*CreateJoinTokenResponse)(nil), // 45: edgesync.admin.v1.CreateJoinTokenResponse
+	(*JoinToken)(nil),               // 46: edgesync.admin.v1.JoinToken
+	(*ListJoinTokensRequest)(nil),   // 47: edgesync.admin.v1.ListJoinTokensRequest
+	(*ListJoinTokensResponse)(nil),  // 48: edgesync.admin.v1.ListJoinTokensResponse
+	(*CancelJoinTokenRequest)(nil),  // 49: edgesync.admin.v1.CancelJoinTokenRequest
+	(*IssueEnrolmentCARequest)(nil), // 50: edgesync.admin.v1.IssueEnrolmentCARequest
+	(*SyncNowRequest)(nil),          // 51: edgesync.admin.v1.SyncNowRequest
+	(*SyncNowProgress)(nil),         // 52: edgesync.admin.v1.SyncNowProgress
+	(*SyncedSource)(nil),            // 53: edgesync.admin.v1.SyncedSource
+	(*TestSourceRequest)(nil),       // 54: edgesync.admin.v1.TestSourceRequest
+	(*TestSourceResponse)(nil),      // 55: edgesync.admin.v1.TestSourceResponse
+	(*SampleDevice)(nil),            // 56: edgesync.admin.v1.SampleDevice
+	nil,                             // 57: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                             // 58: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                             // 59: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                             // 60: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                             // 61: edgesync.admin.v1.Event.DetailsEntry
+	(*timestamppb.Timestamp)(nil),   // 62: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 63: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,  // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	49, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	49, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	49, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	62, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	62, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	62, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,  // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	49, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	49, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	49, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	49, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
-	14, // 9: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
-	5,  // 10: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
-	14, // 11: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
-	24, // 12: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	50, // 13: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	50, // 14: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	50, // 15: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	44, // 16: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
-	25, // 17: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	49, // 18: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	49, // 19: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	49, // 20: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
-	25, // 21: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	45, // 22: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	26, // 23: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
-	25, // 24: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	46, // 25: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	49, // 26: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	49, // 27: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	49, // 28: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	49, // 29: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	49, // 30: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	47, // 31: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
-	35, // 32: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
-	36, // 33: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	49, // 34: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	48, // 35: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	49, // 36: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
-	41, // 37: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	0,  // 38: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,  // 39: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,  // 40: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,  // 41: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,  // 42: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10, // 43: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11, // 44: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12, // 45: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15, // 46: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17, // 47: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19, // 48: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20, // 49: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21, // 50: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22, // 51: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27, // 52: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28, // 53: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30, // 54: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31, // 55: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32, // 56: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33, // 57: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38, // 58: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38, // 59: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40, // 60: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42, // 61: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42, // 62: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	1,  // 63: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,  // 64: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,  // 65: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,  // 66: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,  // 67: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,  // 68: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,  // 69: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13, // 70: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16, // 71: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18, // 72: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14, // 73: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14, // 74: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14, // 75: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23, // 76: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26, // 77: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29, // 78: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26, // 79: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26, // 80: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26, // 81: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34, // 82: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35, // 83: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39, // 84: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37, // 85: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43, // 86: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41, // 87: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	63, // [63:88] is the sub-list for method output_type
-	38, // [38:63] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	62, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	62, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	62, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	62, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	62, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
+	14, // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
+	5,  // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
+	14, // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
+	24, // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
+	63, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	63, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	63, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	57, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	25, // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
+	62, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	62, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	62, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	25, // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	58, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	26, // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
+	25, // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	59, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	62, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	62, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	62, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	62, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	62, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	60, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	35, // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
+	36, // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
+	62, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	61, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	62, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	41, // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
+	63, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	46, // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
+	14, // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
+	62, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	62, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	62, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	62, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	46, // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
+	53, // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
+	56, // 48: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
+	63, // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
+	0,  // 50: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,  // 51: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,  // 52: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,  // 53: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,  // 54: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10, // 55: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11, // 56: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12, // 57: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15, // 58: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17, // 59: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19, // 60: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20, // 61: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21, // 62: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22, // 63: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27, // 64: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28, // 65: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30, // 66: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31, // 67: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32, // 68: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33, // 69: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38, // 70: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38, // 71: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40, // 72: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42, // 73: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42, // 74: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44, // 75: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47, // 76: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49, // 77: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50, // 78: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	51, // 79: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
+	54, // 80: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
+	1,  // 81: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,  // 82: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,  // 83: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,  // 84: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,  // 85: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,  // 86: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,  // 87: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13, // 88: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16, // 89: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18, // 90: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14, // 91: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14, // 92: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14, // 93: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23, // 94: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26, // 95: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29, // 96: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26, // 97: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26, // 98: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26, // 99: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34, // 100: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35, // 101: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39, // 102: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37, // 103: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43, // 104: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41, // 105: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45, // 106: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48, // 107: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46, // 108: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,  // 109: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	52, // 110: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
+	55, // 111: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
+	81, // [81:112] is the sub-list for method output_type
+	50, // [50:81] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -3732,7 +4857,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   49,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -51,6 +51,12 @@ const (
 	Admin_GetDevice_FullMethodName        = "/edgesync.admin.v1.Admin/GetDevice"
 	Admin_ListEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ListEvents"
 	Admin_TailEvents_FullMethodName       = "/edgesync.admin.v1.Admin/TailEvents"
+	Admin_CreateJoinToken_FullMethodName  = "/edgesync.admin.v1.Admin/CreateJoinToken"
+	Admin_ListJoinTokens_FullMethodName   = "/edgesync.admin.v1.Admin/ListJoinTokens"
+	Admin_CancelJoinToken_FullMethodName  = "/edgesync.admin.v1.Admin/CancelJoinToken"
+	Admin_IssueEnrolmentCA_FullMethodName = "/edgesync.admin.v1.Admin/IssueEnrolmentCA"
+	Admin_SyncNow_FullMethodName          = "/edgesync.admin.v1.Admin/SyncNow"
+	Admin_TestSource_FullMethodName       = "/edgesync.admin.v1.Admin/TestSource"
 )
 
 // AdminClient is the client API for Admin service.
@@ -96,6 +102,22 @@ type AdminClient interface {
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 	// TailEvents streams events as they are recorded until the caller ends it.
 	TailEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error)
+	// CreateJoinToken records a sync service, unless it is there, and mints the
+	// token with which its host gets its identity. Earlier tokens of the service
+	// are cancelled. Its text is in this answer and nowhere else.
+	CreateJoinToken(ctx context.Context, in *CreateJoinTokenRequest, opts ...grpc.CallOption) (*CreateJoinTokenResponse, error)
+	// ListJoinTokens answers the newest first.
+	ListJoinTokens(ctx context.Context, in *ListJoinTokensRequest, opts ...grpc.CallOption) (*ListJoinTokensResponse, error)
+	// CancelJoinToken answers FAILED_PRECONDITION for one that was redeemed.
+	CancelJoinToken(ctx context.Context, in *CancelJoinTokenRequest, opts ...grpc.CallOption) (*JoinToken, error)
+	// IssueEnrolmentCA signs the enrolment CA's own server certificate for a CSR.
+	IssueEnrolmentCA(ctx context.Context, in *IssueEnrolmentCARequest, opts ...grpc.CallOption) (*IssuedCertificate, error)
+	// SyncNow has sources run at once, where they run, and tells of it until all
+	// are done. It answers UNAVAILABLE when their service is not connected.
+	SyncNow(ctx context.Context, in *SyncNowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncNowProgress], error)
+	// TestSource reads a little of a source where it runs. That the source is not
+	// as it should be is no error; it answers UNAVAILABLE as SyncNow does.
+	TestSource(ctx context.Context, in *TestSourceRequest, opts ...grpc.CallOption) (*TestSourceResponse, error)
 }
 
 type adminClient struct {
@@ -374,6 +396,75 @@ func (c *adminClient) TailEvents(ctx context.Context, in *ListEventsRequest, opt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_TailEventsClient = grpc.ServerStreamingClient[Event]
 
+func (c *adminClient) CreateJoinToken(ctx context.Context, in *CreateJoinTokenRequest, opts ...grpc.CallOption) (*CreateJoinTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateJoinTokenResponse)
+	err := c.cc.Invoke(ctx, Admin_CreateJoinToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ListJoinTokens(ctx context.Context, in *ListJoinTokensRequest, opts ...grpc.CallOption) (*ListJoinTokensResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListJoinTokensResponse)
+	err := c.cc.Invoke(ctx, Admin_ListJoinTokens_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) CancelJoinToken(ctx context.Context, in *CancelJoinTokenRequest, opts ...grpc.CallOption) (*JoinToken, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JoinToken)
+	err := c.cc.Invoke(ctx, Admin_CancelJoinToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) IssueEnrolmentCA(ctx context.Context, in *IssueEnrolmentCARequest, opts ...grpc.CallOption) (*IssuedCertificate, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IssuedCertificate)
+	err := c.cc.Invoke(ctx, Admin_IssueEnrolmentCA_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) SyncNow(ctx context.Context, in *SyncNowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncNowProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[2], Admin_SyncNow_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SyncNowRequest, SyncNowProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_SyncNowClient = grpc.ServerStreamingClient[SyncNowProgress]
+
+func (c *adminClient) TestSource(ctx context.Context, in *TestSourceRequest, opts ...grpc.CallOption) (*TestSourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestSourceResponse)
+	err := c.cc.Invoke(ctx, Admin_TestSource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -417,6 +508,22 @@ type AdminServer interface {
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	// TailEvents streams events as they are recorded until the caller ends it.
 	TailEvents(*ListEventsRequest, grpc.ServerStreamingServer[Event]) error
+	// CreateJoinToken records a sync service, unless it is there, and mints the
+	// token with which its host gets its identity. Earlier tokens of the service
+	// are cancelled. Its text is in this answer and nowhere else.
+	CreateJoinToken(context.Context, *CreateJoinTokenRequest) (*CreateJoinTokenResponse, error)
+	// ListJoinTokens answers the newest first.
+	ListJoinTokens(context.Context, *ListJoinTokensRequest) (*ListJoinTokensResponse, error)
+	// CancelJoinToken answers FAILED_PRECONDITION for one that was redeemed.
+	CancelJoinToken(context.Context, *CancelJoinTokenRequest) (*JoinToken, error)
+	// IssueEnrolmentCA signs the enrolment CA's own server certificate for a CSR.
+	IssueEnrolmentCA(context.Context, *IssueEnrolmentCARequest) (*IssuedCertificate, error)
+	// SyncNow has sources run at once, where they run, and tells of it until all
+	// are done. It answers UNAVAILABLE when their service is not connected.
+	SyncNow(*SyncNowRequest, grpc.ServerStreamingServer[SyncNowProgress]) error
+	// TestSource reads a little of a source where it runs. That the source is not
+	// as it should be is no error; it answers UNAVAILABLE as SyncNow does.
+	TestSource(context.Context, *TestSourceRequest) (*TestSourceResponse, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -501,6 +608,24 @@ func (UnimplementedAdminServer) ListEvents(context.Context, *ListEventsRequest) 
 }
 func (UnimplementedAdminServer) TailEvents(*ListEventsRequest, grpc.ServerStreamingServer[Event]) error {
 	return status.Error(codes.Unimplemented, "method TailEvents not implemented")
+}
+func (UnimplementedAdminServer) CreateJoinToken(context.Context, *CreateJoinTokenRequest) (*CreateJoinTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateJoinToken not implemented")
+}
+func (UnimplementedAdminServer) ListJoinTokens(context.Context, *ListJoinTokensRequest) (*ListJoinTokensResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListJoinTokens not implemented")
+}
+func (UnimplementedAdminServer) CancelJoinToken(context.Context, *CancelJoinTokenRequest) (*JoinToken, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelJoinToken not implemented")
+}
+func (UnimplementedAdminServer) IssueEnrolmentCA(context.Context, *IssueEnrolmentCARequest) (*IssuedCertificate, error) {
+	return nil, status.Error(codes.Unimplemented, "method IssueEnrolmentCA not implemented")
+}
+func (UnimplementedAdminServer) SyncNow(*SyncNowRequest, grpc.ServerStreamingServer[SyncNowProgress]) error {
+	return status.Error(codes.Unimplemented, "method SyncNow not implemented")
+}
+func (UnimplementedAdminServer) TestSource(context.Context, *TestSourceRequest) (*TestSourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestSource not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -959,6 +1084,107 @@ func _Admin_TailEvents_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_TailEventsServer = grpc.ServerStreamingServer[Event]
 
+func _Admin_CreateJoinToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateJoinTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).CreateJoinToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_CreateJoinToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).CreateJoinToken(ctx, req.(*CreateJoinTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ListJoinTokens_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListJoinTokensRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListJoinTokens(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListJoinTokens_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListJoinTokens(ctx, req.(*ListJoinTokensRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_CancelJoinToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelJoinTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).CancelJoinToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_CancelJoinToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).CancelJoinToken(ctx, req.(*CancelJoinTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_IssueEnrolmentCA_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IssueEnrolmentCARequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).IssueEnrolmentCA(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_IssueEnrolmentCA_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).IssueEnrolmentCA(ctx, req.(*IssueEnrolmentCARequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_SyncNow_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SyncNowRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).SyncNow(m, &grpc.GenericServerStream[SyncNowRequest, SyncNowProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_SyncNowServer = grpc.ServerStreamingServer[SyncNowProgress]
+
+func _Admin_TestSource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestSourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).TestSource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_TestSource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).TestSource(ctx, req.(*TestSourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1058,6 +1284,26 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ListEvents",
 			Handler:    _Admin_ListEvents_Handler,
 		},
+		{
+			MethodName: "CreateJoinToken",
+			Handler:    _Admin_CreateJoinToken_Handler,
+		},
+		{
+			MethodName: "ListJoinTokens",
+			Handler:    _Admin_ListJoinTokens_Handler,
+		},
+		{
+			MethodName: "CancelJoinToken",
+			Handler:    _Admin_CancelJoinToken_Handler,
+		},
+		{
+			MethodName: "IssueEnrolmentCA",
+			Handler:    _Admin_IssueEnrolmentCA_Handler,
+		},
+		{
+			MethodName: "TestSource",
+			Handler:    _Admin_TestSource_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -1068,6 +1314,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "TailEvents",
 			Handler:       _Admin_TailEvents_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "SyncNow",
+			Handler:       _Admin_SyncNow_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -69,8 +69,8 @@ func New(config payload.Source, options source.Options) (source.Adapter, error) 
 // ordered by their content alone. So devices of all queries but the last wait in
 // a compressed temporary file, and memory holds the ids that each query found.
 // One query, the usual number, needs no file.
-func (a *Adapter) Discover(ctx context.Context, _ source.Request, emit func(payload.Update) error) (source.Discovery, error) {
-	r := &run{Adapter: a, emit: emit, walks: make([]source.Walk, len(a.queries))}
+func (a *Adapter) Discover(ctx context.Context, request source.Request, emit func(payload.Update) error) (source.Discovery, error) {
+	r := &run{Adapter: a, emit: emit, sample: request.Sample, walks: make([]source.Walk, len(a.queries))}
 	r.found = source.Discovery{Total: -1, Mode: payload.ModeIncremental}
 	err := r.discover(ctx)
 	if r.spool != nil {
@@ -86,6 +86,8 @@ type run struct {
 	*Adapter
 	emit  func(payload.Update) error
 	token string
+	// sample ends each query with its first page.
+	sample bool
 	// walks are what each query found so far.
 	walks []source.Walk
 	spool *spool
@@ -165,7 +167,7 @@ func (r *run) pages(ctx context.Context, number int) error {
 			return err
 		}
 		switch {
-		case next == 0:
+		case next == 0, r.sample:
 			return nil
 		case next <= from:
 			return source.Errorf(source.ReasonAnswer, "the pages do not end: the one at %d names %d as the next", from, next)

@@ -73,7 +73,7 @@ func (a *Adapter) Discover(ctx context.Context, request source.Request, emit fun
 	r := &run{Adapter: a, emit: emit}
 	r.found.Mode = payload.ModeIncremental
 	for _, list := range listings {
-		if err := r.pages(ctx, list, request.Since); err != nil {
+		if err := r.pages(ctx, list, request); err != nil {
 			r.found.Total = -1
 			return r.found, err
 		}
@@ -111,9 +111,9 @@ func (r *run) firstQuery(since time.Time) string {
 }
 
 // pages reads a listing to its end.
-func (r *run) pages(ctx context.Context, list listing, since time.Time) error {
+func (r *run) pages(ctx context.Context, list listing, request source.Request) error {
 	var walk source.Walk
-	for query := r.firstQuery(since); query != ""; {
+	for query := r.firstQuery(request.Since); query != ""; {
 		page, err := get[thing](ctx, r, list.path, query)
 		if err != nil {
 			return err
@@ -127,6 +127,9 @@ func (r *run) pages(ctx context.Context, list listing, since time.Time) error {
 		}
 		if err := walk.Page(len(page.Results), len(fresh), page.count(), query != ""); err != nil {
 			return err
+		}
+		if request.Sample {
+			break
 		}
 	}
 	r.note(list.path, &walk)

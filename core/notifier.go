@@ -10,21 +10,21 @@ import (
 // they should not go on remembering. A notice says that something changed, never
 // what: whoever hears it asks the store.
 type Notifier interface {
-	// Notify has every other process hear the notice. What a Store's own
+	// Notify has every other process hear the signal. What a Store's own
 	// transactions change they tell by themselves, as part of the commit.
-	Notify(ctx context.Context, notice Notice) error
+	Notify(ctx context.Context, signal Signal) error
 	// Listen hands over what the other processes tell, in order, until ctx ends
 	// or hear returns an error. Whenever something may have been missed it hands
 	// over a notice of TopicLost, the first time when it begins.
-	Listen(ctx context.Context, hear func(Notice) error) error
+	Listen(ctx context.Context, hear func(Signal) error) error
 }
 
-// Notice is what one process tells the others.
-type Notice struct {
+// Signal is what one process tells the others.
+type Signal struct {
 	Topic Topic `json:"topic"`
 	// Tenant is whom it concerns; zero where it is no tenant in particular.
 	Tenant uuid.UUID `json:"tenant,omitzero"`
-	// Data is at most 4 KiB, and what it means is the topic's.
+	// Data means what the topic says.
 	Data string `json:"data,omitempty"`
 }
 
@@ -39,6 +39,8 @@ const (
 	TopicConfig Topic = "config"
 	// TopicEvents: there are new events of the tenant.
 	TopicEvents Topic = "events"
+	// TopicRelay: a Notice, in Data.
+	TopicRelay Topic = "relay"
 	// TopicLost: anything may have changed.
 	TopicLost Topic = "lost"
 )
@@ -54,9 +56,9 @@ func notifierOf(store Store) Notifier {
 // alone is the Notifier of a process that has a store to itself.
 type alone struct{}
 
-func (alone) Notify(context.Context, Notice) error { return nil }
+func (alone) Notify(context.Context, Signal) error { return nil }
 
-func (alone) Listen(ctx context.Context, _ func(Notice) error) error {
+func (alone) Listen(ctx context.Context, _ func(Signal) error) error {
 	<-ctx.Done()
 	return ctx.Err()
 }

@@ -1,0 +1,114 @@
+package client
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.step.sm/crypto/jose"
+
+	"edgesync/certs"
+)
+
+// Grace is how long after its end a certificate can still be renewed, by proof
+// of its key.
+const Grace = 7 * 24 * time.Hour
+
+// ErrEnded is in the error for a certificate that ended too long ago.
+var ErrEnded = errors.New("the certificate ended too long ago to be renewed: ask the platform's operator for a new join token")
+
+const renewTokenLife = 5 * time.Minute
+
+// Renew returns a credential with a new key and certificate in place of one that
+// is still good or ended within Grace. The new key is made here.
+func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
+	if len(old.Chain) < 2 || old.CAURL == "" {
+		return Credential{}, errors.New("renew certificate: the identity names no enrolment CA: onboard the service again")
+	}
+	named, err := certs.ReadLeaf(old.Chain[0])
+	if err != nil {
+		return Credential{}, fmt.Errorf("renew certificate: %w", err)
+	}
+	late := c.now().Sub(old.Chain[0].NotAfter)
+	switch {
+	case late < 0:
+		renewed, err := c.rekey(ctx, old, named)
+		if err != nil {
+			return Credential{}, fmt.Errorf("renew certificate of %s with %s: %w", named.Component, old.CAURL, err)
+		}
+		return renewed, nil
+	case late >= Grace:
+		return Credential{}, fmt.Errorf("renew certificate of %s: %w", named.Component, ErrEnded)
+	}
+	revived, err := c.revive(ctx, old, named)
+	if err != nil {
+		return Credential{}, fmt.Errorf("renew ended certificate of %s with %s: %w", named.Component, old.CAURL, err)
+	}
+	// What was renewed by proof of the old key keeps that key. If the change to a
+	// new one fails, the certificate is good all the same.
+	if rekeyed, err := c.rekey(ctx, revived, named); err == nil {
+		return rekeyed, nil
+	}
+	return revived, nil
+}
+
+// rekey asks over a connection made with the old certificate.
+func (c Client) rekey(ctx context.Context, old Credential, named certs.Identity) (Credential, error) {
+	key, csr, err := newRequest(old.Chain[0].Subject.CommonName, named.SPIFFE())
+	if err != nil {
+		return Credential{}, err
+	}
+	renewed := Credential{Key: key, Roots: old.Roots, CAURL: old.CAURL}
+	renewed.Chain, err = c.post(ctx, renewed, old.TLS(), "/1.0/rekey", "", map[string]string{"csr": csr})
+	if err != nil {
+		return Credential{}, err
+	}
+	return renewed, renewed.check(named.SPIFFE(), c.now())
+}
+
+// revive renews a certificate that no handshake takes any more.
+func (c Client) revive(ctx context.Context, old Credential, named certs.Identity) (Credential, error) {
+	token, err := c.renewToken(old)
+	if err != nil {
+		return Credential{}, err
+	}
+	revived := Credential{Key: old.Key, Roots: old.Roots, CAURL: old.CAURL}
+	if revived.Chain, err = c.post(ctx, revived, nil, "/1.0/renew", token, struct{}{}); err != nil {
+		return Credential{}, err
+	}
+	return revived, revived.check(named.SPIFFE(), c.now())
+}
+
+// renewToken is step's token for renewal: signed with the certificate's key and
+// carrying the certificate.
+func (c Client) renewToken(old Credential) (string, error) {
+	key, ok := old.Key.(*ecdsa.PrivateKey)
+	if !ok {
+		return "", fmt.Errorf("prove key: a %T cannot sign the token for it", old.Key)
+	}
+	var chain []string
+	for _, one := range old.Chain {
+		chain = append(chain, base64.StdEncoding.EncodeToString(one.Raw))
+	}
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.ES256, Key: key},
+		new(jose.SignerOptions).WithType("JWT").WithHeader(jose.HeaderKey(jose.X5cInsecureKey), chain),
+	)
+	if err != nil {
+		return "", fmt.Errorf("prove key: %w", err)
+	}
+	now := c.now()
+	text, err := jose.Signed(signer).Claims(jose.Claims{
+		ID: uuid.NewString(), Issuer: "step-ca-client/1.0", Subject: old.Chain[0].Subject.CommonName,
+		Audience: jose.Audience{old.CAURL + "/1.0/renew"},
+		IssuedAt: jose.NewNumericDate(now), NotBefore: jose.NewNumericDate(now), Expiry: jose.NewNumericDate(now.Add(renewTokenLife)),
+	}).CompactSerialize()
+	if err != nil {
+		return "", fmt.Errorf("prove key: %w", err)
+	}
+	return text, nil
+}

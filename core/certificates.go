@@ -1,0 +1,80 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"edgesync/certs"
+)
+
+// Reasons a certificate ends before its time.
+const (
+	reasonOnboardedAgain = "onboarded again"
+	reasonSuperseded     = "superseded"
+)
+
+// enrolmentKept is how long tokens and certificates are remembered after their
+// end, for whoever looks at what happened.
+const enrolmentKept = 30 * 24 * time.Hour
+
+// endCertificates revokes a component's certificates but those to be kept, and
+// returns them.
+func endCertificates(ctx context.Context, tx TenantTx, component, reason string, now time.Time, keep ...string) ([]Certificate, error) {
+	live, err := tx.Certificates(ctx, component, now)
+	if err != nil {
+		return nil, err
+	}
+	live = slices.DeleteFunc(live, func(one Certificate) bool { return slices.Contains(keep, one.Serial) })
+	for _, one := range live {
+		if err := tx.RevokeCertificate(ctx, one.Serial, reason, now); err != nil {
+			return nil, err
+		}
+	}
+	return live, nil
+}
+
+// withdraw ends everything a component could get in with: its certificates, and
+// the tokens it could exchange for others.
+func withdraw(ctx context.Context, tx TenantTx, component, reason string, now time.Time) ([]Certificate, error) {
+	if _, err := tx.CancelJoinTokens(ctx, component, now); err != nil {
+		return nil, err
+	}
+	return endCertificates(ctx, tx, component, reason, now)
+}
+
+// refuse stops certificates at the handshake already.
+func (c *Core) refuse(tenant Tenant, ended []Certificate) {
+	for _, one := range ended {
+		c.Issuers().Revoke(tenant.ID, one.Serial, one.NotAfter)
+	}
+}
+
+// liveSerials are the serials a component may come with besides the one its
+// record names: while a certificate is being renewed there are two.
+func liveSerials(ctx context.Context, tx TenantTx, component string, now time.Time) ([]string, error) {
+	live, err := tx.Certificates(ctx, component, now)
+	if err != nil {
+		return nil, fmt.Errorf("list certificates of %s: %w", component, err)
+	}
+	serials := make([]string, len(live))
+	for i, one := range live {
+		serials[i] = one.Serial
+	}
+	return serials, nil
+}
+
+// ownedBy is the certificate of a leaf as it is kept.
+func ownedBy(named certs.Identity, now time.Time) Certificate {
+	return Certificate{Serial: named.Serial, Component: named.Component, IssuedAt: now, NotAfter: named.NotAfter.UTC()}
+}
+
+// found turns a row that is not there into false.
+func found(err error) (bool, error) {
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
