@@ -291,7 +291,9 @@ func (e *edge) push(s stream) error {
 		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderSourceID, s.source.String())
 	}
 	call, err := e.client().StreamStatus(ctx)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	for i, updates := range s.chunks {
 		data, err := json.Marshal(updates)
 		must(t, err)

@@ -27,22 +27,26 @@ const (
 
 var errNone = errors.New("no PostgreSQL server is installed (Debian: apt-get install postgresql) and " + serverVar + " names none")
 
+// server is where tests make their databases.
+type server struct {
+	url string
+	// cluster is nil when the server is not of this process's making. It is kept
+	// here so that its end of the pipe stays open.
+	cluster *Cluster
+}
+
 // shared is the server of this process, started when a test first asks. It ends
 // with the process.
-var shared = sync.OnceValues(func() (string, error) {
+var shared = sync.OnceValues(func() (server, error) {
 	if url := os.Getenv(serverVar); url != "" {
-		return url, nil
+		return server{url: url}, nil
 	}
 	cluster, err := newCluster(false)
 	if err != nil {
-		return "", err
+		return server{}, err
 	}
-	throwaway = cluster
-	return cluster.url("postgres"), nil
+	return server{cluster.url("postgres"), cluster}, nil
 })
-
-// throwaway keeps the shared cluster's end of the pipe from being closed.
-var throwaway *Cluster
 
 // Available tells whether a test that can do without PostgreSQL should use it.
 func Available() bool {
@@ -57,7 +61,7 @@ func Database(t testing.TB) string {
 	if err != nil {
 		missing(t, err)
 	}
-	return database(t, server)
+	return database(t, server.url)
 }
 
 // Start starts a server of the test's own that can be restarted. Its files are
