@@ -32,6 +32,12 @@ check: ## what has to hold before a change lands
 	$(MAKE) --no-print-directory generated
 	@command -v $${CC:-cc} >/dev/null || { echo "make check: the race detector needs a C compiler: install gcc and the C library's headers"; exit 1; }
 	CGO_ENABLED=1 go test -race -tags $(TAGS) -timeout 20m ./...
+	$(MAKE) --no-print-directory guarantees
+
+.PHONY: guarantees
+guarantees: ## the guarantees of device identity, each over ten thousand random streams
+	EDGESYNC_STREAMS=10000 go test -tags $(TAGS) -timeout 20m ./dire
+	EDGESYNC_STREAMS=10000 go test -tags $(TAGS) -timeout 20m -run '^TestStore$$/^Guarantees$$' ./store/...
 
 .PHONY: generated
 generated: ## fails when generated files are not what make generate makes

@@ -37,11 +37,15 @@ func (s *Server) GetDevice(ctx context.Context, req *adminv1.GetDeviceRequest) (
 	if err != nil {
 		return nil, err
 	}
+	return detailMessage(detail), nil
+}
+
+func detailMessage(detail core.DeviceDetail) *adminv1.DeviceDetail {
 	answer := &adminv1.DeviceDetail{Device: deviceMessage(detail.DeviceView)}
 	for _, assertion := range detail.Assertions {
 		answer.Assertions = append(answer.Assertions, assertionMessage(assertion))
 	}
-	return answer, nil
+	return answer
 }
 
 func deviceQuery(req *adminv1.ListDevicesRequest) core.DeviceQuery {

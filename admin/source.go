@@ -81,8 +81,13 @@ func sourceMessage(v core.SourceView, err error) (*adminv1.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	held := int64(0)
+	for _, h := range v.Holds {
+		held += h.Retractions
+	}
 	return &adminv1.Source{
-		Id: v.ID.String(), Tenant: v.Tenant.Slug, TenantId: v.Tenant.ID.String(),
+		HeldRetractions: held,
+		Id:              v.ID.String(), Tenant: v.Tenant.Slug, TenantId: v.Tenant.ID.String(),
 		Spec: specMessage(v.Source), Enabled: v.Enabled,
 		SyncServiceId: v.SyncServiceID.String(), SyncServiceName: v.ServiceName,
 		CredentialKeys: v.CredentialKeys, CreatedAt: at(v.CreatedAt), UpdatedAt: at(v.UpdatedAt),

@@ -12,6 +12,7 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
+	"edgesync/cmd/dire"
 	"edgesync/cmd/enroll"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
@@ -51,6 +52,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		service.NewCmdService(f),
 		source.NewCmdSource(f),
 		device.NewCmdDevice(f),
+		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
 		store.NewCmdStore(f),
 		faker.NewCmdFaker(f, nil),

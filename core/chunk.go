@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -89,22 +88,25 @@ type chunkWriter struct {
 	in    *ingestion
 	chunk payload.Chunk
 
-	stats    dire.Stats
-	seen     map[uuid.UUID]string
-	findings map[dire.FindingRule]int
+	stats     dire.Stats
+	seen      map[uuid.UUID]string
+	decisions map[dire.DecisionKind]int
+	// retracted is how many things of each source its deletions retracted.
+	retracted map[string]int64
 }
 
 func (w *chunkWriter) begin() {
 	w.stats = dire.Stats{}
 	w.seen = maps.Clone(w.in.seen)
-	w.findings = map[dire.FindingRule]int{}
+	w.retracted = maps.Clone(w.in.retracted)
+	w.decisions = map[dire.DecisionKind]int{}
 }
 
 // kept takes over what was gathered.
 func (w *chunkWriter) kept() {
-	w.in.seen = w.seen
-	for rule, n := range w.findings {
-		w.core.metrics.findings.WithLabelValues(string(rule)).Add(float64(n))
+	w.in.seen, w.in.retracted = w.seen, w.retracted
+	for kind, n := range w.decisions {
+		w.core.metrics.decisions.WithLabelValues(string(kind)).Add(float64(n))
 	}
 }
 
@@ -114,7 +116,7 @@ func (w *chunkWriter) write(ctx context.Context, tx TenantTx, events *eventLog, 
 	}
 	for _, g := range groups {
 		if g.source == uuid.Nil {
-			if _, err := w.store(ctx, tx, events, g, w.foreign(g)); err != nil {
+			if _, err := w.store(ctx, tx, events, g, Source{}, w.foreign(g)); err != nil {
 				return err
 			}
 			continue
@@ -123,7 +125,7 @@ func (w *chunkWriter) write(ctx context.Context, tx TenantTx, events *eventLog, 
 		if err != nil {
 			return err
 		}
-		stats, err := w.store(ctx, tx, events, g, w.batch(source))
+		stats, err := w.store(ctx, tx, events, g, source, w.batch(source))
 		if err != nil {
 			return err
 		}
@@ -182,7 +184,7 @@ func (w *chunkWriter) foreign(g *group) dire.Batch {
 	}
 }
 
-func (w *chunkWriter) store(ctx context.Context, tx TenantTx, events *eventLog, g *group, batch dire.Batch) (dire.Stats, error) {
+func (w *chunkWriter) store(ctx context.Context, tx TenantTx, events *eventLog, g *group, source Source, batch dire.Batch) (dire.Stats, error) {
 	var stats dire.Stats
 	batch.Received, batch.Run = events.now, w.run(g).Run
 	for updates := range slices.Chunk(g.updates, maxBatch) {
@@ -190,12 +192,12 @@ func (w *chunkWriter) store(ctx context.Context, tx TenantTx, events *eventLog, 
 		for i, update := range updates {
 			batch.Updates[i] = direUpdate(update, batch.SourceType)
 		}
-		plan, err := w.reconcile(ctx, tx, batch)
+		plan, err := w.reconcile(ctx, tx, events, g, source, batch)
 		if err != nil {
 			return stats, err
 		}
 		add(&stats, plan.Stats)
-		w.tell(events, plan.Findings)
+		w.tell(events, plan.Decisions)
 	}
 	add(&w.stats, stats)
 	return stats, nil
@@ -206,23 +208,5 @@ func add(sum *dire.Stats, more dire.Stats) {
 	sum.Unchanged += more.Unchanged
 	sum.Superseded += more.Superseded
 	sum.Refused += more.Refused
-}
-
-func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, batch dire.Batch) (dire.Plan, error) {
-	probe, err := w.core.rules.ProbeFor(batch)
-	if err != nil {
-		return dire.Plan{}, fmt.Errorf("probe batch: %w", err)
-	}
-	neighbourhood, err := tx.Neighbourhood(ctx, probe)
-	if err != nil {
-		return dire.Plan{}, fmt.Errorf("read neighbourhood: %w", err)
-	}
-	plan, err := w.core.rules.Plan(probe, neighbourhood)
-	if err != nil {
-		return dire.Plan{}, fmt.Errorf("plan batch: %w", err)
-	}
-	if err := tx.Apply(ctx, plan); err != nil {
-		return dire.Plan{}, fmt.Errorf("apply plan: %w", err)
-	}
-	return plan, nil
+	sum.Held += more.Held
 }

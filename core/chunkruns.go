@@ -48,15 +48,30 @@ func (w *chunkWriter) noteRun(ctx context.Context, tx TenantTx, source Source, g
 		return err
 	}
 	if w.seen[source.ID] == "" {
-		w.seen[source.ID], run.Received = of.ID, 0
+		w.seen[source.ID], run.Received, run.Deleted, run.Refused = of.ID, 0, 0, 0
 	}
 	run.Received += int64(stats.Stored + stats.Unchanged)
+	run.Refused += int64(stats.Refused)
+	run.Deleted += deletions(g)
+	run.Retracted = max(run.Retracted, w.retracted[source.ID.String()])
 	run.Mode, run.Started, run.Total = of.mode, of.Started, w.in.stream.TotalDevices
 	return tx.PutRun(ctx, run)
 }
 
-// endRuns marks the runs that a stream's last chunk completes. What a runtime
-// reported of a run stands; a run nobody has reported ended well.
+// deletions counts the updates of a group that say a thing is gone.
+func deletions(g *group) int64 {
+	n := int64(0)
+	for _, update := range g.updates {
+		if deleted(update) {
+			n++
+		}
+	}
+	return n
+}
+
+// endRuns marks the runs that a stream's last chunk completes, and judges those
+// that are snapshots. What a runtime reported of a run stands; a run nobody has
+// reported ended well.
 func (w *chunkWriter) endRuns(ctx context.Context, tx TenantTx, events *eventLog) error {
 	for id, runID := range w.seen {
 		source, err := w.source(ctx, tx, id)
@@ -70,18 +85,31 @@ func (w *chunkWriter) endRuns(ctx context.Context, tx TenantTx, events *eventLog
 		if err != nil {
 			return err
 		}
-		before := run
-		run.Complete = true
-		if !run.Finished.IsZero() {
-			if err := tx.PutRun(ctx, run); err != nil {
-				return err
-			}
+		if run.Complete {
 			continue
 		}
-		run.Finished, run.Result, run.Devices = events.now, payload.ResultSuccess, run.Received
-		if err := w.core.endRun(ctx, tx, events, source, before, run); err != nil {
+		if err := w.complete(ctx, tx, events, source, run); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (w *chunkWriter) complete(ctx context.Context, tx TenantTx, events *eventLog, source Source, run Run) error {
+	before := run
+	var err error
+	if run.Counted, err = counts(ctx, tx, source, run); err != nil {
+		return err
+	}
+	run.Complete = true
+	if run.Finished.IsZero() {
+		run.Finished, run.Result, run.Devices = events.now, payload.ResultSuccess, run.Received
+		err = w.core.endRun(ctx, tx, events, source, before, run)
+	} else {
+		err = tx.PutRun(ctx, run)
+	}
+	if err != nil || !run.Counted {
+		return err
+	}
+	return w.core.judgeSnapshots(ctx, tx, events, source)
 }

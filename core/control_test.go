@@ -403,6 +403,7 @@ func TestCommandFollowsItsServiceToTheNextStream(t *testing.T) {
 		t.Fatalf("the next stream got command %s, want %s", got, id)
 	}
 	second.ack(id)
+	second.say(w.applied(hq, "")) // Taken only when the acknowledgement was dealt with.
 	third := control(t, w.Core, hq, "")
 	third.config()
 	third.result(id, true, "", payload.SyncState{Total: 1, Done: 1})

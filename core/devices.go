@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"edgesync/dire"
@@ -186,21 +185,11 @@ func (c *Core) Device(ctx context.Context, slug, id string) (DeviceDetail, error
 		if err != nil {
 			return fmt.Errorf("list sources of tenant %s: %w", slug, err)
 		}
-		device, assertions, err := tx.Device(ctx, id)
-		if err != nil {
-			return err
-		}
-		detail = DeviceDetail{DeviceView: names.device(device, s.tenant)}
-		for _, assertion := range assertions {
-			detail.Assertions = append(detail.Assertions, AssertionView{assertion, names.name(assertion.Source)})
-		}
-		return nil
+		detail, err = deviceDetail(ctx, tx, s.tenant, names, id)
+		return err
 	})
-	if errors.Is(err, ErrNotFound) {
-		return DeviceDetail{}, notFound("find device %q of tenant %s: there is none", clean(id, maxName), slug)
-	}
 	if err != nil {
-		return DeviceDetail{}, fmt.Errorf("find device of tenant %s: %w", slug, err)
+		return DeviceDetail{}, noDevice(err, slug, id)
 	}
 	return detail, nil
 }

@@ -33,6 +33,8 @@ type ingestion struct {
 	began  time.Time
 	// seen are the sources whose updates the stream has brought, and their runs.
 	seen map[uuid.UUID]string
+	// retracted is how many things of each source the stream's deletions retracted.
+	retracted map[string]int64
 }
 
 // Ingest stores the updates of one stream, chunk by chunk, each wholly or not
@@ -66,7 +68,7 @@ func (c *Core) openIngestion(ctx context.Context, peer certs.Peer, stream payloa
 	if err != nil {
 		return nil, err
 	}
-	in := &ingestion{peer: peer, service: a.service, stream: stream, began: c.now(), seen: map[uuid.UUID]string{}}
+	in := &ingestion{peer: peer, service: a.service, stream: stream, began: c.now(), seen: map[uuid.UUID]string{}, retracted: map[string]int64{}}
 	if stream.RunID != "" && !validRunID(stream.RunID) {
 		return nil, invalid("store updates: the run id is longer than %d bytes or holds control characters", maxRunID)
 	}
@@ -154,6 +156,7 @@ func (c *Core) count(in *ingestion, chunk payload.Chunk, stats dire.Stats, err e
 		c.metrics.outcome.WithLabelValues(outcomeUnchanged).Add(float64(stats.Unchanged))
 		c.metrics.outcome.WithLabelValues(outcomeSuperseded).Add(float64(stats.Superseded))
 		c.metrics.outcome.WithLabelValues(outcomeRefused).Add(float64(stats.Refused))
+		c.metrics.outcome.WithLabelValues(outcomeHeld).Add(float64(stats.Held))
 	case errors.As(err, &refusal) && refusal.Code != codes.ResourceExhausted:
 		outcome = outcomeRefused
 	default:

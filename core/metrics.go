@@ -5,18 +5,18 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics counts what comes to the platform. Nothing is labelled by tenant: the
 // number of series must not grow with them.
 //
-// received = stored + unchanged + superseded + refused + failed, of updates.
+// received = stored + unchanged + superseded + refused + held + failed, of updates.
 type metrics struct {
-	received prometheus.Counter
-	outcome  *prometheus.CounterVec
-	chunks   *prometheus.CounterVec
-	reports  *prometheus.CounterVec
-	beats    prometheus.Counter
-	hellos   prometheus.Counter
-	refused  *prometheus.CounterVec
-	findings *prometheus.CounterVec
-	pushes   prometheus.Counter
-	commands *prometheus.CounterVec
+	received  prometheus.Counter
+	outcome   *prometheus.CounterVec
+	chunks    *prometheus.CounterVec
+	reports   *prometheus.CounterVec
+	beats     prometheus.Counter
+	hellos    prometheus.Counter
+	refused   *prometheus.CounterVec
+	decisions *prometheus.CounterVec
+	pushes    prometheus.Counter
+	commands  *prometheus.CounterVec
 }
 
 // Outcomes of a received update.
@@ -25,6 +25,7 @@ const (
 	outcomeUnchanged  = "unchanged"
 	outcomeSuperseded = "superseded"
 	outcomeRefused    = "refused"
+	outcomeHeld       = "held"
 	outcomeFailed     = "failed"
 )
 
@@ -36,21 +37,21 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "edgesync", Name: name, Help: help}, []string{label})
 	}
 	return &metrics{
-		received: counter("updates_received_total", "Device updates that arrived for ingestion."),
-		outcome:  vector("updates_total", "Device updates by what became of them; they add up to those received.", "outcome"),
-		chunks:   vector("chunks_total", "Chunks of updates by what became of them.", "outcome"),
-		reports:  vector("run_reports_total", "Reports of discovery runs by what became of them.", "outcome"),
-		beats:    counter("heartbeats_total", "Heartbeats of sync services."),
-		hellos:   counter("hellos_total", "Hellos of sync services."),
-		refused:  vector("refusals_total", "Refused operations of identified peers by reason.", "reason"),
-		pushes:   counter("config_pushes_total", "Configurations pushed over a ControlStream."),
-		commands: vector("commands_total", "Commands to sync services, and reports of unknown ones, by what became of them.", "outcome"),
-		findings: vector("identity_findings_total", "Identifiers that link nobody, by rule.", "rule"),
+		received:  counter("updates_received_total", "Device updates that arrived for ingestion."),
+		outcome:   vector("updates_total", "Device updates by what became of them; they add up to those received.", "outcome"),
+		chunks:    vector("chunks_total", "Chunks of updates by what became of them.", "outcome"),
+		reports:   vector("run_reports_total", "Reports of discovery runs by what became of them.", "outcome"),
+		beats:     counter("heartbeats_total", "Heartbeats of sync services."),
+		hellos:    counter("hellos_total", "Hellos of sync services."),
+		refused:   vector("refusals_total", "Refused operations of identified peers by reason.", "reason"),
+		pushes:    counter("config_pushes_total", "Configurations pushed over a ControlStream."),
+		commands:  vector("commands_total", "Commands to sync services, and reports of unknown ones, by what became of them.", "outcome"),
+		decisions: vector("identity_decisions_total", "Decisions about identity, by kind.", "kind"),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.received, m.outcome, m.chunks, m.reports, m.beats, m.hellos, m.refused, m.findings, m.pushes, m.commands}
+	return []prometheus.Collector{m.received, m.outcome, m.chunks, m.reports, m.beats, m.hellos, m.refused, m.decisions, m.pushes, m.commands}
 }
 
 // Describe implements prometheus.Collector.

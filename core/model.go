@@ -186,9 +186,15 @@ type Run struct {
 	// Devices is the runtime's own count; Received counts updates stored or
 	// found unchanged; Total is what the stream announced, or -1.
 	Devices, Received, Total int64
+	// Deleted and Refused count the updates that say a thing is gone, and those
+	// that name nothing; Retracted the things its deletions retracted.
+	Deleted, Refused, Retracted int64
 	// Complete is true once the final chunk was stored.
 	Complete bool
-	Error    string
+	// Counted is true for a snapshot that arrived complete: what it does not name
+	// was absent from it.
+	Counted bool
+	Error   string
 }
 
 // Event is a fact worth keeping: a lifecycle change, a refusal, a decision.

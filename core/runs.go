@@ -110,6 +110,8 @@ func (c *Core) takeReport(ctx context.Context, tx TenantTx, events *eventLog, se
 		return reportRepeated, nil
 	}
 	run.Finished = past(report.FinishedAt, now)
+	// What a run that did not end well was without says nothing.
+	run.Counted = run.Counted && run.Result == payload.ResultSuccess
 	if run.Mode == "" {
 		run.Mode = validMode(report.Mode)
 	}

@@ -29,6 +29,8 @@ type SourceView struct {
 	Tenant         Tenant
 	ServiceName    string
 	CredentialKeys []string
+	// Holds are the retractions that wait for an operator.
+	Holds []Hold
 }
 
 func view(s Source, tenant Tenant, services []SyncService) SourceView {
@@ -150,10 +152,16 @@ func (c *Core) Sources(ctx context.Context, slug, service string) ([]SourceView,
 	var found []SourceView
 	err = c.scopes(ctx, slug, func(s scope) error {
 		names, sources, err := servicesAndSources(ctx, s)
+		if err != nil {
+			return err
+		}
+		holds, err := holdsIn(ctx, s)
 		names = append(names, shared...)
 		for _, source := range sources {
 			if only == uuid.Nil || source.SyncServiceID == only {
-				found = append(found, view(source, s.tenant, names))
+				one := view(source, s.tenant, names)
+				one.Holds = holds[source.ID.String()]
+				found = append(found, one)
 			}
 		}
 		return err
@@ -186,10 +194,30 @@ func (c *Core) sourceOf(ctx context.Context, s scope, ref string) (SourceView, e
 			return err
 		}
 		own, err := tx.Services(ctx)
+		if err != nil {
+			return err
+		}
 		found = view(source, s.tenant, append(own, names...))
+		found.Holds, err = tx.Holds(ctx, source.ID.String())
 		return err
 	})
 	return found, err
+}
+
+// holdsIn are a tenant's held retractions by source.
+func holdsIn(ctx context.Context, s scope) (map[string][]Hold, error) {
+	holds := map[string][]Hold{}
+	err := s.store.View(ctx, func(tx TenantTx) error {
+		found, err := tx.Holds(ctx, "")
+		for _, h := range found {
+			holds[h.Source] = append(holds[h.Source], h)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list held retractions of tenant %s: %w", s.tenant.Slug, err)
+	}
+	return holds, nil
 }
 
 // findSource finds a source by id, else by name.

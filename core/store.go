@@ -84,6 +84,7 @@ type TenantStore interface {
 // TenantTx reads and writes one tenant's rows. Put inserts or replaces; what
 // changes or deletes a row that is not there returns ErrNotFound.
 type TenantTx interface {
+	IdentityTx
 	EnrolmentTx
 	ControlTx
 
@@ -104,7 +105,8 @@ type TenantTx interface {
 	// source has the name.
 	PutSource(ctx context.Context, source Source) error
 	PutSourceStats(ctx context.Context, source uuid.UUID, stats SourceStats) error
-	// DeleteSource keeps the devices it asserted; its runs go with it.
+	// DeleteSource keeps the devices it asserted; its runs, its held retractions
+	// and its pending deletions go with it.
 	DeleteSource(ctx context.Context, id uuid.UUID) error
 
 	// Run returns ErrNotFound for a run not seen yet.

@@ -41,10 +41,15 @@ func direUpdate(u payload.Update, sourceType string) dire.Update {
 		Site:         meta[payload.MetaSite],
 		Tags:         words(meta[payload.MetaTags]),
 		Available:    u.IsAvailable,
-		Deleted:      strings.EqualFold(meta[payload.MetaDeleted], "true"),
+		Deleted:      deleted(u),
 		SeenAt:       u.Timestamp,
 		Metadata:     remaining(meta),
 	}
+}
+
+// deleted tells whether an update says that its thing is gone.
+func deleted(u payload.Update) bool {
+	return strings.EqualFold(u.Metadata[payload.MetaDeleted], "true")
 }
 
 func nativeID(meta map[string]string, sourceType string) string {

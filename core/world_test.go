@@ -241,14 +241,19 @@ func (w *world) ingest(peer certs.Peer, stream payload.Stream, chunks ...[]paylo
 	if stream.TotalDevices == 0 {
 		stream.TotalDevices = -1
 	}
-	return w.Ingest(w.t.Context(), peer, stream, func() (payload.Chunk, error) {
-		if i == len(chunks) {
+	return w.Ingest(w.t.Context(), peer, stream, chunked(chunks, &i))
+}
+
+// chunked hands chunks over from the i-th on.
+func chunked(chunks [][]payload.Update, i *int) func() (payload.Chunk, error) {
+	return func() (payload.Chunk, error) {
+		if *i == len(chunks) {
 			return payload.Chunk{}, io.EOF
 		}
-		chunk := payload.Chunk{Index: i, Total: len(chunks), Final: i == len(chunks)-1, Updates: chunks[i]}
-		i++
+		chunk := payload.Chunk{Index: *i, Total: len(chunks), Final: *i == len(chunks)-1, Updates: chunks[*i]}
+		*i++
 		return chunk, nil
-	})
+	}
 }
 
 func (w *world) count(tenant string) int64 {

@@ -2,18 +2,19 @@ package dire
 
 // attach gives the weak nodes that the batch can move their device: the one
 // device in the partition that a living strong assertion with one of their
-// addresses is part of, if exactly one, else their own. A weak assertion never
+// addresses is part of, if exactly one and no operator said otherwise, else
+// their own. A weak assertion never
 // gives a device its id, which would wander with the address, and its addresses
 // lead no other weak one to it.
 func (pl *planner) attach() {
 	pl.touch()
 	for i := range pl.nodes {
 		n := &pl.nodes[i]
-		if n.strong || !n.changed && !pl.touched(int32(i)) {
+		if n.grouped(true) || !n.changed && !n.affected && !pl.touched(int32(i)) {
 			continue
 		}
 		n.device = n.now.HomeID
-		if device, ok := pl.deviceAt(int32(i)); ok {
+		if device, ok := pl.deviceAt(int32(i)); ok && !pl.apartFrom(int32(i), device) {
 			n.device = device
 		}
 	}

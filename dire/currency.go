@@ -23,6 +23,9 @@ func (c *change) any() bool { return c.facts || c.retracted }
 
 // fresh is the change of a key of which nothing is stored.
 func fresh(it *item, run Run) change {
+	if it.bare {
+		return change{unchanged: 1}
+	}
 	c := change{facts: true}
 	if it.asserted {
 		c.stored++
@@ -39,6 +42,13 @@ func fresh(it *item, run Run) change {
 // deletion is not of an earlier run than they.
 func changeOf(it *item, run Run, k *Known) change {
 	c := change{at: k.RetractedAt}
+	if it.bare {
+		if k.Run.Started.IsZero() {
+			// It is known from deletions only.
+			return change{unchanged: 1}
+		}
+		run = Run{Started: it.at}
+	}
 	order := bytes.Compare(it.hash[:], k.Hash[:])
 	// A thing known from deletions only has facts for want of better ones.
 	never := k.Run.Started.IsZero()
@@ -69,6 +79,7 @@ func changeOf(it *item, run Run, k *Known) change {
 		c.delete(it, run, current, order)
 	}
 	c.retracted = !c.at.Equal(k.RetractedAt)
+	c.facts = c.facts && !it.bare
 	return c
 }
 

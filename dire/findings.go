@@ -3,17 +3,17 @@ package dire
 // findings reports what the rules refuse to link now and did not before the
 // batch.
 func (pl *planner) findings() {
-	if len(pl.living.ambiguous) == 0 && len(pl.living.chains) == 0 {
+	if len(pl.now.ambiguous) == 0 && len(pl.now.chains) == 0 {
 		return
 	}
-	before := pl.link(false)
+	before := pl.groups(false)
 	ambiguous := make(map[int32]bool, len(before.ambiguous))
 	for _, ident := range before.ambiguous {
 		ambiguous[ident] = true
 	}
-	for _, ident := range pl.living.ambiguous {
+	for _, ident := range pl.now.ambiguous {
 		if !ambiguous[ident] {
-			pl.plan.Findings = append(pl.plan.Findings, pl.ambiguity(ident))
+			pl.plan.Decisions = append(pl.plan.Decisions, pl.ambiguity(ident))
 		}
 	}
 	chained := make(map[int32]int)
@@ -22,9 +22,9 @@ func (pl *planner) findings() {
 			chained[node] = i + 1
 		}
 	}
-	for _, chain := range pl.living.chains {
+	for _, chain := range pl.now.chains {
 		if !within(chain, chained) {
-			pl.plan.Findings = append(pl.plan.Findings, pl.chain(chain))
+			pl.plan.Decisions = append(pl.plan.Decisions, pl.chain(chain))
 		}
 	}
 }
@@ -40,44 +40,48 @@ func within(component []int32, chained map[int32]int) bool {
 	return was > 0
 }
 
-func (pl *planner) ambiguity(ident int32) Finding {
+func (pl *planner) ambiguity(ident int32) Decision {
 	id := &pl.graph.idents[ident]
-	f := Finding{Rule: FindingAmbiguous, Partition: id.partition, Identifiers: []Identifier{id.Identifier}}
+	d := pl.decision(DecisionAmbiguous, RuleAmbiguous, id.partition)
+	d.Identifiers = []Identifier{id.Identifier}
 	// Native ids come first: two of them are why.
 	for _, native := range [...]bool{true, false} {
-		for h := id.last; h >= 0 && len(f.Assertions) < MaxEvidence; h = pl.graph.refs[h].prev {
+		for h := id.last; h >= 0; h = pl.graph.refs[h].prev {
 			r := &pl.graph.refs[h]
 			if n := &pl.nodes[r.node]; n.native() == native && pl.holds(r, true) {
-				f.Assertions = append(f.Assertions, Ref{n.now.Source, n.now.Key})
+				d.about(n)
 			}
 		}
 	}
-	return f
+	return d
 }
 
 // chain names the members of a component and the identifiers that two of them
 // share.
-func (pl *planner) chain(component []int32) Finding {
-	f := Finding{Rule: FindingChain, Partition: pl.nodes[component[0]].now.Partition}
-	ambiguous := make(map[int32]bool, len(pl.living.ambiguous))
-	for _, ident := range pl.living.ambiguous {
-		ambiguous[ident] = true
-	}
-	holders := make(map[int32]int)
+func (pl *planner) chain(component []int32) Decision {
+	d := pl.decision(DecisionChain, RuleChain, pl.nodes[component[0]].now.Partition)
 	for _, node := range component {
-		a := pl.nodes[node].now
-		if len(f.Assertions) < MaxEvidence {
-			f.Assertions = append(f.Assertions, Ref{a.Source, a.Key})
-		}
+		d.about(&pl.nodes[node])
+	}
+	d.Identifiers = pl.shared(component, true)
+	return d
+}
+
+// shared lists the hardware ids that two of some nodes hold in one of the
+// states, less what is ambiguous now for those of now.
+func (pl *planner) shared(nodes []int32, now bool) []Identifier {
+	var list []Identifier
+	holders := make(map[int32]int)
+	for _, node := range nodes {
 		for _, r := range pl.graph.of(node) {
 			id := &pl.graph.idents[r.ident]
-			if !r.now || !hardware(id.Kind) || ambiguous[r.ident] {
+			if !hardware(id.Kind) || now && !r.now || !now && !r.old || now && id.ambiguous {
 				continue
 			}
-			if holders[r.ident]++; holders[r.ident] == 2 && len(f.Identifiers) < MaxEvidence {
-				f.Identifiers = append(f.Identifiers, id.Identifier)
+			if holders[r.ident]++; holders[r.ident] == 2 && len(list) < MaxEvidence {
+				list = append(list, id.Identifier)
 			}
 		}
 	}
-	return f
+	return list
 }

@@ -20,6 +20,8 @@ type ident struct {
 	last int32
 	// walked tells how far the walk went from it.
 	walked stride
+	// ambiguous is true for what rule (a) takes away after the batch.
+	ambiguous bool
 	// touched is true for an address of an affected strong assertion.
 	touched bool
 	// tenancy is which device has the address, once it is asked for.
@@ -55,6 +57,13 @@ func classOfKind(kind IdentifierKind) identClass {
 type ref struct {
 	node, ident, prev int32
 	old, now          bool
+}
+
+func (r *ref) in(now bool) bool {
+	if now {
+		return r.now
+	}
+	return r.old
 }
 
 // index fills the graph from the nodes. Addresses are left out where no weak

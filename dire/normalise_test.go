@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"edgesync/dire"
+	"edgesync/dire/diretest"
 )
 
 // assertion is what the engine makes of one update.
-func assertion(t tester, u dire.Update) dire.Assertion {
+func assertion(t diretest.T, u dire.Update) dire.Assertion {
 	t.Helper()
-	plan := newMemory(0).ingest(t, batch("s", 1, u))
+	plan := diretest.NewMemory(0).Ingest(t, batch("s", 1, u))
 	if len(plan.Put) != 1 {
 		t.Fatalf("%+v gives %+v", u, plan)
 	}
@@ -69,7 +70,7 @@ func TestOnlyGloballyUniqueMACsLink(t *testing.T) {
 		"00:07:b4:00:01:01": false, // GLBP
 	} {
 		a := assertion(t, dire.Update{NativeID: "1", MACs: []string{mac}})
-		if got := slices.ContainsFunc(a.Identifiers, hardware); got != links {
+		if got := slices.ContainsFunc(a.Identifiers, diretest.Hardware); got != links {
 			t.Errorf("%s links: %v, want %v", mac, got, links)
 		}
 		if !slices.Equal(a.Facts.MACs, []string{mac}) {
@@ -121,7 +122,7 @@ func TestKeysNameThingsWithinTheirSource(t *testing.T) {
 }
 
 func TestWhatNamesNothingIsRefused(t *testing.T) {
-	plan := newMemory(0).ingest(t, batch("s", 1,
+	plan := diretest.NewMemory(0).Ingest(t, batch("s", 1,
 		dire.Update{Hostname: "h"}, dire.Update{MACs: []string{"00:00:00:00:00:00"}}, dire.Update{NativeID: " "},
 		dire.Update{NativeID: "1"}))
 	if plan.Stats != (dire.Stats{Stored: 1, Refused: 3}) {
@@ -161,7 +162,7 @@ func FuzzNormalise(f *testing.F) {
 			NativeID: native, MACs: strings.Split(macs, "|"), IPs: strings.Split(ips, "|"),
 			Hostname: host, Manufacturer: maker, SerialNumber: serial,
 		}
-		plan := newMemory(0).ingest(t, batch("s", 1, u))
+		plan := diretest.NewMemory(0).Ingest(t, batch("s", 1, u))
 		if plan.Stats.Refused == 1 {
 			return
 		}

@@ -10,6 +10,13 @@ type Probe struct {
 
 	partition string
 	run       Run
+	received  time.Time
+	// links is the operator's change this is the probe of, or nil.
+	links *LinkChange
+	// around are home ids to look around, to change nothing.
+	around []string
+	// because is why what the items retract is retracted.
+	because Decision
 	// items are what the batch says of Keys, at the same indexes; index finds them.
 	items []item
 	index map[string]int
@@ -43,6 +50,8 @@ type Reach struct {
 	Identifiers []Identifier
 	// Homes are the ids that new assertions would like to have.
 	Homes []string
+	// Members are the home ids of further stored assertions to start from.
+	Members []string
 }
 
 // Neighbourhood is what the store answers to a Probe, from one consistent read.
@@ -54,14 +63,15 @@ type Reach struct {
 // that it is among the Assertion.Identifiers that were last Put.
 //
 //  1. The walk. It starts at the stored assertions (reach.Source, reach.Keys), at
-//     whatever partition they are in, and at the MACs and serials of
-//     reach.Identifiers. From an identifier of kind mac or serial it goes to the
-//     assertions that hold it, retracted ones too; from an assertion to the mac
-//     and serial identifiers it holds; until there are no more. A shared made-up
-//     id must not lead everywhere: of the native (Assertion.Native) assertions of
-//     one source that hold one identifier and are not reach.Keys, any two living
-//     and any two retracted ones are enough, and the walk need not go through
-//     the others.
+//     whatever partition they are in, at those with a HomeID of reach.Members, and
+//     at the MACs and serials of reach.Identifiers. From an identifier of kind mac
+//     or serial it goes to the assertions that hold it, retracted ones too; from
+//     an assertion to the mac and serial identifiers it holds, and to those that
+//     a Link, one that is not Apart, pairs it with; until there are no more. A
+//     shared made-up id must not lead everywhere: of the native (Assertion.Native)
+//     assertions of one source that hold one identifier and that the walk did not
+//     start at, any two living and any two retracted ones are enough, and the walk
+//     need not go through the others.
 //  2. The weak ones: the assertions, retracted ones too, that hold as weak_ip an
 //     address which an assertion of the walk or reach.Identifiers holds as ip.
 //  3. Who has their address: for every address that an assertion of 2, of the
@@ -77,6 +87,9 @@ type Neighbourhood struct {
 	// whatever source and partition.
 	Homes      []string
 	Assertions []Assertion
+	// Links are those of which an assertion of Assertions is a side, each once, in
+	// any order.
+	Links []Link
 }
 
 // Plan is what a batch changes. A store carries it out in one transaction. No
@@ -94,10 +107,16 @@ type Plan struct {
 	// Gone are ids that no longer head a device: their records are deleted. A
 	// lookup by such an id finds the assertion whose HomeID it is, and that one's
 	// DeviceID is the device.
-	Gone  []string
-	Stats Stats
-	// Findings are links the rules newly refuse.
-	Findings []Finding
+	Gone []string
+	// Links are operators' words to insert, or to replace by their pair; Unlinked
+	// are pairs to forget, if there are any such.
+	Links    []Link
+	Unlinked []Pair
+	// Decisions are to be kept, in this order.
+	Decisions []Decision
+	Stats     Stats
+	// Retracted is how many stored assertions lived before and do not after.
+	Retracted int
 }
 
 // Seen sets Run and LastSeen of the assertion (Source, Key), and LastSeen of the
@@ -114,32 +133,6 @@ type Stats struct {
 	// what is stored. Superseded were older than what is stored, or than another
 	// update of the batch. Refused name nothing a thing could be known by.
 	Stored, Unchanged, Superseded, Refused int
+	// Held is for those that whoever plans keeps out of a batch.
+	Held int
 }
-
-// Finding is a refusal to link, with its evidence.
-type Finding struct {
-	Rule      FindingRule
-	Partition string
-	// Identifiers are what does not link: one for an ambiguous id, all of the
-	// component for a chain. At most MaxEvidence, like Assertions, their holders.
-	Identifiers []Identifier
-	Assertions  []Ref
-}
-
-// MaxEvidence bounds the lists of a Finding.
-const MaxEvidence = 16
-
-// Ref names an assertion.
-type Ref struct{ Source, Key string }
-
-// FindingRule is the rule that refused a link.
-type FindingRule string
-
-// The rules that refuse links.
-const (
-	// FindingAmbiguous: two native ids of one source hold one hardware id.
-	FindingAmbiguous FindingRule = "ambiguous"
-	// FindingChain: hardware ids would join two native ids of one source through
-	// assertions in between.
-	FindingChain FindingRule = "chain"
-)

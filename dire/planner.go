@@ -13,11 +13,12 @@ func (r Rules) Plan(p Probe, n Neighbourhood) (Plan, error) {
 	if err := pl.load(&n); err != nil {
 		return Plan{}, err
 	}
-	if len(pl.plan.Put) > 0 {
+	if len(pl.plan.Put) > 0 || p.links != nil {
 		pl.graph.index(pl.nodes)
 		pl.walk()
 		pl.group()
 		pl.attach()
+		pl.decide()
 		pl.findings()
 	}
 	pl.write()
@@ -31,10 +32,13 @@ type planner struct {
 	// nodes are the stored assertions around the batch and the new ones.
 	nodes []node
 	graph graph
-	// living is the grouping of living strong assertions.
-	living layer
-	seen   []sighting
-	plan   Plan
+	// pairs are what operators said; beside files them by their nodes.
+	pairs  []pair
+	beside map[int32][]int32
+	// now is the grouping after the batch.
+	now  layer
+	seen []sighting
+	plan Plan
 }
 
 // node is an assertion in the two states a batch lies between.
@@ -45,6 +49,10 @@ type node struct {
 	// ids and oldIDs are its identifiers in the two states.
 	ids, oldIDs       []Identifier
 	strong, oldStrong bool
+	// linked and oldLinked tell that an operator's word makes it one with another.
+	linked, oldLinked bool
+	// relinked tells that an operator's word on it changes.
+	relinked bool
 	// changed tells that the batch changes what is asserted or whether it is.
 	changed bool
 	// affected tells that it may be grouped anew.
@@ -54,6 +62,23 @@ type node struct {
 }
 
 func (n *node) native() bool { return n.now.Native() }
+
+// grouped tells whether a node counts in grouping in a state, and does not
+// merely follow its addresses.
+func (n *node) grouped(now bool) bool {
+	if now {
+		return n.strong || n.linked
+	}
+	return n.oldStrong || n.oldLinked
+}
+
+// retracted tells whether a node is there in a state, strong and retracted.
+func (n *node) retracted(now bool) bool {
+	if now {
+		return n.strong && n.now.Retracted()
+	}
+	return n.old != nil && n.oldStrong && n.old.Retracted()
+}
 
 // sighting is an assertion that is only seen again; node is -1 where the
 // neighbourhood did not need it.
@@ -82,7 +107,7 @@ func (pl *planner) load(n *Neighbourhood) error {
 	}
 	pl.plan.Put = make([]Assertion, 0, puts)
 	pl.nodes = make([]node, 0, len(n.Assertions)+fresh)
-	if puts == 0 {
+	if puts == 0 && p.links == nil {
 		n.Assertions = nil
 	}
 	at := pl.loadStored(n.Assertions)
@@ -95,6 +120,8 @@ func (pl *planner) load(n *Neighbourhood) error {
 		switch {
 		case (known[i] == nil || c.any()) && (known[i] == nil) != (at[i] < 0):
 			return fmt.Errorf("plan a batch of %s: known rows and assertions of the neighbourhood disagree on %q", p.Source, p.Keys[i])
+		case known[i] == nil && !c.any():
+			// A retraction of what was never stored.
 		case known[i] == nil:
 			pl.insert(i, c, taken)
 		case c.any():
@@ -103,7 +130,7 @@ func (pl *planner) load(n *Neighbourhood) error {
 			pl.sight(i, known[i], at[i])
 		}
 	}
-	return nil
+	return pl.loadPairs(n.Links)
 }
 
 // changeOf decides what an item changes, and counts its updates.

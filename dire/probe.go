@@ -3,6 +3,7 @@ package dire
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,9 @@ type item struct {
 	strong bool
 	// home is filled in by Reach for a key that is not stored.
 	home string
+	// bare is true for a retraction of at, which has no facts.
+	bare bool
+	at   time.Time
 	// asserted and deleted tell which kinds of update there were; one is true.
 	asserted, deleted bool
 	// firstSeen is over all its updates, lastSeen over those with the hash.
@@ -38,6 +42,7 @@ func (r Rules) ProbeFor(b Batch) (Probe, error) {
 			Keys:      make([]string, 0, len(b.Updates)),
 			partition: b.Partition,
 			run:       b.Run,
+			received:  b.Received,
 			index:     make(map[string]int, len(b.Updates)),
 			items:     make([]item, 0, len(b.Updates)),
 		},
@@ -128,10 +133,13 @@ func (m *maker) merge(held *item, next item) {
 
 // Reach tells a store where to start from, given what it holds of probe.Keys.
 func (p *Probe) Reach(known []Known) Reach {
-	reach := Reach{Source: p.Source, Partition: p.partition}
+	reach := Reach{Source: p.Source, Partition: p.partition, Members: p.members()}
 	for i, k := range p.stored(known) {
 		it, key := &p.items[i], p.Keys[i]
 		if k == nil {
+			if it.bare {
+				continue
+			}
 			it.home = homeID(p.partition, p.Source, key, 0)
 			reach.Homes = append(reach.Homes, it.home)
 		} else {
@@ -150,6 +158,21 @@ func (p *Probe) Reach(known []Known) Reach {
 		reach.Identifiers = append(reach.Identifiers, it.ids...)
 	}
 	return reach
+}
+
+// members are the home ids whose links change, or that it asks about, each once.
+func (p *Probe) members() []string {
+	if p.links == nil {
+		return p.around
+	}
+	var homes []string
+	for _, pairs := range [...][]Pair{p.links.Link, p.links.Apart, p.links.Drop} {
+		for _, pair := range pairs {
+			homes = append(homes, pair.A, pair.B)
+		}
+	}
+	slices.Sort(homes)
+	return slices.Compact(homes)
 }
 
 // stored lines what a store holds up with p.Keys; nil where it holds nothing.

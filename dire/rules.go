@@ -1,5 +1,7 @@
 package dire
 
+import "strings"
+
 // Rules are the parts of the engine that are lists. The zero value knows no
 // junk; DefaultRules is what a platform runs on.
 type Rules struct {
@@ -8,6 +10,10 @@ type Rules struct {
 	// nobody filled the field in.
 	JunkSerials       map[string]bool
 	JunkManufacturers map[string]bool
+	// IgnoredMACs are the beginnings of MACs, in canonical spelling, that link
+	// nobody. IgnoreSerials leaves all serial numbers out.
+	IgnoredMACs   []string
+	IgnoreSerials bool
 }
 
 // DefaultRules returns the rules with the placeholders known from SMBIOS tables
@@ -54,11 +60,11 @@ func (r Rules) Identifiers(f *Facts) (ids []Identifier, strong bool) {
 func (r Rules) appendIdentifiers(ids []Identifier, f *Facts) []Identifier {
 	first := len(ids)
 	for _, mac := range f.MACs {
-		if classOf(mac) == macGlobal {
+		if classOf(mac) == macGlobal && !r.ignored(mac) {
 			ids = append(ids, Identifier{IdentifierMAC, mac})
 		}
 	}
-	if serial := r.serial(f.Manufacturer, f.SerialNumber); serial != "" {
+	if serial := r.serial(f.Manufacturer, f.SerialNumber); serial != "" && !r.IgnoreSerials {
 		ids = append(ids, Identifier{IdentifierSerial, serial})
 	}
 	kind := IdentifierIP
@@ -72,6 +78,28 @@ func (r Rules) appendIdentifiers(ids []Identifier, f *Facts) []Identifier {
 	}
 	return ids
 }
+
+func (r Rules) ignored(mac string) bool {
+	for _, prefix := range r.IgnoredMACs {
+		if strings.HasPrefix(mac, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// MACPrefix spells a MAC, or the first octets of one, as Rules.IgnoredMACs does.
+func MACPrefix(value string) (prefix string, ok bool) {
+	digits := strings.NewReplacer(":", "", "-", "", ".", "").Replace(strings.ToLower(value))
+	if len(digits) < 2 || len(digits) > 12 || len(digits)%2 > 0 || strings.Trim(digits, "0123456789abcdef") != "" {
+		return "", false
+	}
+	mac, _ := parseMAC(digits + strings.Repeat("0", 12-len(digits)))
+	return formatMAC(mac, "")[:len(digits)/2*3-1], true
+}
+
+// JunkSpelling is how the lists of junk spell a value.
+func JunkSpelling(value string) string { return string(letters(nil, value)) }
 
 // isStrong tells whether facts with these identifiers are of level 1 or 2:
 // hardware ids come first.

@@ -14,8 +14,8 @@ const (
 	strideAll
 )
 
-// walk finds the affected nodes: those the batch changes, and those that a link,
-// before or after, could connect to one of them. All others keep their group.
+// walk finds the affected nodes: those the batch or an operator changes, and
+// those that a link, before or after, could connect to one of them. All others keep their group.
 func (pl *planner) walk() {
 	queue := make([]int32, 0, len(pl.nodes))
 	reach := func(i int32) {
@@ -25,13 +25,18 @@ func (pl *planner) walk() {
 		}
 	}
 	for i := range pl.nodes {
-		if pl.nodes[i].changed {
+		if n := &pl.nodes[i]; n.changed || n.relinked {
 			reach(int32(i))
 		}
 	}
 	var seen strides
 	for next := 0; next < len(queue); next++ {
 		at := queue[next]
+		for _, i := range pl.beside[at] {
+			if p := &pl.pairs[i]; !p.apart {
+				reach(p.a + p.b - at)
+			}
+		}
 		for _, r := range pl.graph.of(at) {
 			id := &pl.graph.idents[r.ident]
 			if !hardware(id.Kind) {

@@ -13,9 +13,13 @@ import (
 
 // NewCmdDevice holds the verbs.
 func NewCmdDevice(f *cmdutil.Factory) *cobra.Command {
-	return cmdutil.NewGroup("device", "List and show canonical devices",
+	return cmdutil.NewGroup("device", "List, show, merge and split canonical devices",
 		NewCmdList(f, nil),
 		NewCmdShow(f, nil),
+		NewCmdDuplicates(f, nil),
+		NewCmdMerge(f, nil),
+		NewCmdUnmerge(f, nil),
+		NewCmdSplit(f, nil),
 	)
 }
 

@@ -21,6 +21,7 @@ type ShowOptions struct {
 	*cmdutil.Factory
 	ID     string
 	Tenant string
+	Why    bool
 }
 
 // NewCmdShow makes device show.
@@ -36,6 +37,7 @@ func NewCmdShow(f *cmdutil.Factory, runF func(context.Context, *ShowOptions) err
 		},
 	}
 	cmd.Flags().StringVarP(&opts.Tenant, "tenant", "t", "", "slug of the tenant (default: whichever has the device)")
+	cmd.Flags().BoolVar(&opts.Why, "why", false, "also what makes it one device, every decision about it, and where each value comes from")
 	return cmd
 }
 
@@ -84,15 +86,22 @@ func showRun(ctx context.Context, opts *ShowOptions) error {
 	if err != nil {
 		return err
 	}
+	if opts.Why {
+		return explain(ctx, opts, client, found)
+	}
 	d := newDetail(found)
 	if !opts.Format.Human() {
 		return cmdutil.PrintDocument(opts.IO, opts.Format, d)
 	}
-	if err := cmdutil.PrintOne(opts.IO, opts.Format, showColumns(opts.Now()), d.document); err != nil {
+	return printDetail(opts.IO, opts.Format, opts.Now(), d)
+}
+
+func printDetail(streams *cmdutil.IOStreams, format cmdutil.Format, now time.Time, d detail) error {
+	if err := cmdutil.PrintOne(streams, format, showColumns(now), d.document); err != nil {
 		return err
 	}
-	fmt.Fprintln(opts.IO.Out)
-	return cmdutil.PrintList(opts.IO, opts.Format, assertionColumns(opts.Now()), d.Assertions)
+	fmt.Fprintln(streams.Out)
+	return cmdutil.PrintList(streams, format, assertionColumns(now), d.Assertions)
 }
 
 // find asks the tenant, or without one each of them until one has the device:

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -271,6 +272,8 @@ type stream struct {
 	runID  string
 	mode   string
 	chunks [][]payload.Update
+	// announced sends how many devices there are in all.
+	announced bool
 	// edit may change each message before it is sent.
 	edit func(*monitoring.GatewayStatusChunk)
 }
@@ -286,6 +289,13 @@ func (e *edge) push(s stream) error {
 		if value != "" {
 			ctx = metadata.AppendToOutgoingContext(ctx, header, value)
 		}
+	}
+	if s.announced {
+		total := 0
+		for _, updates := range s.chunks {
+			total += len(updates)
+		}
+		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderTotalDevices, strconv.Itoa(total))
 	}
 	if s.source != uuid.Nil {
 		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderSourceID, s.source.String())

@@ -41,8 +41,11 @@ type document struct {
 	LastErrorMessage    string            `json:"last_error_message"`
 	ConsecutiveFailures int32             `json:"consecutive_failures"`
 	TotalSyncs          int64             `json:"total_syncs"`
-	CreatedAt           *time.Time        `json:"created_at"`
-	UpdatedAt           *time.Time        `json:"updated_at"`
+	// Retractions is "held" while HeldRetractions wait for an operator, else empty.
+	Retractions     string     `json:"retractions"`
+	HeldRetractions int64      `json:"held_retractions"`
+	CreatedAt       *time.Time `json:"created_at"`
+	UpdatedAt       *time.Time `json:"updated_at"`
 }
 
 type query struct {
@@ -69,6 +72,9 @@ func newDocument(s *adminv1.Source) document {
 		ConsecutiveFailures: s.GetConsecutiveFailures(), TotalSyncs: s.GetTotalSyncs(),
 		CreatedAt: cmdutil.Time(s.GetCreatedAt()), UpdatedAt: cmdutil.Time(s.GetUpdatedAt()),
 	}
+	if d.HeldRetractions = s.GetHeldRetractions(); d.HeldRetractions > 0 {
+		d.Retractions = "held"
+	}
 	for _, q := range spec.GetQueries() {
 		d.Queries = append(d.Queries, query{Label: q.GetLabel(), Query: q.GetQuery(), SweepModes: cmdutil.List(q.GetSweepModes())})
 	}
@@ -87,6 +93,7 @@ func listColumns(now time.Time) []cmdutil.Column[document] {
 		{Title: "RESULT", Value: func(d document) string { return d.LastSyncResult },
 			Style: func(d document) string { return cmdutil.StateStyle(d.LastSyncResult) }},
 		{Title: "DEVICES", Value: func(d document) string { return strconv.FormatInt(d.LastDeviceCount, 10) }},
+		{Title: "RETRACTIONS", Value: retractions, Style: func(d document) string { return cmdutil.StateStyle(d.Retractions) }},
 		{Title: "ERROR", Value: func(d document) string { return d.LastErrorMessage }},
 	}
 }
@@ -119,6 +126,14 @@ func state(d document) string {
 		return "enabled"
 	}
 	return "disabled"
+}
+
+// retractions tells that a source is held.
+func retractions(d document) string {
+	if d.HeldRetractions == 0 {
+		return ""
+	}
+	return "held (" + strconv.FormatInt(d.HeldRetractions, 10) + ")"
 }
 
 func number(value int64) string {

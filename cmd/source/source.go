@@ -22,6 +22,7 @@ func NewCmdSource(f *cmdutil.Factory) *cobra.Command {
 		NewCmdEnable(f, nil),
 		NewCmdDisable(f, nil),
 		NewCmdRemove(f, nil),
+		NewCmdRetractions(f),
 		NewCmdTest(f, nil),
 		NewCmdSyncNow(f, nil),
 	)

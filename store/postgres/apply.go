@@ -18,7 +18,7 @@ func (t tenantTx) Apply(ctx context.Context, plan dire.Plan) error {
 	w := &writer{s: t.s, plan: plan, written: make(map[int64]bool, len(plan.Put))}
 	for _, step := range []func(context.Context) error{
 		w.number, w.numberDevices, w.putAssertions, w.putIdentifiers, w.putStanding, w.refresh, w.dropDevices, w.putDevices,
-		w.checkDevices,
+		w.putLinks, w.putDecisions, w.checkDevices,
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("apply plan: %w", err)
@@ -136,6 +136,7 @@ func (w *writer) numberStored(ctx context.Context) error {
 }
 
 func (w *writer) numberNew(ctx context.Context) error {
+	w.homes = make(map[string]int64, len(w.plan.Put))
 	if len(w.plan.Put) == 0 {
 		w.fresh = math.MaxInt64
 		return nil
@@ -145,7 +146,6 @@ func (w *writer) numberNew(ctx context.Context) error {
 		return fmt.Errorf("number assertions: %w", err)
 	}
 	w.fresh = last + 1
-	w.homes = make(map[string]int64, len(w.plan.Put))
 	for i := range w.put {
 		if w.put[i] == 0 {
 			last++
@@ -160,7 +160,7 @@ func (w *writer) numberNew(ctx context.Context) error {
 	return nil
 }
 
-// numberDevices finds the numbers of the devices that the plan names and that
+// numberDevices finds the numbers of the home ids that the plan names and that
 // are not the homes of what it puts.
 func (w *writer) numberDevices(ctx context.Context) error {
 	missing := map[string]bool{}
@@ -177,6 +177,19 @@ func (w *writer) numberDevices(ctx context.Context) error {
 	}
 	for _, id := range w.plan.Gone {
 		need(id)
+	}
+	for i := range w.plan.Links {
+		need(w.plan.Links[i].A)
+		need(w.plan.Links[i].B)
+	}
+	for _, pair := range w.plan.Unlinked {
+		need(pair.A)
+		need(pair.B)
+	}
+	for i := range w.plan.Decisions {
+		for _, home := range w.plan.Decisions[i].Subjects {
+			need(home)
+		}
 	}
 	if len(missing) == 0 {
 		return nil
@@ -273,7 +286,7 @@ func (w *writer) putStanding(ctx context.Context) error {
 		a := &w.plan.Put[i]
 		rows[i] = []any{
 			w.put[i], w.homes[a.DeviceID], w.names.number[a.Source], micros(a.LastSeen), w.lastSeen[w.put[i]],
-			micros(a.Run.Started), a.Run.ID,
+			micros(a.Run.Started), a.Run.ID, a.Retracted(),
 		}
 		w.written[w.put[i]] = true
 	}
@@ -282,7 +295,7 @@ func (w *writer) putStanding(ctx context.Context) error {
 	if err == nil {
 		err = w.s.batch(ctx, `
 			UPDATE standing SET device = b.device, last_seen = b.last_seen, run_started = b.run_started, run_id = b.run_id,
-				device_last_seen = coalesce(b.device_last_seen, standing.device_last_seen)
+				retracted = b.retracted, device_last_seen = coalesce(b.device_last_seen, standing.device_last_seen)
 			FROM `, standingColumns, stored, ` WHERE standing.assertion = b.assertion`)
 	}
 	if err != nil {
@@ -293,7 +306,7 @@ func (w *writer) putStanding(ctx context.Context) error {
 
 var standingColumns = []column{
 	{"assertion", number}, {"device", number}, {"source", number}, {"last_seen", number}, {"device_last_seen", number},
-	{"run_started", number}, {"run_id", text},
+	{"run_started", number}, {"run_id", text}, {"retracted", truth},
 }
 
 // refresh carries out plan.Seen. A row is written once where it can be: most

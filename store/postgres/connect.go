@@ -83,7 +83,6 @@ func parameters(opts Options) map[string]string {
 		"plan_cache_mode":                     "force_custom_plan",
 		"enable_hashjoin":                     "off",
 		"enable_mergejoin":                    "off",
-		"enable_seqscan":                      "off",
 	}
 }
 

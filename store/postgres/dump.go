@@ -41,7 +41,7 @@ func (s *Store) read(ctx context.Context, tenant uuid.UUID, fn func(*session) er
 // read whole tables.
 func (s *session) takeTime(ctx context.Context) error {
 	_, err := s.tx.Exec(ctx, `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
-		SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on`)
+		SET LOCAL enable_hashjoin = on`)
 	return err
 }
 

@@ -101,11 +101,6 @@ func impossible(filter core.DeviceFilter) bool {
 	return strings.Contains(filter.Search, "\x00") || strings.Contains(filter.Source, "\x00")
 }
 
-// page is how many devices are read at once.
-const page = 500
-
-// Devices reads through a cursor, so that yield may use the transaction, and that
-// a listing of any length holds few devices at a time.
 func (t tenantTx) Devices(ctx context.Context, filter core.DeviceFilter, yield func(dire.Device) error) error {
 	fail := func(err error) error { return fmt.Errorf("list devices: %w", err) }
 	if impossible(filter) {
@@ -115,36 +110,13 @@ func (t tenantTx) Devices(ctx context.Context, filter core.DeviceFilter, yield f
 	if err != nil {
 		return fail(err)
 	}
-	t.s.cursors++
-	cursor := "devices_" + strconv.Itoa(t.s.cursors)
-	if err := t.declare(ctx, cursor, filter); err != nil {
-		return fail(err)
-	}
-	for {
-		found, err := all(ctx, t.s, names.scanDevice, `FETCH `+strconv.Itoa(page)+` FROM `+cursor)
-		if err != nil {
-			return fail(err)
-		}
-		for _, d := range found {
-			if err := yield(d); err != nil {
-				return fail(err)
-			}
-		}
-		if len(found) < page {
-			_, err := t.s.exec(ctx, `CLOSE `+cursor)
-			return err
-		}
-	}
-}
-
-func (t tenantTx) declare(ctx context.Context, cursor string, filter core.DeviceFilter) error {
 	var q query
 	// What has to be sorted are ids, not records: these are read afterwards.
-	q.add(`DECLARE ` + cursor + ` NO SCROLL CURSOR FOR SELECT ` + deviceColumns + ` FROM (`)
-	inner := &query{args: q.args}
+	q.add(`SELECT ` + deviceColumns + ` FROM (`)
+	inner := &query{}
 	ordered, err := t.candidates(ctx, inner, filter)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	order := `d.device_id`
 	if ordered {
@@ -155,10 +127,12 @@ func (t tenantTx) declare(ctx context.Context, cursor string, filter core.Device
 		inner.add(` AND `+order+` > ?`, filter.After)
 	}
 	inner.add(` ORDER BY `+order+` LIMIT ?`, limitOr(filter.Limit))
-	q.text.WriteString(`SELECT d.id, ` + order + ` AS place ` + inner.text.String())
-	q.text.WriteString(`) x JOIN device d ON d.id = x.id` + deviceJoin + ` ORDER BY x.place`)
-	_, err = t.s.exec(ctx, q.text.String(), inner.args...)
-	return err
+	q.add(`SELECT d.id, ` + order + ` AS place ` + inner.text.String())
+	q.add(`) x JOIN device d ON d.id = x.id` + deviceJoin + ` ORDER BY x.place`)
+	if err := stream(ctx, t.s, names.scanDevice, yield, q.text.String(), inner.args...); err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 func (t tenantTx) CountDevices(ctx context.Context, filter core.DeviceFilter) (int64, error) {

@@ -28,6 +28,9 @@ func (t tenantTx) Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Nei
 	if near.Assertions, err = t.near(ctx, names, reach); err != nil {
 		return fail(err)
 	}
+	if near.Links, err = t.linksOf(ctx, near.Assertions); err != nil {
+		return fail(err)
+	}
 	return near, nil
 }
 
@@ -119,7 +122,8 @@ func (c factsColumn) Scan(value any) (err error) {
 
 // walkQuery follows the steps of dire.Neighbourhood. $1 and $2 are the source
 // and the keys of the stored assertions that change; $3, $4 and $5 the values,
-// kinds and partition of what the batch says.
+// kinds and partition of what the batch says; $6 the home ids of assertions that
+// it is about besides.
 //
 // The walk has three kinds of rows, so that nothing is followed twice: an
 // assertion; an identifier, (value, kind, partition); and the holders of one
@@ -141,6 +145,10 @@ WITH RECURSIVE
 start (id) AS MATERIALIZED (
 	SELECT a.id FROM unnest($2::text[]) b (key) CROSS JOIN LATERAL (
 		SELECT a.id FROM assertion a WHERE a.source = $1 AND a.key = b.key OFFSET 0
+	) a
+	UNION
+	SELECT a.id FROM unnest($6::text[]) b (home) CROSS JOIN LATERAL (
+		SELECT a.id FROM assertion a WHERE a.home_id = b.home OFFSET 0
 	) a
 ),
 said (value, kind, partition) AS MATERIALIZED (
@@ -168,6 +176,9 @@ walk (assertion, value, kind, partition, source, class) AS (
 			SELECT FROM identifier o
 			WHERE o.value = i.value AND o.kind = i.kind AND o.partition = i.partition AND o.assertion <> i.assertion
 			OFFSET 0)
+		UNION ALL
+		SELECT l.other, NULL, NULL, NULL, NULL, NULL
+		FROM link l WHERE w.assertion IS NOT NULL AND l.assertion = w.assertion AND NOT l.apart
 		UNION ALL
 		SELECT DISTINCT NULL::bigint, i.value, i.kind, i.partition, i.source, i.class
 		FROM identifier i
@@ -243,7 +254,7 @@ FROM near n CROSS JOIN LATERAL (
 
 // near reads the assertions a batch can touch.
 func (t tenantTx) near(ctx context.Context, names *names, reach dire.Reach) ([]dire.Assertion, error) {
-	if len(reach.Keys) == 0 && len(reach.Identifiers) == 0 {
+	if len(reach.Keys)+len(reach.Identifiers)+len(reach.Members) == 0 {
 		return nil, nil
 	}
 	values, kinds := make([]string, len(reach.Identifiers)), make([]string, len(reach.Identifiers))
@@ -252,5 +263,5 @@ func (t tenantTx) near(ctx context.Context, names *names, reach dire.Reach) ([]d
 	}
 	// A source or a partition without a number has no rows, and no row has 0.
 	return all(ctx, t.s, names.scanAssertion, walkQuery,
-		names.number[reach.Source], reach.Keys, values, kinds, names.number[reach.Partition])
+		names.number[reach.Source], reach.Keys, values, kinds, names.number[reach.Partition], reach.Members)
 }

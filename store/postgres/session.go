@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -86,6 +87,35 @@ func all[T any](ctx context.Context, s *session, scan func(scanner) (T, error), 
 		return nil
 	})
 	return found, err
+}
+
+// page is how many rows of a stream are read at once.
+const page = 500
+
+// stream calls yield for each row of a query. It reads through a cursor, so that
+// yield may use the transaction, and that a listing of any length holds few rows
+// at a time.
+func stream[T any](ctx context.Context, s *session, scan func(scanner) (T, error), yield func(T) error, query string, args ...any) error {
+	s.cursors++
+	cursor := "stream_" + strconv.Itoa(s.cursors)
+	if _, err := s.exec(ctx, `DECLARE `+cursor+` NO SCROLL CURSOR FOR `+query, args...); err != nil {
+		return err
+	}
+	for {
+		found, err := all(ctx, s, scan, `FETCH `+strconv.Itoa(page)+` FROM `+cursor)
+		if err != nil {
+			return err
+		}
+		for _, one := range found {
+			if err := yield(one); err != nil {
+				return err
+			}
+		}
+		if len(found) < page {
+			_, err := s.exec(ctx, `CLOSE `+cursor)
+			return err
+		}
+	}
 }
 
 // first is the single row of a query, or core.ErrNotFound.

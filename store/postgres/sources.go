@@ -100,8 +100,12 @@ func (t tenantTx) DeleteSource(ctx context.Context, source uuid.UUID) error {
 	if err == nil && n == 0 {
 		err = core.ErrNotFound
 	}
-	if err == nil {
-		_, err = t.s.exec(ctx, `DELETE FROM run WHERE source_id = $1`, id(source))
+	for _, statement := range []string{
+		`DELETE FROM run WHERE source_id = $1`, `DELETE FROM hold WHERE source = $1`, `DELETE FROM pending WHERE source = $1`,
+	} {
+		if err == nil {
+			_, err = t.s.exec(ctx, statement, id(source))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("delete source %s: %w", source, err)

@@ -14,7 +14,7 @@ import (
 func (t tenantTx) Apply(ctx context.Context, plan dire.Plan) error {
 	w := &writer{s: t.s, plan: plan}
 	for _, step := range []func(context.Context) error{
-		w.number, w.numberDevices, w.putAssertions, w.putIdentifiers, w.putStanding, w.refresh, w.dropDevices, w.putDevices,
+		w.number, w.numberDevices, w.putAssertions, w.putIdentifiers, w.putStanding, w.refresh, w.dropDevices, w.putDevices, w.putLinks, w.putDecisions,
 	} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("apply plan: %w", err)
@@ -113,7 +113,7 @@ func (w *writer) numberNew(ctx context.Context) error {
 	return nil
 }
 
-// numberDevices finds the numbers of the devices that the plan names and that
+// numberDevices finds the numbers of the home ids that the plan names and that
 // are not the homes of what it puts.
 func (w *writer) numberDevices(ctx context.Context) error {
 	missing := map[string]bool{}
@@ -130,6 +130,19 @@ func (w *writer) numberDevices(ctx context.Context) error {
 	}
 	for _, id := range w.plan.Gone {
 		need(id)
+	}
+	for i := range w.plan.Links {
+		need(w.plan.Links[i].A)
+		need(w.plan.Links[i].B)
+	}
+	for _, pair := range w.plan.Unlinked {
+		need(pair.A)
+		need(pair.B)
+	}
+	for i := range w.plan.Decisions {
+		for _, home := range w.plan.Decisions[i].Subjects {
+			need(home)
+		}
 	}
 	rows := make([][]driver.Value, 0, len(missing))
 	for id := range missing {
@@ -264,13 +277,14 @@ func (w *writer) putStanding(ctx context.Context) error {
 		a := &w.plan.Put[i]
 		rows[i] = []driver.Value{
 			w.put[i], w.homes[a.DeviceID], w.names.number[a.Source], micros(a.LastSeen), micros(a.Run.Started), a.Run.ID,
+			flag(a.Retracted()),
 		}
 	}
 	err := w.s.insert(ctx, rows, `
-		INSERT INTO standing (assertion, device, source, last_seen, run_started, run_id)
-		SELECT c0, c1, c2, c3, c4, c5 FROM batch(?) WHERE true
+		INSERT INTO standing (assertion, device, source, last_seen, run_started, run_id, retracted)
+		SELECT c0, c1, c2, c3, c4, c5, c6 FROM batch(?) WHERE true
 		ON CONFLICT (assertion) DO UPDATE SET device = excluded.device, last_seen = excluded.last_seen,
-			run_started = excluded.run_started, run_id = excluded.run_id`)
+			run_started = excluded.run_started, run_id = excluded.run_id, retracted = excluded.retracted`)
 	if err != nil {
 		return fmt.Errorf("put standing: %w", err)
 	}

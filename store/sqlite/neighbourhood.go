@@ -30,6 +30,9 @@ func (t tenantTx) Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Nei
 	if near.Assertions, err = t.near(ctx, names, reach); err != nil {
 		return fail(err)
 	}
+	if near.Links, err = t.linksOf(ctx, near.Assertions); err != nil {
+		return fail(err)
+	}
 	return near, nil
 }
 
@@ -129,6 +132,8 @@ const walkQuery = `
 WITH RECURSIVE
 start (id) AS MATERIALIZED (
 	SELECT a.id FROM batch(:keys) b CROSS JOIN assertion a ON a.source = b.c0 AND a.key = b.c1
+	UNION
+	SELECT a.id FROM batch(:members) b CROSS JOIN assertion a ON a.home_id = b.c0
 ),
 walk (assertion, value, kind, partition, source, class) AS (
 	SELECT id, NULL, NULL, NULL, NULL, NULL FROM start
@@ -144,6 +149,9 @@ walk (assertion, value, kind, partition, source, class) AS (
 	WHERE i.kind IN ('mac', 'serial') AND EXISTS (
 		SELECT 1 FROM identifier o
 		WHERE o.value = i.value AND o.kind = i.kind AND o.partition = i.partition AND o.assertion <> i.assertion)
+	UNION
+	SELECT l.other, NULL, NULL, NULL, NULL, NULL
+	FROM walk w CROSS JOIN link l ON l.assertion = w.assertion WHERE l.apart = 0
 	UNION
 	SELECT NULL, i.value, i.kind, i.partition, i.source, i.class
 	FROM walk w CROSS JOIN identifier i ON i.value = w.value AND i.kind = w.kind AND i.partition = w.partition
@@ -207,14 +215,21 @@ func (t tenantTx) near(ctx context.Context, names names, reach dire.Reach) ([]di
 	for i, identifier := range reach.Identifiers {
 		identifiers[i] = []driver.Value{identifier.Value, string(identifier.Kind), names.number[reach.Partition]}
 	}
-	if len(keys) == 0 && len(identifiers) == 0 {
+	members := make([][]driver.Value, len(reach.Members))
+	for i, home := range reach.Members {
+		members[i] = []driver.Value{home}
+	}
+	if len(keys)+len(identifiers)+len(members) == 0 {
 		return nil, nil
 	}
 	var found []dire.Assertion
 	err := withBatch(keys, func(k int64) error {
-		return withBatch(identifiers, func(i int64) (err error) {
-			found, err = all(ctx, t.s, names.scanAssertion, walkQuery, sql.Named("keys", k), sql.Named("identifiers", i))
-			return err
+		return withBatch(identifiers, func(i int64) error {
+			return withBatch(members, func(m int64) (err error) {
+				found, err = all(ctx, t.s, names.scanAssertion, walkQuery,
+					sql.Named("keys", k), sql.Named("identifiers", i), sql.Named("members", m))
+				return err
+			})
 		})
 	})
 	return found, err

@@ -99,8 +99,12 @@ func (t tenantTx) DeleteSource(ctx context.Context, source uuid.UUID) error {
 	if err == nil && n == 0 {
 		err = core.ErrNotFound
 	}
-	if err == nil {
-		_, err = t.s.exec(ctx, `DELETE FROM run WHERE source_id = ?`, id(source))
+	for _, statement := range []string{
+		`DELETE FROM run WHERE source_id = ?`, `DELETE FROM hold WHERE source = ?`, `DELETE FROM pending WHERE source = ?`,
+	} {
+		if err == nil {
+			_, err = t.s.exec(ctx, statement, id(source))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("delete source %s: %w", source, err)

@@ -1818,8 +1818,11 @@ type Source struct {
 	LastErrorMessage    string `protobuf:"bytes,14,opt,name=last_error_message,json=lastErrorMessage,proto3" json:"last_error_message,omitempty"`
 	ConsecutiveFailures int32  `protobuf:"varint,15,opt,name=consecutive_failures,json=consecutiveFailures,proto3" json:"consecutive_failures,omitempty"`
 	TotalSyncs          int64  `protobuf:"varint,16,opt,name=total_syncs,json=totalSyncs,proto3" json:"total_syncs,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// How many retractions wait for an operator. While there are any, the source is
+	// held: nothing of that is retracted.
+	HeldRetractions int64 `protobuf:"varint,20,opt,name=held_retractions,json=heldRetractions,proto3" json:"held_retractions,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -1960,6 +1963,13 @@ func (x *Source) GetConsecutiveFailures() int32 {
 func (x *Source) GetTotalSyncs() int64 {
 	if x != nil {
 		return x.TotalSyncs
+	}
+	return 0
+}
+
+func (x *Source) GetHeldRetractions() int64 {
+	if x != nil {
+		return x.HeldRetractions
 	}
 	return 0
 }
@@ -4237,6 +4247,1527 @@ func (x *SampleDevice) GetModel() string {
 	return ""
 }
 
+type AssertionRef struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId      string                 `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssertionRef) Reset() {
+	*x = AssertionRef{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssertionRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssertionRef) ProtoMessage() {}
+
+func (x *AssertionRef) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssertionRef.ProtoReflect.Descriptor instead.
+func (*AssertionRef) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *AssertionRef) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *AssertionRef) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *AssertionRef) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+type Identifier struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "mac", "serial" or "ip".
+	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identifier) Reset() {
+	*x = Identifier{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identifier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identifier) ProtoMessage() {}
+
+func (x *Identifier) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
+func (*Identifier) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *Identifier) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Identifier) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// Decision is something the platform did or refused about identity.
+type Decision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "merge", "split", "ambiguous", "chain", "retraction" or "return".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Why: "mac", "serial", "operator", "ambiguous", "chain", "changed",
+	// "deleted", "absent", "seen".
+	Rule string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Absent for what is in force now.
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	Source        string                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	Runs          []string               `protobuf:"bytes,5,rep,name=runs,proto3" json:"runs,omitempty"`
+	By            string                 `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	Device        string                 `protobuf:"bytes,8,opt,name=device,proto3" json:"device,omitempty"`
+	Devices       []string               `protobuf:"bytes,9,rep,name=devices,proto3" json:"devices,omitempty"`
+	Identifiers   []*Identifier          `protobuf:"bytes,10,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	Assertions    []*AssertionRef        `protobuf:"bytes,11,rep,name=assertions,proto3" json:"assertions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decision) Reset() {
+	*x = Decision{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decision) ProtoMessage() {}
+
+func (x *Decision) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decision.ProtoReflect.Descriptor instead.
+func (*Decision) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *Decision) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Decision) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Decision) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Decision) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Decision) GetRuns() []string {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *Decision) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Decision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Decision) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Decision) GetDevices() []string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Decision) GetIdentifiers() []*Identifier {
+	if x != nil {
+		return x.Identifiers
+	}
+	return nil
+}
+
+func (x *Decision) GetAssertions() []*AssertionRef {
+	if x != nil {
+		return x.Assertions
+	}
+	return nil
+}
+
+// Join is a reason for assertions to be one device.
+type Join struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "mac", "serial", "address" or "operator".
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Absent for an operator's word.
+	Identifier    *Identifier            `protobuf:"bytes,2,opt,name=identifier,proto3" json:"identifier,omitempty"`
+	Assertions    []*AssertionRef        `protobuf:"bytes,3,rep,name=assertions,proto3" json:"assertions,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	By            string                 `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Join) Reset() {
+	*x = Join{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Join) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Join) ProtoMessage() {}
+
+func (x *Join) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Join.ProtoReflect.Descriptor instead.
+func (*Join) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *Join) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Join) GetIdentifier() *Identifier {
+	if x != nil {
+		return x.Identifier
+	}
+	return nil
+}
+
+func (x *Join) GetAssertions() []*AssertionRef {
+	if x != nil {
+		return x.Assertions
+	}
+	return nil
+}
+
+func (x *Join) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Join) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Join) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// KeptApart is an operator's word that two assertions, by their home ids, are
+// not one device.
+type KeptApart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HomeId        string                 `protobuf:"bytes,1,opt,name=home_id,json=homeId,proto3" json:"home_id,omitempty"`
+	OtherHomeId   string                 `protobuf:"bytes,2,opt,name=other_home_id,json=otherHomeId,proto3" json:"other_home_id,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	By            string                 `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptApart) Reset() {
+	*x = KeptApart{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptApart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptApart) ProtoMessage() {}
+
+func (x *KeptApart) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptApart.ProtoReflect.Descriptor instead.
+func (*KeptApart) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *KeptApart) GetHomeId() string {
+	if x != nil {
+		return x.HomeId
+	}
+	return ""
+}
+
+func (x *KeptApart) GetOtherHomeId() string {
+	if x != nil {
+		return x.OtherHomeId
+	}
+	return ""
+}
+
+func (x *KeptApart) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *KeptApart) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *KeptApart) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// FieldValue is a value of a device and the assertion it comes from.
+type FieldValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Field         string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	From          *AssertionRef          `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldValue) Reset() {
+	*x = FieldValue{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldValue) ProtoMessage() {}
+
+func (x *FieldValue) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldValue.ProtoReflect.Descriptor instead.
+func (*FieldValue) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *FieldValue) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *FieldValue) GetFrom() *AssertionRef {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+type DeviceExplanation struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Detail *DeviceDetail          `protobuf:"bytes,1,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Those of its assertions, each once.
+	Identifiers []*Identifier `protobuf:"bytes,2,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	Joins       []*Join       `protobuf:"bytes,3,rep,name=joins,proto3" json:"joins,omitempty"`
+	KeptApart   []*KeptApart  `protobuf:"bytes,4,rep,name=kept_apart,json=keptApart,proto3" json:"kept_apart,omitempty"`
+	// What its assertions hold that links nobody now.
+	Refused []*Decision `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
+	// The oldest first.
+	Decisions     []*Decision   `protobuf:"bytes,6,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Fields        []*FieldValue `protobuf:"bytes,7,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceExplanation) Reset() {
+	*x = DeviceExplanation{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceExplanation) ProtoMessage() {}
+
+func (x *DeviceExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceExplanation.ProtoReflect.Descriptor instead.
+func (*DeviceExplanation) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *DeviceExplanation) GetDetail() *DeviceDetail {
+	if x != nil {
+		return x.Detail
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetIdentifiers() []*Identifier {
+	if x != nil {
+		return x.Identifiers
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetJoins() []*Join {
+	if x != nil {
+		return x.Joins
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetKeptApart() []*KeptApart {
+	if x != nil {
+		return x.KeptApart
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetRefused() []*Decision {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetDecisions() []*Decision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *DeviceExplanation) GetFields() []*FieldValue {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+type MergeDevicesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Two or more.
+	Ids           []string `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
+	Reason        string   `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeDevicesRequest) Reset() {
+	*x = MergeDevicesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeDevicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeDevicesRequest) ProtoMessage() {}
+
+func (x *MergeDevicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeDevicesRequest.ProtoReflect.Descriptor instead.
+func (*MergeDevicesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *MergeDevicesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *MergeDevicesRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *MergeDevicesRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type UnmergeDeviceRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The former id of a member to part, with what the rules make one with it.
+	// Empty takes back all that operators merged.
+	FormerId      string `protobuf:"bytes,3,opt,name=former_id,json=formerId,proto3" json:"former_id,omitempty"`
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnmergeDeviceRequest) Reset() {
+	*x = UnmergeDeviceRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnmergeDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnmergeDeviceRequest) ProtoMessage() {}
+
+func (x *UnmergeDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnmergeDeviceRequest.ProtoReflect.Descriptor instead.
+func (*UnmergeDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *UnmergeDeviceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *UnmergeDeviceRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UnmergeDeviceRequest) GetFormerId() string {
+	if x != nil {
+		return x.FormerId
+	}
+	return ""
+}
+
+func (x *UnmergeDeviceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SplitDeviceRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Home ids, or "SOURCE/KEY".
+	Members       []string `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
+	Reason        string   `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SplitDeviceRequest) Reset() {
+	*x = SplitDeviceRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SplitDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SplitDeviceRequest) ProtoMessage() {}
+
+func (x *SplitDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SplitDeviceRequest.ProtoReflect.Descriptor instead.
+func (*SplitDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *SplitDeviceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SplitDeviceRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SplitDeviceRequest) GetMembers() []string {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *SplitDeviceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type PartedDevices struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one with the id first.
+	Devices       []*DeviceDetail `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartedDevices) Reset() {
+	*x = PartedDevices{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartedDevices) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartedDevices) ProtoMessage() {}
+
+func (x *PartedDevices) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartedDevices.ProtoReflect.Descriptor instead.
+func (*PartedDevices) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *PartedDevices) GetDevices() []*DeviceDetail {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+type ListDuplicatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// 0 means no limit, for each tenant.
+	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDuplicatesRequest) Reset() {
+	*x = ListDuplicatesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDuplicatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDuplicatesRequest) ProtoMessage() {}
+
+func (x *ListDuplicatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDuplicatesRequest.ProtoReflect.Descriptor instead.
+func (*ListDuplicatesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ListDuplicatesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListDuplicatesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type Duplicate struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "mac", "serial" or "hostname".
+	Kind      string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Partition string `protobuf:"bytes,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	Value     string `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	Count     int64  `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
+	// The first of them.
+	Devices       []string `protobuf:"bytes,6,rep,name=devices,proto3" json:"devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Duplicate) Reset() {
+	*x = Duplicate{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Duplicate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Duplicate) ProtoMessage() {}
+
+func (x *Duplicate) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Duplicate.ProtoReflect.Descriptor instead.
+func (*Duplicate) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *Duplicate) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Duplicate) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Duplicate) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *Duplicate) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Duplicate) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Duplicate) GetDevices() []string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+type ListDuplicatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Duplicates    []*Duplicate           `protobuf:"bytes,1,rep,name=duplicates,proto3" json:"duplicates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDuplicatesResponse) Reset() {
+	*x = ListDuplicatesResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDuplicatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDuplicatesResponse) ProtoMessage() {}
+
+func (x *ListDuplicatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDuplicatesResponse.ProtoReflect.Descriptor instead.
+func (*ListDuplicatesResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ListDuplicatesResponse) GetDuplicates() []*Duplicate {
+	if x != nil {
+		return x.Duplicates
+	}
+	return nil
+}
+
+type SimulateRulesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Values that name no thing.
+	JunkSerials       []string `protobuf:"bytes,2,rep,name=junk_serials,json=junkSerials,proto3" json:"junk_serials,omitempty"`
+	JunkManufacturers []string `protobuf:"bytes,3,rep,name=junk_manufacturers,json=junkManufacturers,proto3" json:"junk_manufacturers,omitempty"`
+	// Values that do, though they are listed as junk.
+	TrustedSerials []string `protobuf:"bytes,4,rep,name=trusted_serials,json=trustedSerials,proto3" json:"trusted_serials,omitempty"`
+	// MACs, or beginnings of some, that link nobody.
+	IgnoredMacs   []string `protobuf:"bytes,5,rep,name=ignored_macs,json=ignoredMacs,proto3" json:"ignored_macs,omitempty"`
+	IgnoreSerials bool     `protobuf:"varint,6,opt,name=ignore_serials,json=ignoreSerials,proto3" json:"ignore_serials,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulateRulesRequest) Reset() {
+	*x = SimulateRulesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulateRulesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulateRulesRequest) ProtoMessage() {}
+
+func (x *SimulateRulesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulateRulesRequest.ProtoReflect.Descriptor instead.
+func (*SimulateRulesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *SimulateRulesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SimulateRulesRequest) GetJunkSerials() []string {
+	if x != nil {
+		return x.JunkSerials
+	}
+	return nil
+}
+
+func (x *SimulateRulesRequest) GetJunkManufacturers() []string {
+	if x != nil {
+		return x.JunkManufacturers
+	}
+	return nil
+}
+
+func (x *SimulateRulesRequest) GetTrustedSerials() []string {
+	if x != nil {
+		return x.TrustedSerials
+	}
+	return nil
+}
+
+func (x *SimulateRulesRequest) GetIgnoredMacs() []string {
+	if x != nil {
+		return x.IgnoredMacs
+	}
+	return nil
+}
+
+func (x *SimulateRulesRequest) GetIgnoreSerials() bool {
+	if x != nil {
+		return x.IgnoreSerials
+	}
+	return false
+}
+
+type Regroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device that would be made, or that would come apart.
+	Device        string          `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	Devices       []string        `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
+	Identifiers   []*Identifier   `protobuf:"bytes,3,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	Assertions    []*AssertionRef `protobuf:"bytes,4,rep,name=assertions,proto3" json:"assertions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Regroup) Reset() {
+	*x = Regroup{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Regroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Regroup) ProtoMessage() {}
+
+func (x *Regroup) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Regroup.ProtoReflect.Descriptor instead.
+func (*Regroup) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *Regroup) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Regroup) GetDevices() []string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *Regroup) GetIdentifiers() []*Identifier {
+	if x != nil {
+		return x.Identifiers
+	}
+	return nil
+}
+
+func (x *Regroup) GetAssertions() []*AssertionRef {
+	if x != nil {
+		return x.Assertions
+	}
+	return nil
+}
+
+type SimulateRulesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DevicesNow    int64                  `protobuf:"varint,1,opt,name=devices_now,json=devicesNow,proto3" json:"devices_now,omitempty"`
+	DevicesThen   int64                  `protobuf:"varint,2,opt,name=devices_then,json=devicesThen,proto3" json:"devices_then,omitempty"`
+	Merges        []*Regroup             `protobuf:"bytes,3,rep,name=merges,proto3" json:"merges,omitempty"`
+	Splits        []*Regroup             `protobuf:"bytes,4,rep,name=splits,proto3" json:"splits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SimulateRulesResponse) Reset() {
+	*x = SimulateRulesResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SimulateRulesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SimulateRulesResponse) ProtoMessage() {}
+
+func (x *SimulateRulesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SimulateRulesResponse.ProtoReflect.Descriptor instead.
+func (*SimulateRulesResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *SimulateRulesResponse) GetDevicesNow() int64 {
+	if x != nil {
+		return x.DevicesNow
+	}
+	return 0
+}
+
+func (x *SimulateRulesResponse) GetDevicesThen() int64 {
+	if x != nil {
+		return x.DevicesThen
+	}
+	return 0
+}
+
+func (x *SimulateRulesResponse) GetMerges() []*Regroup {
+	if x != nil {
+		return x.Merges
+	}
+	return nil
+}
+
+func (x *SimulateRulesResponse) GetSplits() []*Regroup {
+	if x != nil {
+		return x.Splits
+	}
+	return nil
+}
+
+type ListRetractionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name or id; needs a tenant.
+	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRetractionsRequest) Reset() {
+	*x = ListRetractionsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRetractionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRetractionsRequest) ProtoMessage() {}
+
+func (x *ListRetractionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRetractionsRequest.ProtoReflect.Descriptor instead.
+func (*ListRetractionsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *ListRetractionsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListRetractionsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type HeldRetractions struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source   string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId string                 `protobuf:"bytes,3,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// "snapshot" or "deletions".
+	Kind       string                 `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	RunId      string                 `protobuf:"bytes,5,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	RunStarted *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=run_started,json=runStarted,proto3" json:"run_started,omitempty"`
+	HeldAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=held_at,json=heldAt,proto3" json:"held_at,omitempty"`
+	// How many things would be retracted, of how many living ones.
+	Retractions   int64 `protobuf:"varint,8,opt,name=retractions,proto3" json:"retractions,omitempty"`
+	Living        int64 `protobuf:"varint,9,opt,name=living,proto3" json:"living,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldRetractions) Reset() {
+	*x = HeldRetractions{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldRetractions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldRetractions) ProtoMessage() {}
+
+func (x *HeldRetractions) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldRetractions.ProtoReflect.Descriptor instead.
+func (*HeldRetractions) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *HeldRetractions) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *HeldRetractions) GetRunStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RunStarted
+	}
+	return nil
+}
+
+func (x *HeldRetractions) GetHeldAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeldAt
+	}
+	return nil
+}
+
+func (x *HeldRetractions) GetRetractions() int64 {
+	if x != nil {
+		return x.Retractions
+	}
+	return 0
+}
+
+func (x *HeldRetractions) GetLiving() int64 {
+	if x != nil {
+		return x.Living
+	}
+	return 0
+}
+
+type ListRetractionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Retractions   []*HeldRetractions     `protobuf:"bytes,1,rep,name=retractions,proto3" json:"retractions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRetractionsResponse) Reset() {
+	*x = ListRetractionsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRetractionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRetractionsResponse) ProtoMessage() {}
+
+func (x *ListRetractionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRetractionsResponse.ProtoReflect.Descriptor instead.
+func (*ListRetractionsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *ListRetractionsResponse) GetRetractions() []*HeldRetractions {
+	if x != nil {
+		return x.Retractions
+	}
+	return nil
+}
+
+type SettleRetractionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRetractionsRequest) Reset() {
+	*x = SettleRetractionsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRetractionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRetractionsRequest) ProtoMessage() {}
+
+func (x *SettleRetractionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRetractionsRequest.ProtoReflect.Descriptor instead.
+func (*SettleRetractionsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *SettleRetractionsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SettleRetractionsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+type SettleRetractionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many were carried out, or spared.
+	Retractions   int64 `protobuf:"varint,1,opt,name=retractions,proto3" json:"retractions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRetractionsResponse) Reset() {
+	*x = SettleRetractionsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRetractionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRetractionsResponse) ProtoMessage() {}
+
+func (x *SettleRetractionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRetractionsResponse.ProtoReflect.Descriptor instead.
+func (*SettleRetractionsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *SettleRetractionsResponse) GetRetractions() int64 {
+	if x != nil {
+		return x.Retractions
+	}
+	return 0
+}
+
 var File_proto_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_proto_admin_v1_admin_proto_rawDesc = "" +
@@ -4385,7 +5916,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"confidence\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xce\x05\n" +
 	"\x06Source\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -4407,7 +5938,8 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x12last_error_message\x18\x0e \x01(\tR\x10lastErrorMessage\x121\n" +
 	"\x14consecutive_failures\x18\x0f \x01(\x05R\x13consecutiveFailures\x12\x1f\n" +
 	"\vtotal_syncs\x18\x10 \x01(\x03R\n" +
-	"totalSyncs\"\xb1\x02\n" +
+	"totalSyncs\x12)\n" +
+	"\x10held_retractions\x18\x14 \x01(\x03R\x0fheldRetractions\"\xb1\x02\n" +
 	"\x13CreateSourceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x121\n" +
 	"\x04spec\x18\x02 \x01(\v2\x1d.edgesync.admin.v1.SourceSpecR\x04spec\x12\x18\n" +
@@ -4609,7 +6141,132 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\vdevice_type\x18\x05 \x01(\tR\n" +
 	"deviceType\x12\"\n" +
 	"\fmanufacturer\x18\x06 \x01(\tR\fmanufacturer\x12\x14\n" +
-	"\x05model\x18\a \x01(\tR\x05model2\xf8\x15\n" +
+	"\x05model\x18\a \x01(\tR\x05model\"U\n" +
+	"\fAssertionRef\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\"6\n" +
+	"\n" +
+	"Identifier\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xe6\x02\n" +
+	"\bDecision\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x12\n" +
+	"\x04runs\x18\x05 \x03(\tR\x04runs\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
+	"\x06device\x18\b \x01(\tR\x06device\x12\x18\n" +
+	"\adevices\x18\t \x03(\tR\adevices\x12?\n" +
+	"\videntifiers\x18\n" +
+	" \x03(\v2\x1d.edgesync.admin.v1.IdentifierR\videntifiers\x12?\n" +
+	"\n" +
+	"assertions\x18\v \x03(\v2\x1f.edgesync.admin.v1.AssertionRefR\n" +
+	"assertions\"\xee\x01\n" +
+	"\x04Join\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12=\n" +
+	"\n" +
+	"identifier\x18\x02 \x01(\v2\x1d.edgesync.admin.v1.IdentifierR\n" +
+	"identifier\x12?\n" +
+	"\n" +
+	"assertions\x18\x03 \x03(\v2\x1f.edgesync.admin.v1.AssertionRefR\n" +
+	"assertions\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x9c\x01\n" +
+	"\tKeptApart\x12\x17\n" +
+	"\ahome_id\x18\x01 \x01(\tR\x06homeId\x12\"\n" +
+	"\rother_home_id\x18\x02 \x01(\tR\votherHomeId\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"m\n" +
+	"\n" +
+	"FieldValue\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x123\n" +
+	"\x04from\x18\x03 \x01(\v2\x1f.edgesync.admin.v1.AssertionRefR\x04from\"\xa2\x03\n" +
+	"\x11DeviceExplanation\x127\n" +
+	"\x06detail\x18\x01 \x01(\v2\x1f.edgesync.admin.v1.DeviceDetailR\x06detail\x12?\n" +
+	"\videntifiers\x18\x02 \x03(\v2\x1d.edgesync.admin.v1.IdentifierR\videntifiers\x12-\n" +
+	"\x05joins\x18\x03 \x03(\v2\x17.edgesync.admin.v1.JoinR\x05joins\x12;\n" +
+	"\n" +
+	"kept_apart\x18\x04 \x03(\v2\x1c.edgesync.admin.v1.KeptApartR\tkeptApart\x125\n" +
+	"\arefused\x18\x05 \x03(\v2\x1b.edgesync.admin.v1.DecisionR\arefused\x129\n" +
+	"\tdecisions\x18\x06 \x03(\v2\x1b.edgesync.admin.v1.DecisionR\tdecisions\x125\n" +
+	"\x06fields\x18\a \x03(\v2\x1d.edgesync.admin.v1.FieldValueR\x06fields\"W\n" +
+	"\x13MergeDevicesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\tR\x03ids\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"s\n" +
+	"\x14UnmergeDeviceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1b\n" +
+	"\tformer_id\x18\x03 \x01(\tR\bformerId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"n\n" +
+	"\x12SplitDeviceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\amembers\x18\x03 \x03(\tR\amembers\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"J\n" +
+	"\rPartedDevices\x129\n" +
+	"\adevices\x18\x01 \x03(\v2\x1f.edgesync.admin.v1.DeviceDetailR\adevices\"E\n" +
+	"\x15ListDuplicatesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\"\x9b\x01\n" +
+	"\tDuplicate\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\tR\tpartition\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\tR\x05value\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\x03R\x05count\x12\x18\n" +
+	"\adevices\x18\x06 \x03(\tR\adevices\"V\n" +
+	"\x16ListDuplicatesResponse\x12<\n" +
+	"\n" +
+	"duplicates\x18\x01 \x03(\v2\x1c.edgesync.admin.v1.DuplicateR\n" +
+	"duplicates\"\xf3\x01\n" +
+	"\x14SimulateRulesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12!\n" +
+	"\fjunk_serials\x18\x02 \x03(\tR\vjunkSerials\x12-\n" +
+	"\x12junk_manufacturers\x18\x03 \x03(\tR\x11junkManufacturers\x12'\n" +
+	"\x0ftrusted_serials\x18\x04 \x03(\tR\x0etrustedSerials\x12!\n" +
+	"\fignored_macs\x18\x05 \x03(\tR\vignoredMacs\x12%\n" +
+	"\x0eignore_serials\x18\x06 \x01(\bR\rignoreSerials\"\xbd\x01\n" +
+	"\aRegroup\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\tR\x06device\x12\x18\n" +
+	"\adevices\x18\x02 \x03(\tR\adevices\x12?\n" +
+	"\videntifiers\x18\x03 \x03(\v2\x1d.edgesync.admin.v1.IdentifierR\videntifiers\x12?\n" +
+	"\n" +
+	"assertions\x18\x04 \x03(\v2\x1f.edgesync.admin.v1.AssertionRefR\n" +
+	"assertions\"\xc3\x01\n" +
+	"\x15SimulateRulesResponse\x12\x1f\n" +
+	"\vdevices_now\x18\x01 \x01(\x03R\n" +
+	"devicesNow\x12!\n" +
+	"\fdevices_then\x18\x02 \x01(\x03R\vdevicesThen\x122\n" +
+	"\x06merges\x18\x03 \x03(\v2\x1a.edgesync.admin.v1.RegroupR\x06merges\x122\n" +
+	"\x06splits\x18\x04 \x03(\v2\x1a.edgesync.admin.v1.RegroupR\x06splits\"H\n" +
+	"\x16ListRetractionsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\"\xb5\x02\n" +
+	"\x0fHeldRetractions\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x03 \x01(\tR\bsourceId\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x15\n" +
+	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12;\n" +
+	"\vrun_started\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"runStarted\x123\n" +
+	"\aheld_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06heldAt\x12 \n" +
+	"\vretractions\x18\b \x01(\x03R\vretractions\x12\x16\n" +
+	"\x06living\x18\t \x01(\x03R\x06living\"_\n" +
+	"\x17ListRetractionsResponse\x12D\n" +
+	"\vretractions\x18\x01 \x03(\v2\".edgesync.admin.v1.HeldRetractionsR\vretractions\"J\n" +
+	"\x18SettleRetractionsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\"=\n" +
+	"\x19SettleRetractionsResponse\x12 \n" +
+	"\vretractions\x18\x01 \x01(\x03R\vretractions2\xf7\x1c\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -4645,7 +6302,16 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x10IssueEnrolmentCA\x12*.edgesync.admin.v1.IssueEnrolmentCARequest\x1a$.edgesync.admin.v1.IssuedCertificate\x12R\n" +
 	"\aSyncNow\x12!.edgesync.admin.v1.SyncNowRequest\x1a\".edgesync.admin.v1.SyncNowProgress0\x01\x12Y\n" +
 	"\n" +
-	"TestSource\x12$.edgesync.admin.v1.TestSourceRequest\x1a%.edgesync.admin.v1.TestSourceResponseB!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
+	"TestSource\x12$.edgesync.admin.v1.TestSourceRequest\x1a%.edgesync.admin.v1.TestSourceResponse\x12Z\n" +
+	"\rExplainDevice\x12#.edgesync.admin.v1.GetDeviceRequest\x1a$.edgesync.admin.v1.DeviceExplanation\x12W\n" +
+	"\fMergeDevices\x12&.edgesync.admin.v1.MergeDevicesRequest\x1a\x1f.edgesync.admin.v1.DeviceDetail\x12Z\n" +
+	"\rUnmergeDevice\x12'.edgesync.admin.v1.UnmergeDeviceRequest\x1a .edgesync.admin.v1.PartedDevices\x12V\n" +
+	"\vSplitDevice\x12%.edgesync.admin.v1.SplitDeviceRequest\x1a .edgesync.admin.v1.PartedDevices\x12e\n" +
+	"\x0eListDuplicates\x12(.edgesync.admin.v1.ListDuplicatesRequest\x1a).edgesync.admin.v1.ListDuplicatesResponse\x12b\n" +
+	"\rSimulateRules\x12'.edgesync.admin.v1.SimulateRulesRequest\x1a(.edgesync.admin.v1.SimulateRulesResponse\x12h\n" +
+	"\x0fListRetractions\x12).edgesync.admin.v1.ListRetractionsRequest\x1a*.edgesync.admin.v1.ListRetractionsResponse\x12o\n" +
+	"\x12ReleaseRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12n\n" +
+	"\x11RejectRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponseB!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_proto_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -4659,191 +6325,255 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
-	(*BootstrapRequest)(nil),        // 0: edgesync.admin.v1.BootstrapRequest
-	(*BootstrapResponse)(nil),       // 1: edgesync.admin.v1.BootstrapResponse
-	(*GetPlatformRequest)(nil),      // 2: edgesync.admin.v1.GetPlatformRequest
-	(*Platform)(nil),                // 3: edgesync.admin.v1.Platform
-	(*IssueGatewayRequest)(nil),     // 4: edgesync.admin.v1.IssueGatewayRequest
-	(*IssuedCertificate)(nil),       // 5: edgesync.admin.v1.IssuedCertificate
-	(*Tenant)(nil),                  // 6: edgesync.admin.v1.Tenant
-	(*CreateTenantRequest)(nil),     // 7: edgesync.admin.v1.CreateTenantRequest
-	(*ListTenantsRequest)(nil),      // 8: edgesync.admin.v1.ListTenantsRequest
-	(*ListTenantsResponse)(nil),     // 9: edgesync.admin.v1.ListTenantsResponse
-	(*GetTenantRequest)(nil),        // 10: edgesync.admin.v1.GetTenantRequest
-	(*SuspendTenantRequest)(nil),    // 11: edgesync.admin.v1.SuspendTenantRequest
-	(*RemoveTenantRequest)(nil),     // 12: edgesync.admin.v1.RemoveTenantRequest
-	(*RemoveTenantResponse)(nil),    // 13: edgesync.admin.v1.RemoveTenantResponse
-	(*SyncService)(nil),             // 14: edgesync.admin.v1.SyncService
-	(*OnboardServiceRequest)(nil),   // 15: edgesync.admin.v1.OnboardServiceRequest
-	(*OnboardServiceResponse)(nil),  // 16: edgesync.admin.v1.OnboardServiceResponse
-	(*ListServicesRequest)(nil),     // 17: edgesync.admin.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),    // 18: edgesync.admin.v1.ListServicesResponse
-	(*GetServiceRequest)(nil),       // 19: edgesync.admin.v1.GetServiceRequest
-	(*RenameServiceRequest)(nil),    // 20: edgesync.admin.v1.RenameServiceRequest
-	(*RevokeServiceRequest)(nil),    // 21: edgesync.admin.v1.RevokeServiceRequest
-	(*RemoveServiceRequest)(nil),    // 22: edgesync.admin.v1.RemoveServiceRequest
-	(*RemoveServiceResponse)(nil),   // 23: edgesync.admin.v1.RemoveServiceResponse
-	(*Query)(nil),                   // 24: edgesync.admin.v1.Query
-	(*SourceSpec)(nil),              // 25: edgesync.admin.v1.SourceSpec
-	(*Source)(nil),                  // 26: edgesync.admin.v1.Source
-	(*CreateSourceRequest)(nil),     // 27: edgesync.admin.v1.CreateSourceRequest
-	(*ListSourcesRequest)(nil),      // 28: edgesync.admin.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil),     // 29: edgesync.admin.v1.ListSourcesResponse
-	(*GetSourceRequest)(nil),        // 30: edgesync.admin.v1.GetSourceRequest
-	(*UpdateSourceRequest)(nil),     // 31: edgesync.admin.v1.UpdateSourceRequest
-	(*SetSourceEnabledRequest)(nil), // 32: edgesync.admin.v1.SetSourceEnabledRequest
-	(*RemoveSourceRequest)(nil),     // 33: edgesync.admin.v1.RemoveSourceRequest
-	(*RemoveSourceResponse)(nil),    // 34: edgesync.admin.v1.RemoveSourceResponse
-	(*Device)(nil),                  // 35: edgesync.admin.v1.Device
-	(*Assertion)(nil),               // 36: edgesync.admin.v1.Assertion
-	(*DeviceDetail)(nil),            // 37: edgesync.admin.v1.DeviceDetail
-	(*ListDevicesRequest)(nil),      // 38: edgesync.admin.v1.ListDevicesRequest
-	(*CountDevicesResponse)(nil),    // 39: edgesync.admin.v1.CountDevicesResponse
-	(*GetDeviceRequest)(nil),        // 40: edgesync.admin.v1.GetDeviceRequest
-	(*Event)(nil),                   // 41: edgesync.admin.v1.Event
-	(*ListEventsRequest)(nil),       // 42: edgesync.admin.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),      // 43: edgesync.admin.v1.ListEventsResponse
-	(*CreateJoinTokenRequest)(nil),  // 44: edgesync.admin.v1.CreateJoinTokenRequest
-	(*CreateJoinTokenResponse)(nil), // 45: edgesync.admin.v1.CreateJoinTokenResponse
-	(*JoinToken)(nil),               // 46: edgesync.admin.v1.JoinToken
-	(*ListJoinTokensRequest)(nil),   // 47: edgesync.admin.v1.ListJoinTokensRequest
-	(*ListJoinTokensResponse)(nil),  // 48: edgesync.admin.v1.ListJoinTokensResponse
-	(*CancelJoinTokenRequest)(nil),  // 49: edgesync.admin.v1.CancelJoinTokenRequest
-	(*IssueEnrolmentCARequest)(nil), // 50: edgesync.admin.v1.IssueEnrolmentCARequest
-	(*SyncNowRequest)(nil),          // 51: edgesync.admin.v1.SyncNowRequest
-	(*SyncNowProgress)(nil),         // 52: edgesync.admin.v1.SyncNowProgress
-	(*SyncedSource)(nil),            // 53: edgesync.admin.v1.SyncedSource
-	(*TestSourceRequest)(nil),       // 54: edgesync.admin.v1.TestSourceRequest
-	(*TestSourceResponse)(nil),      // 55: edgesync.admin.v1.TestSourceResponse
-	(*SampleDevice)(nil),            // 56: edgesync.admin.v1.SampleDevice
-	nil,                             // 57: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                             // 58: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                             // 59: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                             // 60: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                             // 61: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),   // 62: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 63: google.protobuf.Duration
+	(*BootstrapRequest)(nil),          // 0: edgesync.admin.v1.BootstrapRequest
+	(*BootstrapResponse)(nil),         // 1: edgesync.admin.v1.BootstrapResponse
+	(*GetPlatformRequest)(nil),        // 2: edgesync.admin.v1.GetPlatformRequest
+	(*Platform)(nil),                  // 3: edgesync.admin.v1.Platform
+	(*IssueGatewayRequest)(nil),       // 4: edgesync.admin.v1.IssueGatewayRequest
+	(*IssuedCertificate)(nil),         // 5: edgesync.admin.v1.IssuedCertificate
+	(*Tenant)(nil),                    // 6: edgesync.admin.v1.Tenant
+	(*CreateTenantRequest)(nil),       // 7: edgesync.admin.v1.CreateTenantRequest
+	(*ListTenantsRequest)(nil),        // 8: edgesync.admin.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),       // 9: edgesync.admin.v1.ListTenantsResponse
+	(*GetTenantRequest)(nil),          // 10: edgesync.admin.v1.GetTenantRequest
+	(*SuspendTenantRequest)(nil),      // 11: edgesync.admin.v1.SuspendTenantRequest
+	(*RemoveTenantRequest)(nil),       // 12: edgesync.admin.v1.RemoveTenantRequest
+	(*RemoveTenantResponse)(nil),      // 13: edgesync.admin.v1.RemoveTenantResponse
+	(*SyncService)(nil),               // 14: edgesync.admin.v1.SyncService
+	(*OnboardServiceRequest)(nil),     // 15: edgesync.admin.v1.OnboardServiceRequest
+	(*OnboardServiceResponse)(nil),    // 16: edgesync.admin.v1.OnboardServiceResponse
+	(*ListServicesRequest)(nil),       // 17: edgesync.admin.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),      // 18: edgesync.admin.v1.ListServicesResponse
+	(*GetServiceRequest)(nil),         // 19: edgesync.admin.v1.GetServiceRequest
+	(*RenameServiceRequest)(nil),      // 20: edgesync.admin.v1.RenameServiceRequest
+	(*RevokeServiceRequest)(nil),      // 21: edgesync.admin.v1.RevokeServiceRequest
+	(*RemoveServiceRequest)(nil),      // 22: edgesync.admin.v1.RemoveServiceRequest
+	(*RemoveServiceResponse)(nil),     // 23: edgesync.admin.v1.RemoveServiceResponse
+	(*Query)(nil),                     // 24: edgesync.admin.v1.Query
+	(*SourceSpec)(nil),                // 25: edgesync.admin.v1.SourceSpec
+	(*Source)(nil),                    // 26: edgesync.admin.v1.Source
+	(*CreateSourceRequest)(nil),       // 27: edgesync.admin.v1.CreateSourceRequest
+	(*ListSourcesRequest)(nil),        // 28: edgesync.admin.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),       // 29: edgesync.admin.v1.ListSourcesResponse
+	(*GetSourceRequest)(nil),          // 30: edgesync.admin.v1.GetSourceRequest
+	(*UpdateSourceRequest)(nil),       // 31: edgesync.admin.v1.UpdateSourceRequest
+	(*SetSourceEnabledRequest)(nil),   // 32: edgesync.admin.v1.SetSourceEnabledRequest
+	(*RemoveSourceRequest)(nil),       // 33: edgesync.admin.v1.RemoveSourceRequest
+	(*RemoveSourceResponse)(nil),      // 34: edgesync.admin.v1.RemoveSourceResponse
+	(*Device)(nil),                    // 35: edgesync.admin.v1.Device
+	(*Assertion)(nil),                 // 36: edgesync.admin.v1.Assertion
+	(*DeviceDetail)(nil),              // 37: edgesync.admin.v1.DeviceDetail
+	(*ListDevicesRequest)(nil),        // 38: edgesync.admin.v1.ListDevicesRequest
+	(*CountDevicesResponse)(nil),      // 39: edgesync.admin.v1.CountDevicesResponse
+	(*GetDeviceRequest)(nil),          // 40: edgesync.admin.v1.GetDeviceRequest
+	(*Event)(nil),                     // 41: edgesync.admin.v1.Event
+	(*ListEventsRequest)(nil),         // 42: edgesync.admin.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),        // 43: edgesync.admin.v1.ListEventsResponse
+	(*CreateJoinTokenRequest)(nil),    // 44: edgesync.admin.v1.CreateJoinTokenRequest
+	(*CreateJoinTokenResponse)(nil),   // 45: edgesync.admin.v1.CreateJoinTokenResponse
+	(*JoinToken)(nil),                 // 46: edgesync.admin.v1.JoinToken
+	(*ListJoinTokensRequest)(nil),     // 47: edgesync.admin.v1.ListJoinTokensRequest
+	(*ListJoinTokensResponse)(nil),    // 48: edgesync.admin.v1.ListJoinTokensResponse
+	(*CancelJoinTokenRequest)(nil),    // 49: edgesync.admin.v1.CancelJoinTokenRequest
+	(*IssueEnrolmentCARequest)(nil),   // 50: edgesync.admin.v1.IssueEnrolmentCARequest
+	(*SyncNowRequest)(nil),            // 51: edgesync.admin.v1.SyncNowRequest
+	(*SyncNowProgress)(nil),           // 52: edgesync.admin.v1.SyncNowProgress
+	(*SyncedSource)(nil),              // 53: edgesync.admin.v1.SyncedSource
+	(*TestSourceRequest)(nil),         // 54: edgesync.admin.v1.TestSourceRequest
+	(*TestSourceResponse)(nil),        // 55: edgesync.admin.v1.TestSourceResponse
+	(*SampleDevice)(nil),              // 56: edgesync.admin.v1.SampleDevice
+	(*AssertionRef)(nil),              // 57: edgesync.admin.v1.AssertionRef
+	(*Identifier)(nil),                // 58: edgesync.admin.v1.Identifier
+	(*Decision)(nil),                  // 59: edgesync.admin.v1.Decision
+	(*Join)(nil),                      // 60: edgesync.admin.v1.Join
+	(*KeptApart)(nil),                 // 61: edgesync.admin.v1.KeptApart
+	(*FieldValue)(nil),                // 62: edgesync.admin.v1.FieldValue
+	(*DeviceExplanation)(nil),         // 63: edgesync.admin.v1.DeviceExplanation
+	(*MergeDevicesRequest)(nil),       // 64: edgesync.admin.v1.MergeDevicesRequest
+	(*UnmergeDeviceRequest)(nil),      // 65: edgesync.admin.v1.UnmergeDeviceRequest
+	(*SplitDeviceRequest)(nil),        // 66: edgesync.admin.v1.SplitDeviceRequest
+	(*PartedDevices)(nil),             // 67: edgesync.admin.v1.PartedDevices
+	(*ListDuplicatesRequest)(nil),     // 68: edgesync.admin.v1.ListDuplicatesRequest
+	(*Duplicate)(nil),                 // 69: edgesync.admin.v1.Duplicate
+	(*ListDuplicatesResponse)(nil),    // 70: edgesync.admin.v1.ListDuplicatesResponse
+	(*SimulateRulesRequest)(nil),      // 71: edgesync.admin.v1.SimulateRulesRequest
+	(*Regroup)(nil),                   // 72: edgesync.admin.v1.Regroup
+	(*SimulateRulesResponse)(nil),     // 73: edgesync.admin.v1.SimulateRulesResponse
+	(*ListRetractionsRequest)(nil),    // 74: edgesync.admin.v1.ListRetractionsRequest
+	(*HeldRetractions)(nil),           // 75: edgesync.admin.v1.HeldRetractions
+	(*ListRetractionsResponse)(nil),   // 76: edgesync.admin.v1.ListRetractionsResponse
+	(*SettleRetractionsRequest)(nil),  // 77: edgesync.admin.v1.SettleRetractionsRequest
+	(*SettleRetractionsResponse)(nil), // 78: edgesync.admin.v1.SettleRetractionsResponse
+	nil,                               // 79: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                               // 80: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                               // 81: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                               // 82: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                               // 83: edgesync.admin.v1.Event.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 84: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 85: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
-	3,  // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	62, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	62, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	62, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
-	6,  // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	62, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	62, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	62, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	62, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
-	62, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
-	14, // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
-	5,  // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
-	14, // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
-	24, // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	63, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	63, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	63, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	57, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
-	25, // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	62, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	62, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	62, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
-	25, // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	58, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	26, // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
-	25, // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	59, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	62, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	62, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	62, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	62, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	62, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	60, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
-	35, // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
-	36, // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	62, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	61, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	62, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
-	41, // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	63, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
-	46, // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
-	14, // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
-	62, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	62, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
-	62, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
-	62, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
-	46, // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
-	53, // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
-	56, // 48: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
-	63, // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
-	0,  // 50: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,  // 51: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,  // 52: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,  // 53: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,  // 54: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10, // 55: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11, // 56: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12, // 57: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15, // 58: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17, // 59: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19, // 60: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20, // 61: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21, // 62: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22, // 63: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27, // 64: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28, // 65: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30, // 66: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31, // 67: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32, // 68: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33, // 69: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38, // 70: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38, // 71: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40, // 72: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42, // 73: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42, // 74: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	44, // 75: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
-	47, // 76: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
-	49, // 77: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
-	50, // 78: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
-	51, // 79: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
-	54, // 80: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
-	1,  // 81: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,  // 82: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,  // 83: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,  // 84: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,  // 85: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,  // 86: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,  // 87: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13, // 88: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16, // 89: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18, // 90: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14, // 91: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14, // 92: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14, // 93: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23, // 94: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26, // 95: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29, // 96: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26, // 97: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26, // 98: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26, // 99: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34, // 100: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35, // 101: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39, // 102: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37, // 103: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43, // 104: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41, // 105: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	45, // 106: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
-	48, // 107: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
-	46, // 108: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
-	5,  // 109: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
-	52, // 110: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
-	55, // 111: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
-	81, // [81:112] is the sub-list for method output_type
-	50, // [50:81] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	3,   // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
+	84,  // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	84,  // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	6,   // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
+	84,  // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	84,  // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	84,  // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	84,  // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
+	14,  // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
+	5,   // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
+	14,  // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
+	24,  // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
+	85,  // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	85,  // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	85,  // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	79,  // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	25,  // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
+	84,  // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	84,  // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	25,  // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	80,  // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	26,  // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
+	25,  // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	81,  // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	84,  // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	84,  // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	84,  // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	84,  // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	84,  // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	82,  // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	35,  // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
+	36,  // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
+	84,  // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	83,  // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	84,  // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	41,  // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
+	85,  // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	46,  // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
+	14,  // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
+	84,  // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	84,  // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	84,  // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	84,  // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	46,  // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
+	53,  // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
+	56,  // 48: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
+	85,  // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
+	84,  // 50: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	58,  // 51: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 52: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	58,  // 53: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
+	57,  // 54: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	84,  // 55: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
+	84,  // 56: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
+	57,  // 57: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
+	37,  // 58: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
+	58,  // 59: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
+	60,  // 60: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
+	61,  // 61: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
+	59,  // 62: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
+	59,  // 63: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
+	62,  // 64: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
+	37,  // 65: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
+	69,  // 66: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
+	58,  // 67: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 68: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	72,  // 69: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
+	72,  // 70: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
+	84,  // 71: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
+	84,  // 72: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
+	75,  // 73: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
+	0,   // 74: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,   // 75: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,   // 76: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,   // 77: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,   // 78: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10,  // 79: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11,  // 80: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12,  // 81: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15,  // 82: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17,  // 83: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19,  // 84: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20,  // 85: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21,  // 86: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22,  // 87: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27,  // 88: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28,  // 89: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30,  // 90: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31,  // 91: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32,  // 92: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33,  // 93: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38,  // 94: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38,  // 95: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40,  // 96: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42,  // 97: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42,  // 98: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44,  // 99: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47,  // 100: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49,  // 101: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50,  // 102: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	51,  // 103: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
+	54,  // 104: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
+	40,  // 105: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	64,  // 106: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
+	65,  // 107: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
+	66,  // 108: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
+	68,  // 109: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
+	71,  // 110: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
+	74,  // 111: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
+	77,  // 112: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	77,  // 113: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	1,   // 114: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,   // 115: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,   // 116: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,   // 117: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,   // 118: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,   // 119: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,   // 120: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13,  // 121: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16,  // 122: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18,  // 123: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14,  // 124: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 125: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 126: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23,  // 127: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26,  // 128: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29,  // 129: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26,  // 130: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26,  // 131: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26,  // 132: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34,  // 133: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35,  // 134: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39,  // 135: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37,  // 136: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43,  // 137: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41,  // 138: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45,  // 139: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48,  // 140: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46,  // 141: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,   // 142: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	52,  // 143: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
+	55,  // 144: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
+	63,  // 145: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
+	37,  // 146: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
+	67,  // 147: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
+	67,  // 148: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
+	70,  // 149: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
+	73,  // 150: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
+	76,  // 151: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
+	78,  // 152: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	78,  // 153: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	114, // [114:154] is the sub-list for method output_type
+	74,  // [74:114] is the sub-list for method input_type
+	74,  // [74:74] is the sub-list for extension type_name
+	74,  // [74:74] is the sub-list for extension extendee
+	0,   // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -4857,7 +6587,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   62,
+			NumMessages:   84,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

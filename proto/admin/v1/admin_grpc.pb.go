@@ -26,37 +26,46 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Admin_Bootstrap_FullMethodName        = "/edgesync.admin.v1.Admin/Bootstrap"
-	Admin_GetPlatform_FullMethodName      = "/edgesync.admin.v1.Admin/GetPlatform"
-	Admin_IssueGateway_FullMethodName     = "/edgesync.admin.v1.Admin/IssueGateway"
-	Admin_CreateTenant_FullMethodName     = "/edgesync.admin.v1.Admin/CreateTenant"
-	Admin_ListTenants_FullMethodName      = "/edgesync.admin.v1.Admin/ListTenants"
-	Admin_GetTenant_FullMethodName        = "/edgesync.admin.v1.Admin/GetTenant"
-	Admin_SuspendTenant_FullMethodName    = "/edgesync.admin.v1.Admin/SuspendTenant"
-	Admin_RemoveTenant_FullMethodName     = "/edgesync.admin.v1.Admin/RemoveTenant"
-	Admin_OnboardService_FullMethodName   = "/edgesync.admin.v1.Admin/OnboardService"
-	Admin_ListServices_FullMethodName     = "/edgesync.admin.v1.Admin/ListServices"
-	Admin_GetService_FullMethodName       = "/edgesync.admin.v1.Admin/GetService"
-	Admin_RenameService_FullMethodName    = "/edgesync.admin.v1.Admin/RenameService"
-	Admin_RevokeService_FullMethodName    = "/edgesync.admin.v1.Admin/RevokeService"
-	Admin_RemoveService_FullMethodName    = "/edgesync.admin.v1.Admin/RemoveService"
-	Admin_CreateSource_FullMethodName     = "/edgesync.admin.v1.Admin/CreateSource"
-	Admin_ListSources_FullMethodName      = "/edgesync.admin.v1.Admin/ListSources"
-	Admin_GetSource_FullMethodName        = "/edgesync.admin.v1.Admin/GetSource"
-	Admin_UpdateSource_FullMethodName     = "/edgesync.admin.v1.Admin/UpdateSource"
-	Admin_SetSourceEnabled_FullMethodName = "/edgesync.admin.v1.Admin/SetSourceEnabled"
-	Admin_RemoveSource_FullMethodName     = "/edgesync.admin.v1.Admin/RemoveSource"
-	Admin_ListDevices_FullMethodName      = "/edgesync.admin.v1.Admin/ListDevices"
-	Admin_CountDevices_FullMethodName     = "/edgesync.admin.v1.Admin/CountDevices"
-	Admin_GetDevice_FullMethodName        = "/edgesync.admin.v1.Admin/GetDevice"
-	Admin_ListEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ListEvents"
-	Admin_TailEvents_FullMethodName       = "/edgesync.admin.v1.Admin/TailEvents"
-	Admin_CreateJoinToken_FullMethodName  = "/edgesync.admin.v1.Admin/CreateJoinToken"
-	Admin_ListJoinTokens_FullMethodName   = "/edgesync.admin.v1.Admin/ListJoinTokens"
-	Admin_CancelJoinToken_FullMethodName  = "/edgesync.admin.v1.Admin/CancelJoinToken"
-	Admin_IssueEnrolmentCA_FullMethodName = "/edgesync.admin.v1.Admin/IssueEnrolmentCA"
-	Admin_SyncNow_FullMethodName          = "/edgesync.admin.v1.Admin/SyncNow"
-	Admin_TestSource_FullMethodName       = "/edgesync.admin.v1.Admin/TestSource"
+	Admin_Bootstrap_FullMethodName          = "/edgesync.admin.v1.Admin/Bootstrap"
+	Admin_GetPlatform_FullMethodName        = "/edgesync.admin.v1.Admin/GetPlatform"
+	Admin_IssueGateway_FullMethodName       = "/edgesync.admin.v1.Admin/IssueGateway"
+	Admin_CreateTenant_FullMethodName       = "/edgesync.admin.v1.Admin/CreateTenant"
+	Admin_ListTenants_FullMethodName        = "/edgesync.admin.v1.Admin/ListTenants"
+	Admin_GetTenant_FullMethodName          = "/edgesync.admin.v1.Admin/GetTenant"
+	Admin_SuspendTenant_FullMethodName      = "/edgesync.admin.v1.Admin/SuspendTenant"
+	Admin_RemoveTenant_FullMethodName       = "/edgesync.admin.v1.Admin/RemoveTenant"
+	Admin_OnboardService_FullMethodName     = "/edgesync.admin.v1.Admin/OnboardService"
+	Admin_ListServices_FullMethodName       = "/edgesync.admin.v1.Admin/ListServices"
+	Admin_GetService_FullMethodName         = "/edgesync.admin.v1.Admin/GetService"
+	Admin_RenameService_FullMethodName      = "/edgesync.admin.v1.Admin/RenameService"
+	Admin_RevokeService_FullMethodName      = "/edgesync.admin.v1.Admin/RevokeService"
+	Admin_RemoveService_FullMethodName      = "/edgesync.admin.v1.Admin/RemoveService"
+	Admin_CreateSource_FullMethodName       = "/edgesync.admin.v1.Admin/CreateSource"
+	Admin_ListSources_FullMethodName        = "/edgesync.admin.v1.Admin/ListSources"
+	Admin_GetSource_FullMethodName          = "/edgesync.admin.v1.Admin/GetSource"
+	Admin_UpdateSource_FullMethodName       = "/edgesync.admin.v1.Admin/UpdateSource"
+	Admin_SetSourceEnabled_FullMethodName   = "/edgesync.admin.v1.Admin/SetSourceEnabled"
+	Admin_RemoveSource_FullMethodName       = "/edgesync.admin.v1.Admin/RemoveSource"
+	Admin_ListDevices_FullMethodName        = "/edgesync.admin.v1.Admin/ListDevices"
+	Admin_CountDevices_FullMethodName       = "/edgesync.admin.v1.Admin/CountDevices"
+	Admin_GetDevice_FullMethodName          = "/edgesync.admin.v1.Admin/GetDevice"
+	Admin_ListEvents_FullMethodName         = "/edgesync.admin.v1.Admin/ListEvents"
+	Admin_TailEvents_FullMethodName         = "/edgesync.admin.v1.Admin/TailEvents"
+	Admin_CreateJoinToken_FullMethodName    = "/edgesync.admin.v1.Admin/CreateJoinToken"
+	Admin_ListJoinTokens_FullMethodName     = "/edgesync.admin.v1.Admin/ListJoinTokens"
+	Admin_CancelJoinToken_FullMethodName    = "/edgesync.admin.v1.Admin/CancelJoinToken"
+	Admin_IssueEnrolmentCA_FullMethodName   = "/edgesync.admin.v1.Admin/IssueEnrolmentCA"
+	Admin_SyncNow_FullMethodName            = "/edgesync.admin.v1.Admin/SyncNow"
+	Admin_TestSource_FullMethodName         = "/edgesync.admin.v1.Admin/TestSource"
+	Admin_ExplainDevice_FullMethodName      = "/edgesync.admin.v1.Admin/ExplainDevice"
+	Admin_MergeDevices_FullMethodName       = "/edgesync.admin.v1.Admin/MergeDevices"
+	Admin_UnmergeDevice_FullMethodName      = "/edgesync.admin.v1.Admin/UnmergeDevice"
+	Admin_SplitDevice_FullMethodName        = "/edgesync.admin.v1.Admin/SplitDevice"
+	Admin_ListDuplicates_FullMethodName     = "/edgesync.admin.v1.Admin/ListDuplicates"
+	Admin_SimulateRules_FullMethodName      = "/edgesync.admin.v1.Admin/SimulateRules"
+	Admin_ListRetractions_FullMethodName    = "/edgesync.admin.v1.Admin/ListRetractions"
+	Admin_ReleaseRetractions_FullMethodName = "/edgesync.admin.v1.Admin/ReleaseRetractions"
+	Admin_RejectRetractions_FullMethodName  = "/edgesync.admin.v1.Admin/RejectRetractions"
 )
 
 // AdminClient is the client API for Admin service.
@@ -118,6 +127,27 @@ type AdminClient interface {
 	// TestSource reads a little of a source where it runs. That the source is not
 	// as it should be is no error; it answers UNAVAILABLE as SyncNow does.
 	TestSource(ctx context.Context, in *TestSourceRequest, opts ...grpc.CallOption) (*TestSourceResponse, error)
+	// ExplainDevice answers a device with the reasons for what it is.
+	ExplainDevice(ctx context.Context, in *GetDeviceRequest, opts ...grpc.CallOption) (*DeviceExplanation, error)
+	// MergeDevices makes devices one, whatever their sources say.
+	MergeDevices(ctx context.Context, in *MergeDevicesRequest, opts ...grpc.CallOption) (*DeviceDetail, error)
+	// UnmergeDevice takes back what was merged into a device.
+	UnmergeDevice(ctx context.Context, in *UnmergeDeviceRequest, opts ...grpc.CallOption) (*PartedDevices, error)
+	// SplitDevice parts members of a device from the others, whatever their
+	// sources say.
+	SplitDevice(ctx context.Context, in *SplitDeviceRequest, opts ...grpc.CallOption) (*PartedDevices, error)
+	// ListDuplicates answers what several devices share and is no reason to be one.
+	ListDuplicates(ctx context.Context, in *ListDuplicatesRequest, opts ...grpc.CallOption) (*ListDuplicatesResponse, error)
+	// SimulateRules groups what a tenant's sources assert under changed rules, and
+	// changes nothing.
+	SimulateRules(ctx context.Context, in *SimulateRulesRequest, opts ...grpc.CallOption) (*SimulateRulesResponse, error)
+	// ListRetractions answers the retractions that wait for an operator.
+	ListRetractions(ctx context.Context, in *ListRetractionsRequest, opts ...grpc.CallOption) (*ListRetractionsResponse, error)
+	// ReleaseRetractions carries a source's held retractions out, and
+	// RejectRetractions forgets them. Both answer FAILED_PRECONDITION where none
+	// are held.
+	ReleaseRetractions(ctx context.Context, in *SettleRetractionsRequest, opts ...grpc.CallOption) (*SettleRetractionsResponse, error)
+	RejectRetractions(ctx context.Context, in *SettleRetractionsRequest, opts ...grpc.CallOption) (*SettleRetractionsResponse, error)
 }
 
 type adminClient struct {
@@ -465,6 +495,96 @@ func (c *adminClient) TestSource(ctx context.Context, in *TestSourceRequest, opt
 	return out, nil
 }
 
+func (c *adminClient) ExplainDevice(ctx context.Context, in *GetDeviceRequest, opts ...grpc.CallOption) (*DeviceExplanation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeviceExplanation)
+	err := c.cc.Invoke(ctx, Admin_ExplainDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) MergeDevices(ctx context.Context, in *MergeDevicesRequest, opts ...grpc.CallOption) (*DeviceDetail, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeviceDetail)
+	err := c.cc.Invoke(ctx, Admin_MergeDevices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) UnmergeDevice(ctx context.Context, in *UnmergeDeviceRequest, opts ...grpc.CallOption) (*PartedDevices, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PartedDevices)
+	err := c.cc.Invoke(ctx, Admin_UnmergeDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) SplitDevice(ctx context.Context, in *SplitDeviceRequest, opts ...grpc.CallOption) (*PartedDevices, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PartedDevices)
+	err := c.cc.Invoke(ctx, Admin_SplitDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ListDuplicates(ctx context.Context, in *ListDuplicatesRequest, opts ...grpc.CallOption) (*ListDuplicatesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDuplicatesResponse)
+	err := c.cc.Invoke(ctx, Admin_ListDuplicates_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) SimulateRules(ctx context.Context, in *SimulateRulesRequest, opts ...grpc.CallOption) (*SimulateRulesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SimulateRulesResponse)
+	err := c.cc.Invoke(ctx, Admin_SimulateRules_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ListRetractions(ctx context.Context, in *ListRetractionsRequest, opts ...grpc.CallOption) (*ListRetractionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRetractionsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRetractions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ReleaseRetractions(ctx context.Context, in *SettleRetractionsRequest, opts ...grpc.CallOption) (*SettleRetractionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SettleRetractionsResponse)
+	err := c.cc.Invoke(ctx, Admin_ReleaseRetractions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RejectRetractions(ctx context.Context, in *SettleRetractionsRequest, opts ...grpc.CallOption) (*SettleRetractionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SettleRetractionsResponse)
+	err := c.cc.Invoke(ctx, Admin_RejectRetractions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -524,6 +644,27 @@ type AdminServer interface {
 	// TestSource reads a little of a source where it runs. That the source is not
 	// as it should be is no error; it answers UNAVAILABLE as SyncNow does.
 	TestSource(context.Context, *TestSourceRequest) (*TestSourceResponse, error)
+	// ExplainDevice answers a device with the reasons for what it is.
+	ExplainDevice(context.Context, *GetDeviceRequest) (*DeviceExplanation, error)
+	// MergeDevices makes devices one, whatever their sources say.
+	MergeDevices(context.Context, *MergeDevicesRequest) (*DeviceDetail, error)
+	// UnmergeDevice takes back what was merged into a device.
+	UnmergeDevice(context.Context, *UnmergeDeviceRequest) (*PartedDevices, error)
+	// SplitDevice parts members of a device from the others, whatever their
+	// sources say.
+	SplitDevice(context.Context, *SplitDeviceRequest) (*PartedDevices, error)
+	// ListDuplicates answers what several devices share and is no reason to be one.
+	ListDuplicates(context.Context, *ListDuplicatesRequest) (*ListDuplicatesResponse, error)
+	// SimulateRules groups what a tenant's sources assert under changed rules, and
+	// changes nothing.
+	SimulateRules(context.Context, *SimulateRulesRequest) (*SimulateRulesResponse, error)
+	// ListRetractions answers the retractions that wait for an operator.
+	ListRetractions(context.Context, *ListRetractionsRequest) (*ListRetractionsResponse, error)
+	// ReleaseRetractions carries a source's held retractions out, and
+	// RejectRetractions forgets them. Both answer FAILED_PRECONDITION where none
+	// are held.
+	ReleaseRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error)
+	RejectRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -626,6 +767,33 @@ func (UnimplementedAdminServer) SyncNow(*SyncNowRequest, grpc.ServerStreamingSer
 }
 func (UnimplementedAdminServer) TestSource(context.Context, *TestSourceRequest) (*TestSourceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TestSource not implemented")
+}
+func (UnimplementedAdminServer) ExplainDevice(context.Context, *GetDeviceRequest) (*DeviceExplanation, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainDevice not implemented")
+}
+func (UnimplementedAdminServer) MergeDevices(context.Context, *MergeDevicesRequest) (*DeviceDetail, error) {
+	return nil, status.Error(codes.Unimplemented, "method MergeDevices not implemented")
+}
+func (UnimplementedAdminServer) UnmergeDevice(context.Context, *UnmergeDeviceRequest) (*PartedDevices, error) {
+	return nil, status.Error(codes.Unimplemented, "method UnmergeDevice not implemented")
+}
+func (UnimplementedAdminServer) SplitDevice(context.Context, *SplitDeviceRequest) (*PartedDevices, error) {
+	return nil, status.Error(codes.Unimplemented, "method SplitDevice not implemented")
+}
+func (UnimplementedAdminServer) ListDuplicates(context.Context, *ListDuplicatesRequest) (*ListDuplicatesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDuplicates not implemented")
+}
+func (UnimplementedAdminServer) SimulateRules(context.Context, *SimulateRulesRequest) (*SimulateRulesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SimulateRules not implemented")
+}
+func (UnimplementedAdminServer) ListRetractions(context.Context, *ListRetractionsRequest) (*ListRetractionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRetractions not implemented")
+}
+func (UnimplementedAdminServer) ReleaseRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReleaseRetractions not implemented")
+}
+func (UnimplementedAdminServer) RejectRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RejectRetractions not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1185,6 +1353,168 @@ func _Admin_TestSource_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_ExplainDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ExplainDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ExplainDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ExplainDevice(ctx, req.(*GetDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_MergeDevices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MergeDevicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).MergeDevices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_MergeDevices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).MergeDevices(ctx, req.(*MergeDevicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_UnmergeDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnmergeDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).UnmergeDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_UnmergeDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).UnmergeDevice(ctx, req.(*UnmergeDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_SplitDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SplitDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).SplitDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_SplitDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).SplitDevice(ctx, req.(*SplitDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ListDuplicates_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDuplicatesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListDuplicates(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListDuplicates_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListDuplicates(ctx, req.(*ListDuplicatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_SimulateRules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SimulateRulesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).SimulateRules(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_SimulateRules_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).SimulateRules(ctx, req.(*SimulateRulesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ListRetractions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRetractionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRetractions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRetractions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRetractions(ctx, req.(*ListRetractionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ReleaseRetractions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRetractionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ReleaseRetractions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ReleaseRetractions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ReleaseRetractions(ctx, req.(*SettleRetractionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RejectRetractions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRetractionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RejectRetractions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RejectRetractions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RejectRetractions(ctx, req.(*SettleRetractionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1303,6 +1633,42 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "TestSource",
 			Handler:    _Admin_TestSource_Handler,
+		},
+		{
+			MethodName: "ExplainDevice",
+			Handler:    _Admin_ExplainDevice_Handler,
+		},
+		{
+			MethodName: "MergeDevices",
+			Handler:    _Admin_MergeDevices_Handler,
+		},
+		{
+			MethodName: "UnmergeDevice",
+			Handler:    _Admin_UnmergeDevice_Handler,
+		},
+		{
+			MethodName: "SplitDevice",
+			Handler:    _Admin_SplitDevice_Handler,
+		},
+		{
+			MethodName: "ListDuplicates",
+			Handler:    _Admin_ListDuplicates_Handler,
+		},
+		{
+			MethodName: "SimulateRules",
+			Handler:    _Admin_SimulateRules_Handler,
+		},
+		{
+			MethodName: "ListRetractions",
+			Handler:    _Admin_ListRetractions_Handler,
+		},
+		{
+			MethodName: "ReleaseRetractions",
+			Handler:    _Admin_ReleaseRetractions_Handler,
+		},
+		{
+			MethodName: "RejectRetractions",
+			Handler:    _Admin_RejectRetractions_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
