@@ -86,6 +86,20 @@ func (d definition) untimed() definition {
 	return d
 }
 
+// discovery is how often the source is read whole where it is polled for changes
+// more often; zero means that every run reads it whole.
+func (d definition) discovery() time.Duration {
+	if d.source.PollInterval == "" || d.source.DiscoveryInterval == "" {
+		return 0
+	}
+	poll, err := time.ParseDuration(d.source.PollInterval)
+	whole, errWhole := time.ParseDuration(d.source.DiscoveryInterval)
+	if err != nil || errWhole != nil || poll >= whole {
+		return 0
+	}
+	return whole
+}
+
 // interval is how often the source is read. A bad setting is an error for its
 // runs to report; they come round at the default pace meanwhile.
 func (d definition) interval() (time.Duration, error) {

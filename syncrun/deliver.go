@@ -61,7 +61,7 @@ func (r *Runtime) deliver(ctx context.Context, id string) time.Time {
 	lease, err := r.outbox.Lease(id)
 	var damaged *outbox.DamagedError
 	if errors.As(err, &damaged) {
-		r.ended(damaged.Run.Head, damaged.Run.Mode, ending{result: payload.ResultFailed, detail: err.Error()})
+		r.damaged(damaged)
 	}
 	if err != nil || lease == nil {
 		return r.next(id)
@@ -71,15 +71,26 @@ func (r *Runtime) deliver(ctx context.Context, id string) time.Time {
 	if errors.Is(err, errGaveUp) && d.last != nil {
 		err = fmt.Errorf("%w: %s", errGaveUp, reason(d.last))
 	}
-	if err != nil && !r.final(lease.Run, err) {
+	switch {
+	case errors.As(err, &damaged):
+		r.damaged(lease.Quarantine(damaged.Err))
+	case err != nil && !refused(err) && r.outOfTime(lease.Run):
+		// It stays for whoever runs next; this one is not going to see it leave.
+		lease.Release()
+		r.once.gaveUp(lease.Run.Head, reason(err))
+		return time.Time{}
+	case err != nil && !refused(err):
 		return r.again(ctx, lease, d, err)
-	}
-	if err != nil {
-		lease.Drop()
+	case err != nil:
+		lease.Refused()
+		r.loops.lost(id)
 		r.ended(lease.Run.Head, lease.Run.Mode, ending{result: payload.ResultFailed, detail: reason(err), devices: lease.Run.Updates})
 		d.trouble.failed(r.options.Logger, "deliver run", "source", lease.Run.Name, "error", err)
-	} else {
-		lease.Delivered()
+	default:
+		lease.Delivered(sent.updates)
+		if sent.chunksAside > 0 {
+			r.loops.lost(id)
+		}
 		d.trouble.recovered(r.options.Logger, "gateway takes runs of source again", "source", lease.Run.Name)
 		r.ended(lease.Run.Head, lease.Run.Mode, sent.ending(lease.Run))
 	}
@@ -100,7 +111,7 @@ func (r *Runtime) next(id string) time.Time {
 func (r *Runtime) attempt(ctx context.Context, lease *outbox.Lease, d *delivery) (sent, error) {
 	if r.options.Once {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadlineCause(ctx, lease.Run.Committed.Add(r.options.GiveUp), errGaveUp)
+		ctx, cancel = context.WithDeadlineCause(ctx, r.giveUpAt(lease.Run), errGaveUp)
 		defer cancel()
 	}
 	if !d.apart {
@@ -120,13 +131,30 @@ func (r *Runtime) attempt(ctx context.Context, lease *outbox.Lease, d *delivery)
 // errGaveUp ends a delivery of Once that takes too long.
 var errGaveUp = errors.New("the gateway did not take it in time")
 
-// final tells whether a failure ends the run rather than the attempt.
-func (r *Runtime) final(run outbox.Run, err error) bool {
-	var damaged *outbox.DamagedError
-	if refused(err) || errors.As(err, &damaged) {
-		return true
+// outOfTime tells whether Once has tried to deliver a run for long enough.
+func (r *Runtime) outOfTime(run outbox.Run) bool {
+	return r.options.Once && !r.options.Now().Before(r.giveUpAt(run))
+}
+
+// giveUpAt is when it has; a run of an earlier process gets as long as one of
+// this process's own.
+func (r *Runtime) giveUpAt(run outbox.Run) time.Time {
+	since := run.Committed
+	if since.Before(r.begun) {
+		since = r.begun
 	}
-	return r.options.Once && !r.options.Now().Before(run.Committed.Add(r.options.GiveUp))
+	return since.Add(r.options.GiveUp)
+}
+
+// damaged tells of a run that cannot be read back and has its source read again.
+func (r *Runtime) damaged(err *outbox.DamagedError) {
+	r.options.Logger.Error("run in outbox is damaged", "source", err.Run.Name, "run_id", err.Run.ID, "file", err.Path, "error", err.Err)
+	if err.Run.Source == "" {
+		return
+	}
+	r.loops.lost(err.Run.Source)
+	r.ended(err.Run.Head, err.Run.Mode, ending{result: payload.ResultFailed, detail: err.Error(), devices: err.Run.Updates})
+	r.loops.runNow([]string{err.Run.Source})
 }
 
 // again gives a run back for a later attempt, unless a newer one is there.
@@ -134,9 +162,6 @@ func (r *Runtime) again(ctx context.Context, lease *outbox.Lease, d *delivery, e
 	run := lease.Run
 	if !lease.Release() {
 		r.failing.forget(run.Source)
-		if r.loops.has(run.Source) {
-			r.superseded([]outbox.Run{run})
-		}
 		return r.next(run.Source)
 	}
 	if ctx.Err() != nil {
@@ -150,7 +175,7 @@ func (r *Runtime) again(ctx context.Context, lease *outbox.Lease, d *delivery, e
 	}
 	due := r.options.Now().Add(delay)
 	if r.options.Once {
-		due = earlier(due, run.Committed.Add(r.options.GiveUp))
+		due = earlier(due, r.giveUpAt(run))
 	}
 	r.tell(run.Head, Event{Kind: Retrying, Devices: run.Updates, Delay: delay, Detail: reason(err)})
 	return due

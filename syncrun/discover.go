@@ -25,14 +25,20 @@ const progressStep = 250
 // discover is one run of a source: from the adapter to the outbox. It returns
 // when the source comes round again.
 func (r *Runtime) discover(ctx context.Context, id string) time.Time {
+	if r.noRoom() {
+		return r.options.Now().Add(fullPause())
+	}
 	runCtx, cancel, this, ok := r.loops.start(ctx, id)
 	if !ok {
 		return time.Time{}
 	}
 	defer cancel()
 	reading := &reading{runtime: r, run: this, head: r.head(this)}
+	if r.once != nil {
+		r.once.began(reading.head)
+	}
 	reading.tell(Event{Kind: RunStarted, Total: -1})
-	err := reading.toOutbox(runCtx)
+	taken, err := reading.toOutbox(runCtx)
 	switch {
 	case err == nil:
 		r.deliveries.set(id, this.definition.fairTenant(), r.options.Now())
@@ -43,11 +49,12 @@ func (r *Runtime) discover(ctx context.Context, id string) time.Time {
 	case abandoned(runCtx):
 		// Nobody waits for the end of this run any more: the runtime or
 		// the source is on its way out.
+		this.abandon()
 		return time.Time{}
 	default:
 		reading.failed(runCtx, err)
 	}
-	return r.loops.finish(id, this, err)
+	return r.loops.finish(id, this, taken, err)
 }
 
 // abandoned tells a run that was stopped from one that ran out of time.
@@ -66,7 +73,7 @@ func (r *Runtime) head(this run) outbox.Head {
 	}
 	return outbox.Head{
 		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: tenantID,
-		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Partition: partition, Started: this.started.UTC().Round(0),
+		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Share: d.fairTenant(), Partition: partition, Started: this.started.UTC().Round(0),
 	}
 }
 
@@ -81,29 +88,34 @@ type reading struct {
 	firstRefusal error
 }
 
-func (r *reading) toOutbox(ctx context.Context) error {
+func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	if r.run.invalid != nil {
-		return r.run.invalid
+		return outbox.Run{}, r.run.invalid
 	}
 	writer, err := r.runtime.outbox.Begin(r.head)
 	if err != nil {
-		return err
+		return outbox.Run{}, err
 	}
 	r.writer = writer
 	defer func() { r.runtime.superseded(writer.Abort()) }()
 	discovery, err := r.read(ctx)
+	r.runtime.metrics.count(fateBlacklisted, discovery.Blacklisted)
+	r.runtime.metrics.count(fateRefused, r.refused)
+	fate := fateFailed
+	defer func() { r.runtime.metrics.count(fate, writer.Updates()) }()
 	if err != nil {
-		return err
+		return outbox.Run{}, err
 	}
 	run, replaced, err := writer.Commit(ctx, r.outcome(discovery))
 	r.runtime.superseded(replaced)
 	if err != nil {
-		return err
+		return outbox.Run{}, err
 	}
+	fate = fateQueued
 	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "devices", run.Updates, "total", discovery.Total,
 		"blacklisted", discovery.Blacklisted, "unnamed", discovery.Unnamed, "refused", r.refused, "mode", run.Mode, "chunks", run.Chunks, "bytes", run.Bytes)
 	r.tell(Event{Kind: Spooled, Devices: run.Updates, Refused: r.refused, Total: discovery.Total})
-	return nil
+	return run, nil
 }
 
 // read calls the adapter. A panic of an adapter is the end of its run, not of
@@ -115,7 +127,7 @@ func (r *reading) read(ctx context.Context) (discovery source.Discovery, err err
 			err = fmt.Errorf("read source %s: the %s adapter broke down; report it with the log", r.head.Name, r.run.definition.source.Type)
 		}
 	}()
-	discovery, err = r.run.adapter.Discover(ctx, source.Request{}, func(u payload.Update) error { return r.emit(ctx, u) })
+	discovery, err = r.run.adapter.Discover(ctx, source.Request{Since: r.run.since}, func(u payload.Update) error { return r.emit(ctx, u) })
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -200,6 +212,7 @@ func (r *reading) tell(e Event) { r.runtime.tell(r.head, e) }
 // the gateway took them.
 func (r *Runtime) superseded(runs []outbox.Run) {
 	for _, run := range runs {
+		r.loops.lost(run.Source)
 		r.ended(run.Head, run.Mode, ending{result: payload.ResultFailed, detail: errSuperseded.Error(), devices: run.Updates})
 	}
 }

@@ -309,8 +309,25 @@ func (g *fakeGateway) heartbeats() []time.Time {
 // adapterFunc is an adapter made of one function.
 type adapterFunc func(ctx context.Context, emit func(payload.Update) error) (source.Discovery, error)
 
-func (f adapterFunc) Discover(ctx context.Context, _ source.Request, emit func(payload.Update) error) (source.Discovery, error) {
-	return f(ctx, emit)
+func (f adapterFunc) Discover(ctx context.Context, request source.Request, emit func(payload.Update) error) (source.Discovery, error) {
+	return f(context.WithValue(ctx, requested{}, request), emit)
+}
+
+// requested is the key of the request in an adapterFunc's context.
+type requested struct{}
+
+// listening is an adapter that notes what it is asked for.
+type listening struct {
+	source.Adapter
+	w    *world
+	name string
+}
+
+func (l listening) Discover(ctx context.Context, request source.Request, emit func(payload.Update) error) (source.Discovery, error) {
+	l.w.mu.Lock()
+	l.w.asked[l.name] = append(l.w.asked[l.name], request)
+	l.w.mu.Unlock()
+	return l.Adapter.Discover(ctx, request, emit)
 }
 
 func device(i int) payload.Update {
@@ -337,8 +354,9 @@ type world struct {
 	t       testing.TB
 	gateway *fakeGateway
 	options syncrun.Options
-	// adapters by the endpoint of their source.
+	// adapters by the endpoint of their source; asked is each one's requests.
 	adapters map[string]adapterFunc
+	asked    map[string][]source.Request
 	made     []string
 	cancel   context.CancelFunc
 	done     chan error
@@ -348,7 +366,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, gateway: newFakeGateway(), adapters: map[string]adapterFunc{}, done: make(chan error, 1)}
+	w := &world{t: t, gateway: newFakeGateway(), adapters: map[string]adapterFunc{}, asked: map[string][]source.Request{}, done: make(chan error, 1)}
 	w.options = syncrun.Options{
 		Config:    onboarding.MinimalConfig{AgentID: "hq-sync", Partition: "default", GatewayAddr: "gateway:50052"},
 		Transport: insecure.NewCredentials(), Dial: w.gateway.dial, DataDir: t.TempDir(),
@@ -369,7 +387,7 @@ func (w *world) adapter(s payload.Source, _ source.Options) (source.Adapter, err
 	if !ok {
 		return nil, fmt.Errorf("read endpoint: %q is none", s.Endpoint)
 	}
-	return a, nil
+	return listening{a, w, s.Endpoint}, nil
 }
 
 // configure gives the runtime one source per adapter that was named.
@@ -382,7 +400,7 @@ func (w *world) configure(names ...string) map[string]payload.Source {
 	return sources
 }
 
-func (w *world) run() {
+func (w *world) run() *syncrun.Runtime {
 	runtime, err := syncrun.New(w.options)
 	if err != nil {
 		w.t.Fatal(err)
@@ -390,6 +408,7 @@ func (w *world) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	go func() { w.done <- runtime.Run(ctx) }()
+	return runtime
 }
 
 // stop ends the runtime, which must leave nothing behind.
@@ -405,8 +424,8 @@ func (w *world) stop() {
 
 func (w *world) wantNoSpool() {
 	w.t.Helper()
-	if left, _ := filepath.Glob(filepath.Join(w.options.DataDir, "outbox", "*.spool")); len(left) != 0 {
-		w.t.Errorf("left spool files %v", left)
+	if left, _ := filepath.Glob(filepath.Join(w.options.DataDir, "outbox", "*.part")); len(left) != 0 {
+		w.t.Errorf("left unfinished runs %v", left)
 	}
 }
 

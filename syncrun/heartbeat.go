@@ -51,7 +51,7 @@ func (r *Runtime) heartbeats(ctx context.Context) {
 			trouble.recovered(r.options.Logger, "gateway answers heartbeats again", "gateway", r.options.Config.GatewayAddr)
 		case ctx.Err() == nil:
 			trouble.failed(r.options.Logger, "send heartbeat", "gateway", r.options.Config.GatewayAddr, "error", err)
-			r.options.Observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
+			r.observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
 		}
 	}
 }
@@ -62,7 +62,7 @@ func (r *Runtime) announce(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	r.options.Observe(Event{Kind: Connected, Time: r.options.Now()})
+	r.observe(Event{Kind: Connected, Time: r.options.Now()})
 	wake(r.rejoin)
 	if outdated {
 		wake(r.outdated)

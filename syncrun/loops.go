@@ -6,13 +6,24 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"edgesync/proto/payload"
+	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/schedule"
 	"edgesync/syncrun/source"
+)
+
+const (
+	// sinceOverlap is how far the clocks of a source and of this host may differ
+	// before a change is missed until the source is read whole.
+	sinceOverlap = 5 * time.Minute
+	// openJitter spreads the tries of sources that failed together.
+	openJitter = 10 * time.Second
 )
 
 // errStopped ends a run whose source was changed or taken away.
@@ -23,6 +34,8 @@ var errStopped = errors.New("the source was changed or removed")
 type loops struct {
 	options Options
 	pool    *pool
+	// guarded makes the requests of a service that acts for several tenants.
+	guarded *http.Client
 
 	mu  sync.Mutex
 	all map[string]*loop
@@ -36,6 +49,13 @@ type loop struct {
 	// invalid is why the source cannot be read as it is configured.
 	invalid error
 
+	breaker *breaker
+	// discovery is how often the source is read whole where that is less often
+	// than every; zero means always. whole is the start of the last run that did
+	// so, good of the last that missed nothing.
+	discovery   time.Duration
+	whole, good time.Time
+
 	started  time.Time
 	failures int
 	trouble  streak
@@ -44,7 +64,7 @@ type loop struct {
 }
 
 func newLoops(o Options) *loops {
-	return &loops{options: o, all: map[string]*loop{}}
+	return &loops{options: o, all: map[string]*loop{}, guarded: &http.Client{Transport: o.Egress.Transport()}}
 }
 
 // apply makes the loops those of a new configuration. It disturbs none whose
@@ -93,6 +113,8 @@ func (ls *loops) end(id string) {
 func (ls *loops) begin(d definition, due time.Time) {
 	l := &loop{definition: d}
 	l.every, l.invalid = d.interval()
+	l.discovery = d.discovery()
+	l.breaker = newBreaker(l.every, ls.options.Now)
 	if l.invalid == nil {
 		l.adapter, l.invalid = ls.adapter(d)
 	}
@@ -105,7 +127,17 @@ func (ls *loops) adapter(d definition) (source.Adapter, error) {
 	if !ok {
 		return nil, fmt.Errorf("read source %s: this program has no adapter for type %q", d.key, d.source.Type)
 	}
-	return newAdapter(d.source, ls.options.Source)
+	return newAdapter(d.source, ls.sourceOptions(d.platform))
+}
+
+// sourceOptions are what an adapter is given; of a service that acts for tenants
+// it may dial only what Egress allows.
+func (ls *loops) sourceOptions(platform bool) source.Options {
+	options := ls.options.Source
+	if platform && options.HTTP == nil {
+		options.HTTP = ls.guarded
+	}
+	return options
 }
 
 // runNow has sources run at once, or once more when their run under way ends. It
@@ -117,6 +149,7 @@ func (ls *loops) runNow(ids []string) []string {
 	found := ids[:0:0]
 	for _, id := range ids {
 		if l := ls.all[id]; l != nil {
+			l.whole = time.Time{}
 			ls.pool.set(id, l.definition.fairTenant(), now)
 			found = append(found, id)
 		}
@@ -153,7 +186,7 @@ func (ls *loops) retime(l *loop, d definition) {
 		ls.begin(d, ls.options.Now())
 		return
 	}
-	l.definition, l.every = d, every
+	l.definition, l.every, l.discovery = d, every, d.discovery()
 	if l.stop == nil && !l.started.IsZero() {
 		ls.pool.set(d.id, d.fairTenant(), l.started.Add(every))
 	}
@@ -179,6 +212,10 @@ type run struct {
 	adapter    source.Adapter
 	invalid    error
 	started    time.Time
+	// since is when the last run began that missed nothing; zero reads all.
+	since time.Time
+	// done tells the breaker how the run ended; nil where it did not allow one.
+	done func(error)
 }
 
 // start begins a run of a source; false when the source is gone. The context it
@@ -194,23 +231,62 @@ func (ls *loops) start(ctx context.Context, id string) (context.Context, context
 	ctx, stop := context.WithCancelCause(ctx)
 	ctx, cancel := context.WithTimeoutCause(ctx, ls.options.RunTimeout, errRunTimeout)
 	l.stop = stop
-	return ctx, func() { cancel(); stop(nil) }, run{loop: l, definition: l.definition, adapter: l.adapter, invalid: l.invalid, started: l.started}, true
+	this := run{loop: l, definition: l.definition, adapter: l.adapter, invalid: l.invalid, started: l.started, since: l.since(l.started)}
+	if this.invalid == nil {
+		this.done, this.invalid = l.breaker.allow()
+	}
+	return ctx, func() { cancel(); stop(nil) }, this, true
+}
+
+// since is from when on a run that begins now needs to know of changes; zero
+// when it is to read all.
+func (l *loop) since(now time.Time) time.Time {
+	if l.discovery == 0 || l.whole.IsZero() || l.good.IsZero() || now.Sub(l.whole) >= l.discovery-l.every/2 || now.Before(l.good) {
+		return time.Time{}
+	}
+	return l.good.Add(-sinceOverlap)
+}
+
+// lost tells that a run of a source was taken and never delivered: what changed
+// meanwhile is known to nobody, so the next run reads all.
+func (ls *loops) lost(id string) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if l := ls.all[id]; l != nil {
+		l.whole = time.Time{}
+	}
+}
+
+// abandon tells of a run that was stopped on its way.
+func (r run) abandon() {
+	if r.done != nil {
+		r.done(errStopped)
+	}
 }
 
 // finish ends a run and returns when the source comes round again; the zero time
 // leaves that to a configuration that came meanwhile.
-func (ls *loops) finish(id string, r run, failure error) time.Time {
+func (ls *loops) finish(id string, r run, taken outbox.Run, failure error) time.Time {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	if r.done != nil {
+		r.done(failure)
+	}
 	l := ls.all[id]
 	if l == nil || l != r.loop {
 		return time.Time{}
 	}
 	l.stop = nil
+	if failure == nil && taken.Note == "" {
+		l.good = r.started
+		if taken.Mode == payload.ModeSnapshot {
+			l.whole = r.started
+		}
+	}
 	if failure == nil {
 		l.trouble.recovered(ls.options.Logger, "source reads again", "source", l.definition.key)
 		l.failures = 0
-	} else {
+	} else if !errors.Is(failure, errOpen) {
 		l.trouble.failed(ls.options.Logger, "read source", "source", l.definition.key, "error", failure)
 		l.failures++
 	}
@@ -218,7 +294,11 @@ func (ls *loops) finish(id string, r run, failure error) time.Time {
 		return time.Time{}
 	}
 	ended := schedule.Ended{Started: r.started, Finished: ls.options.Now(), Failures: l.failures, RetryAfter: source.RetryAfter(failure)}
-	return schedule.Next(l.every, ended, rand.Float64())
+	next := schedule.Next(l.every, ended, rand.Float64())
+	if until := l.breaker.until; next.Before(until) {
+		next = until.Add(min(time.Duration(rand.Int64N(int64(openJitter))), l.every/10)).Add(time.Millisecond)
+	}
+	return next
 }
 
 // has tells whether a source still runs.

@@ -27,6 +27,10 @@ const (
 	// RunEnded: Result and Detail say how; Acknowledged counts the updates the
 	// gateway has stored.
 	RunEnded
+	// OutboxFull: no source is read while the outbox has no room; Detail says
+	// why. OutboxRoom: it has room again.
+	OutboxFull
+	OutboxRoom
 )
 
 // Event is a step of the runtime. Counts are totals of the run so far.

@@ -35,11 +35,12 @@ type once struct {
 
 	mu     sync.Mutex
 	left   map[string]bool
+	runs   map[string]string
 	failed []FailedSource
 }
 
 func newOnce(sources map[string]definition) *once {
-	o := &once{total: len(sources), done: make(chan struct{}), left: map[string]bool{}}
+	o := &once{total: len(sources), done: make(chan struct{}), left: map[string]bool{}, runs: map[string]string{}}
 	for id := range sources {
 		o.left[id] = true
 	}
@@ -49,9 +50,31 @@ func newOnce(sources map[string]definition) *once {
 	return o
 }
 
+// began notes which run of a source is the one that counts: there may be others
+// in the outbox.
+func (o *once) began(head outbox.Head) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.runs[head.Source] = head.ID
+}
+
 func (o *once) ended(head outbox.Head, e ending) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.runs[head.Source] == head.ID {
+		o.endLocked(head, e)
+	}
+}
+
+// gaveUp ends a source of which a run cannot be delivered; what comes after it
+// waits behind it.
+func (o *once) gaveUp(head outbox.Head, detail string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.endLocked(head, ending{result: payload.ResultFailed, detail: detail + "; it stays in the outbox"})
+}
+
+func (o *once) endLocked(head outbox.Head, e ending) {
 	if !o.left[head.Source] {
 		return
 	}

@@ -37,10 +37,19 @@ type Options struct {
 	// directory. OutboxMax bounds its size in bytes (1 GiB).
 	DataDir   string
 	OutboxMax int64
+	// CacheKey is the file of the key under which the configuration is cached in
+	// DataDir; by default beside the service's private key. CacheLife is how old
+	// a cached one may be (7 days); below zero there is none.
+	CacheKey  string
+	CacheLife time.Duration
 
 	// Adapters by source type, and what each of them is given.
 	Adapters map[string]NewAdapter
 	Source   source.Options
+	// Egress decides what a service that acts for several tenants may dial; by
+	// default nothing but the public internet. A tenant's own service, and
+	// adapters that Source gives an HTTP client, are not held to it.
+	Egress *source.Egress
 	// Once reads each source once and ends: see Runtime.Run.
 	Once bool
 
@@ -84,12 +93,16 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.WorkersPerTenant, 16)
 	setDefault(&o.Streams, 8)
 	setDefault(&o.StreamsPerTenant, 2)
+	setDefault(&o.CacheLife, cacheLife)
 	setDefault(&o.RunTimeout, time.Hour)
 	setDefault(&o.StallTimeout, 5*time.Minute)
 	setDefault(&o.ShutdownTimeout, 10*time.Second)
 	setDefault(&o.GiveUp, 2*time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Egress == nil {
+		o.Egress = &source.Egress{}
 	}
 	if o.Observe == nil {
 		o.Observe = func(Event) {}

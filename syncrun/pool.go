@@ -18,6 +18,8 @@ type pool struct {
 
 	mu    sync.Mutex
 	queue *schedule.Queue
+	// running says that run is at work.
+	running bool
 	// changed holds one token when the queue may have something new to run.
 	changed chan struct{}
 }
@@ -41,10 +43,26 @@ func (p *pool) change(f func(*schedule.Queue)) {
 	wake(p.changed)
 }
 
+// late is how long ago something became due that could have begun and has not.
+func (p *pool) late() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running {
+		return 0
+	}
+	next, ok := p.queue.Wake()
+	if !ok {
+		return 0
+	}
+	return p.now().Sub(next)
+}
+
 // run starts work until ctx ends, then waits for what it has started.
 func (p *pool) run(ctx context.Context) {
 	var workers sync.WaitGroup
 	defer workers.Wait()
+	defer p.runs(false)
+	p.runs(true)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -58,6 +76,12 @@ func (p *pool) run(ctx context.Context) {
 			timer.Reset(wait)
 		}
 	}
+}
+
+func (p *pool) runs(running bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = running
 }
 
 // start runs everything that may run now and returns how long it is to the next

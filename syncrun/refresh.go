@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -16,7 +17,8 @@ import (
 
 // begin says Hello and gets the first configuration, before anything else
 // happens. It repeats both until they succeed; with Once only what repeating can
-// mend, and for a limited time.
+// mend, and for a limited time. Where the gateway cannot be reached it is content
+// with the cached configuration, once; connected says which it was.
 func (r *Runtime) begin(ctx context.Context) error {
 	var trouble streak
 	limit := time.Duration(0)
@@ -25,25 +27,58 @@ func (r *Runtime) begin(ctx context.Context) error {
 	}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := r.greet(ctx)
-		if err != nil && r.options.Once && hopeless(err) {
+		switch {
+		case err == nil:
+			r.connected = true
+		case r.options.Once && hopeless(err):
 			err = backoff.Permanent(err)
+		case status.Code(err) == codes.PermissionDenied:
+			r.cache.forget()
+		case ctx.Err() == nil && !hopeless(err) && r.fromCache(err):
+			err = nil
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(newBackoff()), backoff.WithMaxElapsedTime(limit), backoff.WithNotify(func(err error, _ time.Duration) {
 		trouble.failed(r.options.Logger, "connect to gateway", "gateway", r.options.Config.GatewayAddr, "error", err)
-		r.options.Observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
+		r.observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(err)})
 	}))
-	if err == nil {
+	if err == nil && r.connected {
 		trouble.recovered(r.options.Logger, "connected to gateway", "gateway", r.options.Config.GatewayAddr)
 	}
 	return err
+}
+
+// fromCache applies the cached configuration and returns whether there was one.
+func (r *Runtime) fromCache(why error) bool {
+	if r.applied.Load() > 0 {
+		return false
+	}
+	answer, gateway, err := r.cache.load()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	r.configuring.Lock()
+	defer r.configuring.Unlock()
+	if err == nil {
+		err = r.configure(answer, false)
+	}
+	if err != nil {
+		r.options.Logger.Warn("start without the gateway", "error", err)
+		return false
+	}
+	r.session.settle(answer)
+	r.session.assume(gateway)
+	r.options.Logger.Warn("gateway is away: sources are read by the cached configuration", "gateway", r.options.Config.GatewayAddr,
+		"version", answer.GetConfigVersion(), "error", why)
+	r.observe(Event{Kind: Disconnected, Time: r.options.Now(), Detail: reason(why)})
+	return true
 }
 
 func (r *Runtime) greet(ctx context.Context) error {
 	if _, err := r.session.hello(ctx); err != nil {
 		return err
 	}
-	r.options.Observe(Event{Kind: Connected, Time: r.options.Now()})
+	r.observe(Event{Kind: Connected, Time: r.options.Now()})
 	err := r.refresh(ctx)
 	if errors.Is(err, errBadConfig) && !r.options.Once {
 		// The service is there and waits for a configuration it can read.
@@ -93,8 +128,12 @@ func (r *Runtime) refreshes(ctx context.Context) {
 func (r *Runtime) refresh(ctx context.Context) error {
 	applied := r.applied.Load()
 	answer, err := r.session.config(ctx)
-	if err != nil || answer.GetNotModified() {
+	if err != nil {
 		return err
+	}
+	if answer.GetNotModified() {
+		r.uncached(r.cache.confirm())
+		return nil
 	}
 	r.configuring.Lock()
 	defer r.configuring.Unlock()
@@ -103,7 +142,22 @@ func (r *Runtime) refresh(ctx context.Context) error {
 		wake(r.outdated)
 		return nil
 	}
-	return r.configure(answer)
+	return r.keep(answer)
+}
+
+// keep makes a configuration the one in force and the cached one.
+func (r *Runtime) keep(answer *monitoring.AgentConfigResponse) error {
+	err := r.configure(answer, true)
+	if err == nil {
+		r.uncached(r.cache.save(answer, r.session.gateway()))
+	}
+	return err
+}
+
+func (r *Runtime) uncached(err error) {
+	if err != nil {
+		r.options.Logger.Warn("configuration is not cached", "error", err)
+	}
 }
 
 // pushed applies a configuration that the gateway pushed, as if it had been
@@ -115,18 +169,20 @@ func (r *Runtime) pushed(answer *monitoring.AgentConfigResponse) error {
 	if answer.GetNotModified() || answer.GetConfigVersion() == r.session.configVersion() {
 		return nil
 	}
-	return r.configure(answer)
+	return r.keep(answer)
 }
 
 // configure makes a configuration the one in force. One that cannot be read
-// leaves the last good one. The caller holds configuring.
-func (r *Runtime) configure(answer *monitoring.AgentConfigResponse) error {
-	wanted, err := readConfig(answer)
+// leaves the last good one; fresh says that it is the gateway's word of now. The
+// caller holds configuring.
+func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) error {
+	wanted, scope, err := readConfig(answer)
 	if err != nil {
 		err = fmt.Errorf("%w, version %s: %w; the last good one stays in force", errBadConfig, answer.GetConfigVersion(), err)
-		r.options.Observe(Event{Kind: ConfigRefused, Time: r.options.Now(), Detail: err.Error()})
+		r.observe(Event{Kind: ConfigRefused, Time: r.options.Now(), Detail: err.Error()})
 		return err
 	}
+	r.platform.Store(scope == payload.ScopePlatform)
 	if r.options.Once {
 		r.once = newOnce(wanted)
 	}
@@ -137,20 +193,25 @@ func (r *Runtime) configure(answer *monitoring.AgentConfigResponse) error {
 		r.failing.forget(id)
 		r.watches.gone(id)
 	}
+	r.share(wanted)
+	if r.applied.Load() == 0 {
+		r.resume(wanted, fresh)
+	}
 	// What is to run at once stays so, whatever pace it has now.
 	r.loops.runNow(r.watches.waiting())
 	r.session.accept(answer.GetConfigVersion())
 	r.applied.Add(1)
 	r.options.Logger.Info("configuration applied", "version", answer.GetConfigVersion(), "sources", len(wanted),
 		"started", len(c.start), "changed", len(c.restart)+len(c.retime), "stopped", len(c.stop))
-	r.options.Observe(Event{Kind: Configured, Time: r.options.Now(), Sources: r.loops.sources()})
+	r.observe(Event{Kind: Configured, Time: r.options.Now(), Sources: r.loops.sources()})
 	return nil
 }
 
-func readConfig(answer *monitoring.AgentConfigResponse) (map[string]definition, error) {
+func readConfig(answer *monitoring.AgentConfigResponse) (wanted map[string]definition, scope string, err error) {
 	config, err := payload.DecodeConfig(answer.GetConfigJson())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return definitions(config)
+	wanted, err = definitions(config)
+	return wanted, config.Scope, err
 }

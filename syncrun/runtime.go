@@ -26,6 +26,7 @@ type Runtime struct {
 	session *session
 	outbox  *outbox.Outbox
 	loops   *loops
+	metrics *metrics
 	// deliveries holds the sources with runs that wait for the gateway.
 	deliveries *pool
 	failing    failing
@@ -43,6 +44,15 @@ type Runtime struct {
 	watches  watches
 	rejoin   chan struct{}
 	once     *once
+	// full is how often in a row the outbox had no room.
+	full  fullness
+	begun time.Time
+	// platform says that the service acts for tenants.
+	platform atomic.Bool
+	// cache holds the last good configuration; connected says that the one in
+	// force is the gateway's word and not the cache's.
+	cache     *cache
+	connected bool
 }
 
 // New checks the options and loads the identity. Nothing is dialled before Run.
@@ -59,7 +69,7 @@ func New(o Options) (*Runtime, error) {
 		o.Transport = credentials.NewTLS(config)
 	}
 	r := &Runtime{
-		options: o, loops: newLoops(o), reports: newReports(), failing: failing{all: map[string]*delivery{}},
+		options: o, loops: newLoops(o), reports: newReports(), metrics: newMetrics(), failing: failing{all: map[string]*delivery{}},
 		kick: make(chan struct{}, 1), outdated: make(chan struct{}, 1),
 		commands: newCommands(), rejoin: make(chan struct{}, 1),
 	}
@@ -84,6 +94,13 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.outbox.Close()) }()
+	r.metrics.box.Store(r.outbox)
+	r.begun = r.options.Now()
+	r.takeOver(r.outbox.Found())
+	if r.cache, err = openCache(r.options); err != nil {
+		// The service works without, as long as the gateway is there when it starts.
+		r.options.Logger.Warn("no configuration is cached", "error", err)
+	}
 	conn, err := connect(r.options)
 	if err != nil {
 		return err
@@ -105,11 +122,7 @@ func (r *Runtime) work(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var tasks errgroup.Group
-	all := []func(context.Context){r.loops.pool.run, r.deliveries.run, r.heartbeats}
-	if r.once == nil {
-		all = append(all, r.refreshes, r.control)
-	}
-	for _, task := range all {
+	for _, task := range []func(context.Context){r.loops.pool.run, r.talk} {
 		tasks.Go(func() error { task(ctx); return nil })
 	}
 	if r.once != nil {
@@ -130,9 +143,25 @@ func (r *Runtime) work(ctx context.Context) error {
 	return r.once.err()
 }
 
+// talk is all that is said to the gateway, Hello before anything else.
+func (r *Runtime) talk(ctx context.Context) {
+	if !r.connected && r.begin(ctx) != nil {
+		return
+	}
+	all := []func(context.Context){r.deliveries.run, r.heartbeats}
+	if r.once == nil {
+		all = append(all, r.refreshes, r.control)
+	}
+	var tasks errgroup.Group
+	for _, task := range all {
+		tasks.Go(func() error { task(ctx); return nil })
+	}
+	_ = tasks.Wait()
+}
+
 // lastHeartbeat tells what is untold when the runtime ends.
 func (r *Runtime) lastHeartbeat(ctx context.Context) {
-	if len(r.reports.pending()) == 0 {
+	if !r.connected || len(r.reports.pending()) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
@@ -174,5 +203,5 @@ func (r *Runtime) tell(head outbox.Head, e Event) {
 	e.Time = r.options.Now()
 	e.Source, e.Tenant, e.SourceID, e.RunID = head.Name, head.Tenant, head.SourceID, head.ID
 	r.watches.see(head.Source, e)
-	r.options.Observe(e)
+	r.observe(e)
 }

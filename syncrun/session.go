@@ -162,6 +162,13 @@ func (s *session) accept(version string) {
 	s.version = version
 }
 
+// assume takes the gateway to be the one there was before, until it says Hello.
+func (s *session) assume(gateway string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gatewayID = gateway
+}
+
 func (s *session) configVersion() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -99,7 +99,7 @@ func (r *Runtime) sample(ctx context.Context, s payload.Source, result *payload.
 	if !ok {
 		return discovery, &testError{testSettings, fmt.Errorf("this program has no adapter for type %q", s.Type)}
 	}
-	adapter, err := newAdapter(s, r.options.Source)
+	adapter, err := newAdapter(s, r.loops.sourceOptions(r.platform.Load()))
 	if err != nil {
 		return discovery, &testError{testSettings, err}
 	}

@@ -31,7 +31,11 @@ var adapters = map[string]syncrun.NewAdapter{
 // runtime is the edge's own, with the identity in its files.
 func (e *edge) runtime(edit func(*syncrun.Options)) *syncrun.Runtime {
 	e.p.t.Helper()
-	options := syncrun.Options{Config: e.config, Adapters: adapters, Once: true}
+	// The systems of these tests are on loopback, where a platform's service goes
+	// only if told.
+	egress, err := source.ParseEgress([]string{"127.0.0.0/8"})
+	must(e.p.t, err)
+	options := syncrun.Options{Egress: egress, Config: e.config, Adapters: adapters, Once: true}
 	if edit != nil {
 		edit(&options)
 	}

@@ -7,11 +7,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/syncrun"
+	"edgesync/syncrun/outbox"
+	"edgesync/syncrun/source"
 )
 
 // defaultConfig is where an edge package is installed.
@@ -22,12 +27,18 @@ type Options struct {
 	*cmdutil.Factory
 	Config  string
 	DataDir string
-	Once    bool
+	// OutboxMax is in bytes.
+	OutboxMax    size
+	ConfigMaxAge time.Duration
+	EgressAllow  []string
+	Once         bool
+	// MetricsListen is the address of metrics and health; empty for none.
+	MetricsListen string
 }
 
 // NewCmdRun makes run.
 func NewCmdRun(f *cmdutil.Factory, runF func(context.Context, *Options) error) *cobra.Command {
-	opts := &Options{Factory: f}
+	opts := &Options{Factory: f, OutboxMax: outbox.DefaultMaxBytes}
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run a sync service: read its sources and send what they hold to the gateway",
@@ -35,7 +46,14 @@ func NewCmdRun(f *cmdutil.Factory, runF func(context.Context, *Options) error) *
 
 The config says who it is and where its gateway is; which sources it has comes from the gateway. Streams under way
 are finished before it ends; a second signal ends it at once. With --once it reads every source once, and fails if
-one could not be brought over whole.`,
+one could not be brought over whole.
+
+What was read waits in the data directory until the gateway has stored it, whatever happens meanwhile, and the last
+configuration is kept there, encrypted, so that a service that starts while the gateway is away goes on reading. Give
+each service a directory of its own.
+
+The platform's own service, which acts for tenants, dials no private, loopback, link-local or metadata address, but
+those of --egress-allow. A tenant's own service may reach any.`,
 		Example: `  edgesync run --config /etc/edgesync/config/sync.json --data-dir /var/lib/edgesync
   edgesync run --config edge-package-hq-sync/config/sync.json --once`,
 		Args: cmdutil.NoArgs,
@@ -45,25 +63,93 @@ one could not be brought over whole.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Config, "config", defaultConfig, "minimal config of the sync service")
-	flags.StringVar(&opts.DataDir, "data-dir", "", "directory for runs that wait for the gateway (default: a temporary one)")
+	flags.StringVar(&opts.DataDir, "data-dir", "", "directory for what waits for the gateway (default: one of the service's own below the state directory; with --once a temporary one)")
+	flags.Var(&opts.OutboxMax, "outbox-max", "the most disk that waiting runs may take")
+	flags.DurationVar(&opts.ConfigMaxAge, "config-max-age", 7*24*time.Hour, "how old the configuration may be with which a service starts while the gateway is away; 0 for none")
+	flags.StringArrayVar(&opts.EgressAllow, "egress-allow", nil, "network (CIDR) that the platform's own service may reach besides the public internet; may be repeated")
+	flags.StringVar(&opts.MetricsListen, "metrics-listen", "", "address of metrics and health, over plain HTTP (default: none)")
 	flags.BoolVar(&opts.Once, "once", false, "read every source once and end")
 	return cmd
 }
 
-func runRun(ctx context.Context, opts *Options) error {
-	config := Config{File: opts.Config, DataDir: opts.DataDir, Once: opts.Once, Now: opts.Now, Logger: opts.Logger(slog.LevelInfo)}
-	runs := &summary{}
-	if opts.Once {
-		config.Observe = runs.observe
+// config is what the flags say.
+func (opts *Options) config() (Config, error) {
+	egress, err := source.ParseEgress(opts.EgressAllow)
+	if err != nil {
+		return Config{}, cmdutil.Usagef("--egress-allow: %w", err)
 	}
-	runtime, err := New(config)
+	config := Config{
+		File: opts.Config, DataDir: opts.DataDir, OutboxMax: int64(opts.OutboxMax), CacheLife: opts.ConfigMaxAge, Egress: egress,
+		Once: opts.Once, Now: opts.Now, Logger: opts.Logger(slog.LevelInfo),
+	}
+	if opts.ConfigMaxAge <= 0 {
+		config.CacheLife = -1
+	}
+	if opts.DataDir == "" && !opts.Once {
+		state, err := opts.StateDir()
+		if err != nil {
+			return Config{}, err
+		}
+		config.DataRoot = filepath.Join(state, "run")
+	}
+	return config, nil
+}
+
+func runRun(ctx context.Context, opts *Options) error {
+	config, err := opts.config()
 	if err != nil {
 		return err
 	}
-	err = runtime.Run(ctx)
+	runs := &summary{}
+	manager := newNotifier(opts.Env)
+	listeners := []func(syncrun.Event){manager.observe}
+	if opts.Once {
+		listeners = append(listeners, runs.observe)
+	}
+	var board *progress
+	if opts.IO.ErrTerminal {
+		board = newProgress(opts.IO.Err, opts.Now)
+		config.Logger = slog.New(slog.NewTextHandler(board, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		listeners = append(listeners, board.observe)
+	}
+	config.Observe = func(e syncrun.Event) {
+		for _, listener := range listeners {
+			listener(e)
+		}
+	}
+	service, err := New(config)
+	if err != nil {
+		return err
+	}
+	err = watched(ctx, opts, service, manager, board)
 	var failed *syncrun.SourcesError
 	if opts.Once && (err == nil || errors.As(err, &failed)) {
 		return errors.Join(err, runs.print(opts))
 	}
 	return err
+}
+
+// watched runs the service with everybody who watches it, and waits for them.
+func watched(ctx context.Context, opts *Options, service *Service, manager *notifier, board *progress) error {
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var watchers errgroup.Group
+	if opts.MetricsListen != "" {
+		listener, err := cmdutil.Listen(ctx, "metrics", opts.MetricsListen)
+		if err != nil {
+			return err
+		}
+		watchers.Go(func() error {
+			return cmdutil.ServeHTTP(watching, listener, watchHandler(service, service.Collector()))
+		})
+	}
+	watchers.Go(func() error { watchdog(watching, manager, service); return nil })
+	if board != nil {
+		watchers.Go(func() error { board.draw(watching); return nil })
+	}
+	manager.tell("READY=1")
+	defer context.AfterFunc(ctx, func() { manager.tell("STOPPING=1") })()
+	err := service.Run(ctx)
+	stop()
+	return errors.Join(err, watchers.Wait())
 }

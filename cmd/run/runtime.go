@@ -2,16 +2,20 @@ package run
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/credentials"
 
 	"edgesync/certs"
@@ -30,8 +34,16 @@ import (
 type Config struct {
 	// File is the minimal config.
 	File string
-	// DataDir is where runs wait for the gateway; empty means a temporary one.
-	DataDir string
+	// DataDir is where runs wait for the gateway; empty means a temporary one,
+	// unless DataRoot names the folder in which the service gets one of its own.
+	DataDir, DataRoot string
+	// OutboxMax bounds what waits, in bytes; CacheLife is how old a cached
+	// configuration may be, and below zero there is none. Zero takes the defaults.
+	OutboxMax int64
+	CacheLife time.Duration
+	// Egress are the networks that the platform's own service may reach besides
+	// the public internet.
+	Egress *source.Egress
 	// Once reads every source once and ends.
 	Once    bool
 	Logger  *slog.Logger
@@ -67,14 +79,16 @@ func New(config Config) (*Service, error) {
 	if err != nil {
 		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
 	}
-	if err := prepareDataDir(config.DataDir); err != nil {
+	dir, err := dataDir(config, minimal, held)
+	if err != nil {
 		return nil, err
 	}
 	// Without a name the gateway just does not learn one.
 	hostname, _ := os.Hostname()
 	runtime, err := syncrun.New(syncrun.Options{
-		Config: minimal, Transport: credentials.NewTLS(tls), DataDir: config.DataDir, Once: config.Once,
-		Adapters: adapters, Source: source.Options{TempDir: config.DataDir, Now: config.Now},
+		Config: minimal, Transport: credentials.NewTLS(tls), DataDir: dir, Once: config.Once,
+		OutboxMax: config.OutboxMax, CacheLife: config.CacheLife, Egress: config.Egress,
+		Adapters: adapters, Source: source.Options{TempDir: dir, Now: config.Now},
 		Logger: config.Logger, Observe: config.Observe, Now: config.Now,
 		Version: cmdutil.Version, Hostname: hostname,
 	})
@@ -97,6 +111,12 @@ func (s *Service) Run(ctx context.Context) error {
 	defer stop()
 	return s.runtime.Run(ctx)
 }
+
+// Healthy says why the runtime does not work, or nil.
+func (s *Service) Healthy(patience time.Duration) error { return s.runtime.Healthy(patience) }
+
+// Collector counts what the runtime does.
+func (s *Service) Collector() prometheus.Collector { return s.runtime.Collector() }
 
 // renewFirst is no reason not to run, unless it never will be possible.
 func (s *Service) renewFirst(ctx context.Context) error {
@@ -133,14 +153,25 @@ func rootsOf(cas []*x509.Certificate) []*x509.Certificate {
 	return slices.DeleteFunc(slices.Clone(cas), func(c *x509.Certificate) bool { return c.CheckSignatureFrom(c) != nil })
 }
 
-func prepareDataDir(dir string) error {
+// dataDir makes the directory in which a service keeps what must outlive it. One
+// that nobody named is the identity's own: what waits for the gateway is never
+// sent under another's name.
+func dataDir(config Config, minimal onboarding.MinimalConfig, held onboarding.Identity) (string, error) {
+	dir := config.DataDir
+	if dir == "" && config.DataRoot != "" {
+		sum := sha256.New()
+		for _, uri := range held.Chain[0].URIs {
+			sum.Write([]byte(uri.String()))
+		}
+		dir = filepath.Join(config.DataRoot, minimal.AgentID+"-"+hex.EncodeToString(sum.Sum(nil)[:4]))
+	}
 	if dir == "" {
-		return nil
+		return "", nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
+		return "", fmt.Errorf("make data directory: %w; name another with --data-dir", err)
 	}
-	return nil
+	return dir, nil
 }
 
 // adapters is the table of source types that can be run.

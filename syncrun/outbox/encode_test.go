@@ -42,7 +42,7 @@ func TestUpdatesAreEncodedAsTheirTagsSay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Delivered()
+		defer l.Delivered(1)
 		chunk, err := l.Next()
 		if err != nil {
 			t.Fatal(err)

@@ -6,19 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"edgesync/proto/payload"
 )
 
 // Lease is the right to send one run. It belongs to one goroutine, which reads
-// the chunks in order, as often as it needs, and ends it with Delivered, Drop
-// or Release.
+// the chunks in order, as often as it needs, and ends it with Delivered, Refused,
+// Quarantine or Release.
 type Lease struct {
 	Run    Run
 	outbox *Outbox
 	stored *stored
-	file   *os.File
+	file   File
+	// chunks is where the first chunk lies, reader what is between there and
+	// the tail.
+	chunks int64
+	reader *io.SectionReader
 	index  int
 	// frame, plain, meta and full are reused from chunk to chunk.
 	frame, plain, meta, full []byte
@@ -36,7 +39,7 @@ type Chunk struct {
 func (c Chunk) Final() bool { return c.Index == c.Total-1 }
 
 // Lease returns the oldest run of a source, or nil when there is none or it is
-// leased already.
+// leased already. A run that cannot be read is put aside and a *DamagedError.
 func (o *Outbox) Lease(source string) (*Lease, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -47,28 +50,84 @@ func (o *Outbox) Lease(source string) (*Lease, error) {
 	if len(list) == 0 || list[0].leased {
 		return nil, nil
 	}
-	s := list[0]
-	f, err := os.Open(s.path)
-	if err != nil {
-		o.removeLocked(s)
-		return nil, &DamagedError{Run: s.Run, Err: err}
+	l := &Lease{Run: list[0].Run, outbox: o, stored: list[0]}
+	if err := l.open(); err != nil {
+		if l.file != nil {
+			_ = l.file.Close()
+		}
+		return nil, o.quarantineLocked(l.stored, err)
 	}
-	s.leased = true
-	return &Lease{Run: s.Run, outbox: o, stored: s, file: f}, nil
+	l.stored.leased = true
+	return l, nil
+}
+
+// open reads that the file is the one that was committed.
+func (l *Lease) open() (err error) {
+	if l.file, err = l.outbox.fs.Open(l.stored.path); err != nil {
+		l.file = nil
+		return err
+	}
+	info, err := l.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != l.Run.Bytes {
+		return errDamaged
+	}
+	head, begin, err := readHead(l.file)
+	if err != nil {
+		return err
+	}
+	tail, end, err := readTail(l.file, info.Size())
+	if err != nil {
+		return err
+	}
+	if head.ID != l.Run.ID || tail.Chunks != l.Run.Chunks || end < begin {
+		return errDamaged
+	}
+	l.chunks = begin
+	l.reader = io.NewSectionReader(l.file, begin, end-begin)
+	return nil
 }
 
 // DamagedError says that a run cannot be read back. It is no longer in the
-// outbox, or is not to be leased again.
+// outbox.
 type DamagedError struct {
+	// Run is what is known of it; of some nothing but that they were there.
 	Run Run
-	Err error
+	// Path is where the file was put aside; empty where there is none.
+	Path string
+	Err  error
 }
 
 func (e *DamagedError) Error() string {
-	return fmt.Sprintf("read run %s from outbox: %v; it is dropped and the source is read again", e.Run.ID, e.Err)
+	name := e.Run.ID
+	if name == "" {
+		name = "of an unknown source"
+	}
+	text := fmt.Sprintf("read run %s from outbox: %v; the source is read again", name, e.Err)
+	if e.Path != "" {
+		text += ", and the file kept as " + e.Path
+	}
+	return text
 }
 
 func (e *DamagedError) Unwrap() error { return e.Err }
+
+// quarantineLocked takes a run that cannot be read out of the outbox and keeps
+// its file aside.
+func (o *Outbox) quarantineLocked(s *stored, err error) *DamagedError {
+	damaged := &DamagedError{Run: s.Run, Err: err}
+	if o.unlistLocked(s) {
+		o.ledger.ended(s.number, Totals{Damaged: s.Updates})
+		if bad := o.path(s.number, badSuffix); o.fs.Rename(s.path, bad) == nil {
+			damaged.Path = bad
+		}
+		o.freeLocked(s.Share, s.Bytes)
+		o.trimBad()
+	}
+	return damaged
+}
 
 // Next returns the next chunk, each update of which says its place in the run.
 // It ends with io.EOF after the last.
@@ -83,15 +142,12 @@ func (l *Lease) NextApart() (Chunk, error) {
 }
 
 func (l *Lease) next(apart bool) (Chunk, error) {
-	frame, plain, updates, err := readRecord(l.file, l.outbox.decoder, l.frame, l.plain)
+	frame, plain, updates, err := readRecord(l.reader, l.outbox.decoder, l.index, l.frame, l.plain)
 	l.frame = frame
 	if errors.Is(err, io.EOF) && l.index == l.Run.Chunks {
 		return Chunk{}, io.EOF
 	}
-	if err == nil && l.index == l.Run.Chunks {
-		err = errDamaged
-	}
-	if errors.Is(err, io.EOF) {
+	if err == nil && l.index == l.Run.Chunks || errors.Is(err, io.EOF) {
 		err = errDamaged
 	}
 	if err != nil {
@@ -146,33 +202,48 @@ func replaceAll(dst, s, old, replacement []byte) []byte {
 // Rewind makes Next begin with the first chunk again.
 func (l *Lease) Rewind() error {
 	l.index = 0
-	if _, err := l.file.Seek(0, io.SeekStart); err != nil {
+	if _, err := l.reader.Seek(0, io.SeekStart); err != nil {
 		return &DamagedError{Run: l.Run, Err: err}
 	}
 	return nil
 }
 
-// Delivered ends the lease of a run that was acknowledged, and Drop that of one
-// that never will be: the run leaves the outbox.
-func (l *Lease) Delivered() { l.end(true) }
+// Delivered ends the lease of a run of which the gateway has acknowledged so
+// many updates and refused the others for good: the run leaves the outbox.
+func (l *Lease) Delivered(acknowledged int64) {
+	l.end(Totals{Acknowledged: acknowledged, Refused: l.Run.Updates - acknowledged})
+}
 
-// Drop ends the lease and removes the run.
-func (l *Lease) Drop() { l.end(true) }
+// Refused ends the lease of a run that the gateway will never take.
+func (l *Lease) Refused() { l.Delivered(0) }
+
+// Quarantine ends the lease of a run that cannot be read back and keeps its file
+// aside.
+func (l *Lease) Quarantine(err error) *DamagedError {
+	_ = l.file.Close()
+	l.outbox.mu.Lock()
+	defer l.outbox.mu.Unlock()
+	return l.outbox.quarantineLocked(l.stored, err)
+}
 
 // Release gives the run back for another attempt. It returns false when there
-// will be none: a newer snapshot or DropSource has taken its place.
-func (l *Lease) Release() bool { return !l.end(false) }
-
-// end returns whether the run is gone.
-func (l *Lease) end(remove bool) bool {
+// will be none because its source was dropped meanwhile.
+func (l *Lease) Release() bool {
 	_ = l.file.Close()
-	o := l.outbox
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	l.outbox.mu.Lock()
+	defer l.outbox.mu.Unlock()
 	l.stored.leased = false
-	if remove || l.stored.superseded {
-		o.removeLocked(l.stored)
-		return true
+	if l.stored.withdrawn {
+		l.outbox.endLocked(l.stored, Totals{Withdrawn: l.Run.Updates})
+		return false
 	}
-	return false
+	return true
+}
+
+func (l *Lease) end(add Totals) {
+	_ = l.file.Close()
+	l.outbox.mu.Lock()
+	defer l.outbox.mu.Unlock()
+	l.stored.leased = false
+	l.outbox.endLocked(l.stored, add)
 }

@@ -1,18 +1,21 @@
 // Package outbox keeps what runs have found until the gateway has acknowledged
-// it. A run's updates become chunks of bounded size on disk, compressed, so
-// that no inventory is ever held in memory and a slow gateway costs disk, not
-// memory and not another source's time. It knows runs, their order and their
-// limits; it knows nothing of adapters, connections or schedules.
+// it. A run's updates become chunks of bounded size on disk, compressed and
+// checksummed, so that no inventory is ever held in memory and a slow gateway
+// costs disk, not memory and not another source's time. It knows runs, their
+// order and their limits; it knows nothing of adapters, connections or schedules.
 //
-// What lies in the directory belongs to one process and ends with it.
+// A run that was committed survives the end of the process at any moment. It
+// leaves with the gateway's word, with a newer snapshot of its source, or because
+// it can no longer be read; each of them is counted.
 package outbox
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,12 +27,17 @@ import (
 // DefaultMaxBytes is how much disk an outbox may take when nothing else is said.
 const DefaultMaxBytes = 1 << 30
 
-// spoolSuffix names the files of an outbox.
-const spoolSuffix = ".spool"
+// How the files of an outbox end: runs that are being written, runs, and what
+// cannot be read back.
+const (
+	partSuffix = ".part"
+	runSuffix  = ".run"
+	badSuffix  = ".bad"
+)
 
 var (
-	// ErrFull says that the outbox has reached its bound and nothing in it is
-	// about to leave.
+	// ErrFull says that the outbox has reached its bound, or the disk its end,
+	// and nothing is about to leave.
 	ErrFull = errors.New("write run to outbox: it is full")
 	// ErrClosed says that the outbox was closed.
 	ErrClosed = errors.New("use outbox: it is closed")
@@ -45,8 +53,12 @@ type Options struct {
 	// ChunkTarget is the size of JSON at which a chunk is closed, ChunkUpdates
 	// the number of updates.
 	ChunkTarget, ChunkUpdates int
-	// Now is the clock.
+	// Patience is how long a run waits in a full outbox from which nothing
+	// leaves (1 min).
+	Patience time.Duration
+	// Now is the clock, FS the file system.
 	Now func() time.Time
+	FS  FS
 }
 
 // Head is what is known of a run before it is read.
@@ -59,8 +71,10 @@ type Head struct {
 	Name, Tenant string
 	// TenantID, SourceID and ServiceID are the wire's; each may be empty.
 	TenantID, SourceID, ServiceID string
-	Partition                     string
-	Started                       time.Time
+	// Share names whose part of the disk the run takes.
+	Share     string
+	Partition string
+	Started   time.Time
 }
 
 // Run is a run that waits to be delivered.
@@ -71,9 +85,10 @@ type Run struct {
 	// Note says why the run does not cover its source; empty when it does.
 	Note string
 	// Refused counts what was found and left out because it is not valid.
-	Refused   int64
-	Updates   int64
-	Chunks    int
+	Refused int64
+	Updates int64
+	Chunks  int
+	// Bytes is the length of the file.
 	Bytes     int64
 	Committed time.Time
 }
@@ -81,36 +96,48 @@ type Run struct {
 // stored is a committed run with its place on disk.
 type stored struct {
 	Run
-	path string
-	// leased says that somebody is sending it; superseded that a newer
-	// snapshot has taken its place meanwhile.
-	leased, superseded bool
+	number uint64
+	path   string
+	// leased says that somebody is sending it; withdrawn that its source was
+	// taken away meanwhile.
+	leased, withdrawn bool
 }
 
 // Outbox is a directory of runs. It is safe for concurrent use.
 type Outbox struct {
 	dir       string
+	fs        FS
 	lock      *os.File
 	temporary bool
 	options   Options
 	encoder   *zstd.Encoder
 	decoder   *zstd.Decoder
+	found     Found
 
 	mu     sync.Mutex
 	closed bool
+	ledger *ledger
+	next   uint64
 	used   int64
+	// shares is what each share takes of used; limit is how much one may.
+	shares map[string]int64
+	limit  int64
 	// bySource holds committed runs, oldest first.
 	bySource map[string][]*stored
 	pending  int
+	full     fullness
 	// space is closed and replaced whenever disk is given back.
 	space chan struct{}
 }
 
-// Open takes a directory for this process alone and removes what an earlier one
-// left in it. It is created 0700 if need be; an empty name stands for a
-// temporary directory that Close removes.
+// Open takes a directory for this process alone and takes over the runs that an
+// earlier one committed; Found tells of them. It is created 0700 if need be; an
+// empty name stands for a temporary directory that Close removes.
 func Open(dir string, options Options) (*Outbox, error) {
-	o := &Outbox{dir: dir, options: options.withDefaults(), bySource: map[string][]*stored{}, space: make(chan struct{})}
+	o := &Outbox{
+		dir: dir, options: options.withDefaults(), bySource: map[string][]*stored{}, shares: map[string]int64{}, space: make(chan struct{}),
+	}
+	o.fs, o.limit = o.options.FS, o.options.MaxBytes
 	var err error
 	if dir == "" {
 		o.temporary = true
@@ -140,14 +167,20 @@ func (o Options) withDefaults() Options {
 	if o.ChunkUpdates <= 0 {
 		o.ChunkUpdates = payload.MaxServices
 	}
+	if o.Patience <= 0 {
+		o.Patience = time.Minute
+	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.FS == nil {
+		o.FS = Disk{}
 	}
 	return o
 }
 
 func (o *Outbox) start() (err error) {
-	if err := o.sweep(); err != nil {
+	if err := o.recover(); err != nil {
 		return err
 	}
 	o.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true))
@@ -161,26 +194,18 @@ func (o *Outbox) start() (err error) {
 	return nil
 }
 
-// sweep removes every spool file in the directory.
-func (o *Outbox) sweep() error {
-	files, err := os.ReadDir(o.dir)
-	if err != nil {
-		return fmt.Errorf("read outbox: %w", err)
-	}
-	var failures []error
-	for _, f := range files {
-		if strings.HasSuffix(f.Name(), spoolSuffix) && f.Type().IsRegular() {
-			failures = append(failures, os.Remove(filepath.Join(o.dir, f.Name())))
-		}
-	}
-	return errors.Join(failures...)
-}
-
 // Stats returns the disk taken and the number of runs that wait.
 func (o *Outbox) Stats() (bytes int64, runs int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.used, o.pending
+}
+
+// Totals returns what became of everything that was ever taken.
+func (o *Outbox) Totals() Totals {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ledger.totals
 }
 
 // Waiting reports whether a source has a run to deliver.
@@ -190,19 +215,43 @@ func (o *Outbox) Waiting(source string) bool {
 	return len(o.bySource[source]) > 0
 }
 
-// DropSource forgets the runs of a source that nobody is sending, and makes
-// that which is being sent the last of its attempts.
-func (o *Outbox) DropSource(source string) {
+// Sources returns the sources that have runs to deliver, the one with the
+// oldest first.
+func (o *Outbox) Sources() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, s := range append([]*stored(nil), o.bySource[source]...) {
-		s.superseded = true
-		o.removeLocked(s)
+	list := make([]string, 0, len(o.bySource))
+	for source := range o.bySource {
+		list = append(list, source)
 	}
+	slices.SortFunc(list, func(a, b string) int {
+		if o.bySource[a][0].number < o.bySource[b][0].number {
+			return -1
+		}
+		return 1
+	})
+	return list
 }
 
-// Close ends the outbox and removes its files. Writers and leases still open
-// fail from then on.
+// DropSource forgets the runs of a source that nobody is sending, and makes
+// that which is being sent the last of its attempts. It returns what it dropped.
+func (o *Outbox) DropSource(source string) []Run {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var dropped []Run
+	for _, s := range slices.Clone(o.bySource[source]) {
+		if s.leased {
+			s.withdrawn = true
+			continue
+		}
+		dropped = append(dropped, s.Run)
+		o.endLocked(s, Totals{Withdrawn: s.Updates})
+	}
+	return dropped
+}
+
+// Close ends the outbox; the runs in it stay for the next Open. Writers and
+// leases still open fail from then on.
 func (o *Outbox) Close() error {
 	o.mu.Lock()
 	if o.closed {
@@ -211,42 +260,61 @@ func (o *Outbox) Close() error {
 	}
 	o.closed = true
 	close(o.space)
+	o.ledger.close()
 	o.mu.Unlock()
-	err := o.sweep()
 	o.decoder.Close()
+	var err error
 	if o.temporary {
-		err = errors.Join(err, os.RemoveAll(o.dir))
+		err = os.RemoveAll(o.dir)
 	}
 	return errors.Join(err, o.lock.Close())
 }
 
-// removeLocked takes a committed run off its list and off the disk. A reader
-// that has the file open keeps it until it closes.
-func (o *Outbox) removeLocked(s *stored) {
-	list := o.bySource[s.Source]
-	for i, other := range list {
-		if other != s {
-			continue
-		}
-		list = append(list[:i:i], list[i+1:]...)
-		if len(list) == 0 {
-			delete(o.bySource, s.Source)
-		} else {
-			o.bySource[s.Source] = list
-		}
-		o.pending--
-		o.removeFileLocked(s.path, s.Bytes)
-		return
+// endLocked takes a run off its list and off the disk, and writes down what
+// became of its updates. A reader that has the file open keeps it until it
+// closes.
+func (o *Outbox) endLocked(s *stored, add Totals) {
+	if o.unlistLocked(s) {
+		o.ledger.ended(s.number, add)
+		// A file that cannot be removed is removed by the next Open.
+		_ = o.fs.Remove(s.path)
+		o.freeLocked(s.Share, s.Bytes)
 	}
 }
 
-func (o *Outbox) removeFileLocked(path string, size int64) {
-	// A file that cannot be removed is swept by the next Open; its bytes are
-	// not counted again, for the disk's own limit still holds.
-	_ = os.Remove(path)
+func (o *Outbox) unlistLocked(s *stored) bool {
+	list := o.bySource[s.Source]
+	i := slices.Index(list, s)
+	if i < 0 || o.closed {
+		return false
+	}
+	if len(list) == 1 {
+		delete(o.bySource, s.Source)
+	} else {
+		o.bySource[s.Source] = slices.Delete(slices.Clone(list), i, i+1)
+	}
+	o.pending--
+	return true
+}
+
+func (o *Outbox) freeLocked(share string, size int64) {
 	o.used -= size
+	if o.shares[share] -= size; o.shares[share] <= 0 {
+		delete(o.shares, share)
+	}
 	if !o.closed {
 		close(o.space)
 		o.space = make(chan struct{})
 	}
+}
+
+func (o *Outbox) takeLocked(share string, size int64) {
+	o.used += size
+	o.shares[share] += size
+}
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+func (o *Outbox) path(number uint64, suffix string) string {
+	return filepath.Join(o.dir, fmt.Sprintf("%016x%s", number, suffix))
 }

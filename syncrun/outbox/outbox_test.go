@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"edgesync/proto/payload"
 	"edgesync/syncrun/outbox"
 )
@@ -31,14 +29,13 @@ func open(t testing.TB, o outbox.Options) (*outbox.Outbox, string) {
 		if err := box.Close(); err != nil {
 			t.Error(err)
 		}
-		wantFiles(t, dir, 0)
 	})
 	return box, dir
 }
 
 func wantFiles(t testing.TB, dir string, want int) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.spool"))
+	files, err := filepath.Glob(filepath.Join(dir, "*.run"))
 	if err != nil || len(files) != want {
 		t.Fatalf("%d spool files, want %d: %v %v", len(files), want, files, err)
 	}
@@ -151,7 +148,7 @@ func TestRunComesBackAsItWasWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l.Delivered()
+	l.Delivered(l.Run.Updates)
 	wantFiles(t, dir, 0)
 	if bytes, runs := box.Stats(); bytes != 0 || runs != 0 || box.Waiting("s1") {
 		t.Fatalf("%d bytes, %d runs left", bytes, runs)
@@ -169,7 +166,7 @@ func TestChunksApartAreNoSnapshot(t *testing.T) {
 	if !bytes.Contains(chunk.JSON, []byte(`"sync_run_id":"run-1","mode":"incremental"`)) || bytes.Contains(chunk.JSON, []byte("total_chunks")) {
 		t.Fatalf("chunk apart is %s", chunk.JSON)
 	}
-	l.Drop()
+	l.Refused()
 }
 
 func TestEmptyRunIsOneEmptyChunk(t *testing.T) {
@@ -183,7 +180,7 @@ func TestEmptyRunIsOneEmptyChunk(t *testing.T) {
 	if _, err := l.Next(); !errors.Is(err, io.EOF) {
 		t.Fatalf("after the last chunk: %v", err)
 	}
-	l.Delivered()
+	l.Delivered(l.Run.Updates)
 }
 
 func TestRunsOfASourceKeepTheirOrder(t *testing.T) {
@@ -203,40 +200,48 @@ func TestRunsOfASourceKeepTheirOrder(t *testing.T) {
 			t.Fatal("released run is gone")
 		}
 		l = lease(t, box, "s1")
-		l.Delivered()
+		l.Delivered(l.Run.Updates)
 	}
 }
 
-func TestSnapshotSupersedesOlderRuns(t *testing.T) {
+func TestSnapshotTakesThePlaceOfAllButTheFirstInLine(t *testing.T) {
 	box, dir := open(t, outbox.Options{})
-	put(t, box, head("s1", "old"), 1, payload.ModeIncremental)
-	put(t, box, head("s1", "older"), 1, payload.ModeIncremental)
+	put(t, box, head("s1", "first"), 1, payload.ModeIncremental)
+	put(t, box, head("s1", "second"), 1, payload.ModeIncremental)
+	put(t, box, head("s1", "third"), 1, payload.ModeSnapshot)
 	put(t, box, head("s2", "other"), 1, payload.ModeIncremental)
-	sending := lease(t, box, "s1")
 	_, replaced := put(t, box, head("s1", "new"), 1, payload.ModeSnapshot)
-	if len(replaced) != 1 || replaced[0].ID != "older" {
+	if len(replaced) != 1 || replaced[0].ID != "third" {
 		t.Fatalf("replaced %+v", replaced)
 	}
 	wantFiles(t, dir, 3)
-	if sending.Release() {
-		t.Fatal("a superseded run gets another attempt")
+	for _, want := range []string{"first", "new"} {
+		l := lease(t, box, "s1")
+		if l.Run.ID != want {
+			t.Fatalf("next is %s, want %s", l.Run.ID, want)
+		}
+		l.Delivered(1)
 	}
-	if l := lease(t, box, "s1"); l.Run.ID != "new" {
-		t.Fatalf("next is %s", l.Run.ID)
+	if got, want := box.Totals(), (outbox.Totals{Runs: 5, Taken: 5, Acknowledged: 2, Superseded: 2}); got != want || got.Waiting() != 1 {
+		t.Fatalf("totals are %+v, want %+v", got, want)
 	}
-	wantFiles(t, dir, 2)
 }
 
-func TestSupersededRunMayStillArrive(t *testing.T) {
+func TestDroppedSourceGetsNoFurtherAttempt(t *testing.T) {
 	box, dir := open(t, outbox.Options{})
-	put(t, box, head("s1", "old"), 1, payload.ModeSnapshot)
+	put(t, box, head("s1", "first"), 2, payload.ModeIncremental)
+	put(t, box, head("s1", "second"), 3, payload.ModeIncremental)
 	sending := lease(t, box, "s1")
-	put(t, box, head("s1", "new"), 1, payload.ModeSnapshot)
-	if got := read(t, sending); len(got) != 1 {
-		t.Fatalf("%d updates", len(got))
+	if dropped := box.DropSource("s1"); len(dropped) != 1 || dropped[0].ID != "second" {
+		t.Fatalf("dropped %+v", dropped)
 	}
-	sending.Delivered()
-	wantFiles(t, dir, 1)
+	if sending.Release() {
+		t.Fatal("a run of a dropped source gets another attempt")
+	}
+	wantFiles(t, dir, 0)
+	if got := box.Totals(); got.Withdrawn != 5 || got.Waiting() != 0 {
+		t.Fatalf("totals are %+v", got)
+	}
 }
 
 func TestAbortLeavesNothing(t *testing.T) {
@@ -279,7 +284,7 @@ func TestFullOutboxRefusesWhenNothingLeaves(t *testing.T) {
 }
 
 func TestFullOutboxDropsTheSourcesOwnOlderRunFirst(t *testing.T) {
-	box, _ := open(t, outbox.Options{MaxBytes: 5000, ChunkUpdates: 10})
+	box, _ := open(t, outbox.Options{MaxBytes: 6500, ChunkUpdates: 10, Patience: time.Second})
 	put(t, box, head("s2", "other"), 10, payload.ModeSnapshot)
 	put(t, box, head("s1", "old"), 40, payload.ModeSnapshot)
 	_, replaced := put(t, box, head("s1", "new"), 60, payload.ModeSnapshot)
@@ -289,7 +294,7 @@ func TestFullOutboxDropsTheSourcesOwnOlderRunFirst(t *testing.T) {
 }
 
 func TestFullOutboxWaitsForWhatLeaves(t *testing.T) {
-	box, _ := open(t, outbox.Options{MaxBytes: 3500, ChunkUpdates: 10})
+	box, _ := open(t, outbox.Options{MaxBytes: 5500, ChunkUpdates: 10})
 	put(t, box, head("s1", "first"), 50, payload.ModeSnapshot)
 	w, err := box.Begin(head("s2", "second"))
 	if err != nil {
@@ -306,7 +311,7 @@ func TestFullOutboxWaitsForWhatLeaves(t *testing.T) {
 		}
 		done <- nil
 	}()
-	lease(t, box, "s1").Delivered()
+	lease(t, box, "s1").Delivered(50)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -345,23 +350,8 @@ func TestOversizedUpdateIsRefusedAlone(t *testing.T) {
 	}
 }
 
-func TestOpenTakesOverWhatAnEarlierProcessLeft(t *testing.T) {
-	dir := t.TempDir()
-	left := filepath.Join(dir, "run-123.spool")
-	other := filepath.Join(dir, "notes.txt")
-	for _, path := range []string{left, other} {
-		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	box, err := outbox.Open(dir, outbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantFiles(t, dir, 0)
-	if _, err := os.Stat(other); err != nil {
-		t.Fatal(err)
-	}
+func TestOneProcessADirectory(t *testing.T) {
+	box, dir := open(t, outbox.Options{})
 	if _, err := outbox.Open(dir, outbox.Options{}); err == nil || !strings.Contains(err.Error(), "another process uses it") {
 		t.Fatalf("opened twice: %v", err)
 	}
@@ -391,46 +381,10 @@ func TestTemporaryOutboxGoesWithClose(t *testing.T) {
 func TestSpoolFilesArePrivate(t *testing.T) {
 	box, dir := open(t, outbox.Options{})
 	put(t, box, head("s1", "run"), 3, payload.ModeSnapshot)
-	files, _ := filepath.Glob(filepath.Join(dir, "*.spool"))
+	files, _ := filepath.Glob(filepath.Join(dir, "*.run"))
 	info, err := os.Stat(files[0])
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("mode %v, %v", info.Mode(), err)
-	}
-}
-
-// TestDamagedFileIsNeverDelivered flips, cuts and grows a spool file everywhere.
-func TestDamagedFileIsNeverDelivered(t *testing.T) {
-	damage := map[string]func([]byte, int) []byte{
-		"flipped":   func(b []byte, i int) []byte { b[i] ^= 0x40; return b },
-		"truncated": func(b []byte, i int) []byte { return b[:i] },
-		"extended":  func(b []byte, i int) []byte { return append(b, b[:i]...) },
-	}
-	for name, spoil := range damage {
-		rapid.Check(t, func(rt *rapid.T) {
-			box, dir := open(t, outbox.Options{ChunkUpdates: 5})
-			put(t, box, head("s1", "run"), 12, payload.ModeSnapshot)
-			files, _ := filepath.Glob(filepath.Join(dir, "*.spool"))
-			content, err := os.ReadFile(files[0])
-			if err != nil {
-				rt.Fatal(err)
-			}
-			at := rapid.IntRange(1, len(content)-1).Draw(rt, "at")
-			if err := os.WriteFile(files[0], spoil(content, at), 0o600); err != nil {
-				rt.Fatal(err)
-			}
-			l := lease(t, box, "s1")
-			defer l.Drop()
-			for {
-				_, err := l.Next()
-				var damaged *outbox.DamagedError
-				if errors.As(err, &damaged) {
-					return
-				}
-				if err != nil {
-					rt.Fatalf("%s at %d: %v", name, at, err)
-				}
-			}
-		})
 	}
 }
 

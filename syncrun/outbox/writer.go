@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 
 	"edgesync/proto/payload"
@@ -23,7 +22,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 type Writer struct {
 	outbox *Outbox
 	head   Head
-	file   *os.File
+	file   File
 	path   string
 	// json is the open chunk, in the buffer's memory; frame is the compressed
 	// one on its way out.
@@ -35,32 +34,45 @@ type Writer struct {
 	inChunk int
 	updates int64
 	chunks  int
-	bytes   int64
-	// replaced are older runs of the source given up to make room.
+	// offset is where the next record goes, bytes what was reserved.
+	offset, bytes int64
+	// replaced are older runs given up to make room.
 	replaced []Run
 	over     bool
 }
 
 // Begin starts a run. Nothing of it can be delivered before Commit.
 func (o *Outbox) Begin(head Head) (*Writer, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return nil, ErrClosed
-	}
 	// A lease completes it when the totals are known.
 	meta, err := json.Marshal(payload.SyncMeta{SyncServiceID: head.ServiceID, SyncRunID: head.ID, RunStarted: &head.Started})
 	if err != nil {
 		return nil, fmt.Errorf("encode run: %w", err)
 	}
-	f, err := os.CreateTemp(o.dir, "run-*"+spoolSuffix)
+	first, err := encodeHead(head)
 	if err != nil {
-		return nil, fmt.Errorf("create outbox file: %w", err)
+		return nil, err
 	}
-	w := &Writer{outbox: o, head: head, file: f, path: filepath.Join(o.dir, filepath.Base(f.Name()))}
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return nil, ErrClosed
+	}
+	o.next++
+	path := o.path(o.next, partSuffix)
+	o.mu.Unlock()
+	f, err := o.fs.Create(path)
+	if err != nil {
+		return nil, o.writeError(err)
+	}
+	w := &Writer{outbox: o, head: head, file: f, path: path}
 	w.buffer = buffers.Get().(*[]byte)
 	w.json = (*w.buffer)[:0]
 	w.encoder.meta = meta
+	// Its place is taken with the first chunk's.
+	if err := w.put(first); err != nil {
+		w.Abort()
+		return nil, err
+	}
 	return w, nil
 }
 
@@ -103,12 +115,9 @@ func (w *Writer) flush(ctx context.Context) error {
 	if w.chunks == payload.MaxServices {
 		return fmt.Errorf("%w: more than %d chunks", ErrTooLarge, payload.MaxServices)
 	}
-	w.frame = appendRecord(w.frame[:0], w.outbox.encoder, w.json, w.inChunk)
-	if err := w.reserve(ctx, int64(len(w.frame))); err != nil {
+	w.frame = appendRecord(w.frame[:0], w.outbox.encoder, w.json, w.inChunk, w.chunks)
+	if err := w.write(ctx, w.frame); err != nil {
 		return err
-	}
-	if _, err := w.file.Write(w.frame); err != nil {
-		return fmt.Errorf("write run to outbox: %w", err)
 	}
 	w.chunks++
 	w.inChunk = 0
@@ -116,48 +125,43 @@ func (w *Writer) flush(ctx context.Context) error {
 	return nil
 }
 
-// reserve takes disk for the next record.
-func (w *Writer) reserve(ctx context.Context, size int64) error {
-	o := w.outbox
+// write puts bytes at the end of the file, which then counts with them.
+func (w *Writer) write(ctx context.Context, data []byte) error {
+	if err := w.reserve(ctx, w.offset+int64(len(data))-w.bytes); err != nil {
+		return err
+	}
+	return w.put(data)
+}
+
+// put writes, and while the disk is full gives up what the run replaces.
+func (w *Writer) put(data []byte) error {
 	for {
-		o.mu.Lock()
-		if o.closed {
-			o.mu.Unlock()
-			return ErrClosed
-		}
-		for o.used+size > o.options.MaxBytes && w.giveUpOlderLocked() {
-			continue
-		}
-		if o.used+size <= o.options.MaxBytes {
-			o.used += size
-			w.bytes += size
-			o.mu.Unlock()
+		_, err := w.file.WriteAt(data, w.offset)
+		if err == nil {
+			w.offset += int64(len(data))
 			return nil
 		}
-		space, leaving := o.space, o.pending > 0
-		o.mu.Unlock()
-		if !leaving {
-			return fmt.Errorf("%w: %d bytes taken by runs being read, %d allowed", ErrFull, o.options.MaxBytes, o.options.MaxBytes)
-		}
-		select {
-		case <-space:
-		case <-ctx.Done():
-			return fmt.Errorf("%w, waiting for the gateway to take older runs: %w", ErrFull, context.Cause(ctx))
+		if !noSpace(err) || !w.giveUp() {
+			return w.outbox.writeError(err)
 		}
 	}
 }
 
-// giveUpOlderLocked drops the oldest run of the same source that nobody is
-// sending: what is being written replaces it, before any other source loses.
-func (w *Writer) giveUpOlderLocked() bool {
-	for _, s := range w.outbox.bySource[w.head.Source] {
-		if !s.leased {
-			w.replaced = append(w.replaced, s.Run)
-			w.outbox.removeLocked(s)
-			return true
-		}
+func (w *Writer) giveUp() bool {
+	w.outbox.mu.Lock()
+	defer w.outbox.mu.Unlock()
+	return w.giveUpLocked()
+}
+
+// writeError is why a run cannot be written; where it is for want of disk the
+// outbox is full.
+func (o *Outbox) writeError(err error) error {
+	if !noSpace(err) {
+		return fmt.Errorf("write run to outbox: %w", err)
 	}
-	return false
+	full := fmt.Errorf("%w: the disk has no room (%w); free some", ErrFull, err)
+	o.filled(full, true)
+	return full
 }
 
 // Outcome is what is known of a run once it is read.
@@ -167,40 +171,84 @@ type Outcome struct {
 	Refused    int64
 }
 
-// Commit closes the run: from then on it can be leased. A run without updates
-// has one chunk, an empty array. A snapshot supersedes the older runs of its
-// source; those nobody is sending are dropped and returned, the one that is
-// being sent gets no further attempt.
+// Commit closes the run: it is on disk, whatever happens to the process or the
+// machine, and from then on it can be leased. A run without updates has one
+// chunk, an empty array.
+//
+// A snapshot takes the place of the older runs of its source, but for the one
+// first in line, which is delivered as it was found. What it replaced is returned.
 func (w *Writer) Commit(ctx context.Context, outcome Outcome) (Run, []Run, error) {
 	if w.over {
 		return Run{}, nil, ErrClosed
 	}
-	if w.inChunk > 0 || w.chunks == 0 {
-		if err := w.flush(ctx); err != nil {
-			w.Abort()
-			return Run{}, w.replaced, err
-		}
+	s, err := w.finish(ctx, outcome)
+	if err != nil {
+		return Run{}, w.Abort(), err
 	}
-	w.end()
 	o := w.outbox
-	run := Run{Head: w.head, Mode: outcome.Mode, Note: outcome.Note, Refused: outcome.Refused, Updates: w.updates, Chunks: w.chunks, Bytes: w.bytes, Committed: o.options.Now()}
+	w.end()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
+		// It is on disk and will be found.
 		return Run{}, w.replaced, ErrClosed
 	}
-	if outcome.Mode == payload.ModeSnapshot {
-		for _, s := range append([]*stored(nil), o.bySource[w.head.Source]...) {
-			s.superseded = true
-			if !s.leased {
-				w.replaced = append(w.replaced, s.Run)
-				o.removeLocked(s)
-			}
+	o.ledger.taken(s.number, s.Updates)
+	if list := o.bySource[s.Source]; s.Mode == payload.ModeSnapshot && len(list) > 1 {
+		for _, old := range slices.Clone(list[1:]) {
+			w.replaced = append(w.replaced, old.Run)
+			o.endLocked(old, Totals{Superseded: old.Updates})
 		}
 	}
-	o.bySource[w.head.Source] = append(o.bySource[w.head.Source], &stored{Run: run, path: w.path})
+	o.listLocked(s)
+	return s.Run, w.replaced, nil
+}
+
+// finish brings the run to the disk and gives the file its name as a run.
+func (w *Writer) finish(ctx context.Context, outcome Outcome) (*stored, error) {
+	o := w.outbox
+	if w.inChunk > 0 || w.chunks == 0 {
+		if err := w.flush(ctx); err != nil {
+			return nil, err
+		}
+	}
+	run := Run{Head: w.head, Mode: outcome.Mode, Note: outcome.Note, Refused: outcome.Refused, Updates: w.updates, Chunks: w.chunks, Committed: o.options.Now()}
+	tail, err := encodeTail(run)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.write(ctx, tail); err != nil {
+		return nil, err
+	}
+	run.Bytes = w.offset
+	// What a failed fsync leaves on disk is not known, not even to a second one:
+	// such a run is not taken.
+	if err := w.file.Sync(); err != nil {
+		return nil, o.writeError(err)
+	}
+	o.mu.Lock()
+	o.next++
+	s := &stored{Run: run, number: o.next}
+	o.mu.Unlock()
+	s.path = o.path(s.number, runSuffix)
+	if err := o.fs.Rename(w.path, s.path); err != nil {
+		return nil, o.writeError(err)
+	}
+	w.path = s.path
+	if err := o.fs.SyncDir(o.dir); err != nil {
+		return nil, o.writeError(err)
+	}
+	return s, nil
+}
+
+// listLocked adds a run to those that wait, in the order of their numbers.
+func (o *Outbox) listLocked(s *stored) {
+	list := append(slices.Clone(o.bySource[s.Source]), s)
+	for i := len(list) - 1; i > 0 && list[i].number < list[i-1].number; i-- {
+		list[i], list[i-1] = list[i-1], list[i]
+	}
+	o.bySource[s.Source] = list
 	o.pending++
-	return run, w.replaced, nil
 }
 
 // Abort ends the run and removes what was written of it. After Commit it does
@@ -210,9 +258,11 @@ func (w *Writer) Abort() []Run {
 		return nil
 	}
 	w.end()
-	w.outbox.mu.Lock()
-	defer w.outbox.mu.Unlock()
-	w.outbox.removeFileLocked(w.path, w.bytes)
+	o := w.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_ = o.fs.Remove(w.path)
+	o.freeLocked(w.head.Share, w.bytes)
 	return w.replaced
 }
 

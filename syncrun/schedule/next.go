@@ -17,8 +17,9 @@ const (
 	firstRetry = 30 * time.Second
 	// maxJitter bounds how far a run is pushed back so that sources of one
 	// interval spread out; below minJittered an interval is kept exactly.
-	maxJitter   = 30 * time.Second
-	minJittered = time.Minute
+	maxJitter     = 30 * time.Second
+	minJittered   = time.Minute
+	maxRetryAfter = 24 * time.Hour
 	// crowd is how many sources may start at the same instant; more are spread
 	// over firstStep each, never over more than maxSpread.
 	crowd     = 16
@@ -65,7 +66,8 @@ type Ended struct {
 	// Failures counts the failed runs in a row, this one included; zero after
 	// a good one.
 	Failures int
-	// RetryAfter is what the source asked for; zero when it did not.
+	// RetryAfter is what the source asked for; zero when it did not. More than
+	// a day is not believed.
 	RetryAfter time.Duration
 }
 
@@ -80,7 +82,7 @@ func Next(every time.Duration, e Ended, roll float64) time.Time {
 			next = retry
 		}
 	}
-	if earliest := e.Finished.Add(max(pause, e.RetryAfter)); next.Before(earliest) {
+	if earliest := e.Finished.Add(max(pause, min(e.RetryAfter, maxRetryAfter))); next.Before(earliest) {
 		next = earliest
 	}
 	if every >= minJittered {

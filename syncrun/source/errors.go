@@ -29,6 +29,8 @@ const (
 	ReasonRateLimit  Reason = "rate_limit"
 	ReasonServer     Reason = "server"
 	ReasonSize       Reason = "size"
+	// ReasonEgress is an address that a service of the platform may not dial.
+	ReasonEgress Reason = "egress"
 	// ReasonAnswer is an answer that is not what the API promises.
 	ReasonAnswer Reason = "answer"
 )
@@ -44,6 +46,7 @@ var nextSteps = map[Reason]string{
 	ReasonQuery:      "check the source's queries",
 	ReasonRateLimit:  "sync less often, or ask for larger pages",
 	ReasonSize:       "ask for smaller pages",
+	ReasonEgress:     "let a sync service on the source's own network run it, or have the operator allow the network with run --egress-allow",
 	ReasonServer:     "look into the source's own log",
 	ReasonAnswer:     "check that the endpoint is the API of this type of source",
 }

@@ -1,0 +1,59 @@
+package run
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// patience is how long a check of health waits for something to move.
+const patience = 10 * time.Second
+
+// health is what tells whether the runtime works.
+type health interface {
+	Healthy(patience time.Duration) error
+}
+
+// watchHandler answers /metrics for Prometheus and /healthz while the runtime
+// works.
+func watchHandler(h health, parts ...prometheus.Collector) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(parts...)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := h.Healthy(patience); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	return mux
+}
+
+// watchdog tells the service manager that the runtime works for as long as it
+// does; one that hangs is then started again.
+func watchdog(ctx context.Context, n *notifier, h health) {
+	every := n.watchdog / 2
+	if every <= 0 {
+		return
+	}
+	ticks := time.NewTicker(every)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			if h.Healthy(min(patience, every)) == nil {
+				n.tell("WATCHDOG=1")
+			}
+		}
+	}
+}
