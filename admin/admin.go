@@ -1,7 +1,8 @@
 // Package admin is the administration API: a gRPC server over core's use cases,
 // and the client that commands and the terminal interface speak through, over
-// the state directory's socket or in process. It maps messages and says who is
-// asking; it decides nothing that core decides and knows no store.
+// the state directory's socket, in process, or over mTLS with an operator's
+// identity. It maps messages, says who is asking and holds operators to their
+// role and tenant; it decides nothing that core decides and knows no store.
 package admin
 
 import (
@@ -17,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"edgesync/certs"
 	"edgesync/core"
 	adminv1 "edgesync/proto/admin/v1"
 )
@@ -33,6 +35,8 @@ type Server struct {
 	adminv1.UnimplementedAdminServer
 	core *core.Core
 	log  *slog.Logger
+	// live are the calls of operators, to be ended when one is revoked.
+	live certs.Live
 }
 
 // NewServer makes a server over a core. A nil logger discards.
@@ -45,11 +49,20 @@ func NewServer(c *core.Core, logger *slog.Logger) *Server {
 
 // Serve answers on a listener until ctx ends, then lets calls under way finish
 // within a few seconds. Over a unix socket a caller is who the kernel says, and
-// only root and the owner of this process are admitted. It closes the listener.
+// only root and the owner of the socket's directory are admitted. It closes the
+// listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	admitted, err := ownerOf(listener)
+	if err != nil {
+		return errors.Join(fmt.Errorf("serve administration on %s: %w", listener.Addr(), err), listener.Close())
+	}
+	return s.serve(ctx, listener, grpc.Creds(peerCredentials{owner: admitted}), grpc.MaxRecvMsgSize(maxMessage))
+}
+
+func (s *Server) serve(ctx context.Context, listener net.Listener, options ...grpc.ServerOption) error {
 	stopping, stop := context.WithCancel(context.Background())
 	defer stop()
-	server := s.newServer(stopping)
+	server := s.newServer(stopping, options...)
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
 	waiting.Go(func() {
@@ -70,15 +83,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // newServer makes a gRPC server whose streams end when stopping does: a tail of
 // events would otherwise hold a graceful stop for ever.
-func (s *Server) newServer(stopping context.Context) *grpc.Server {
-	server := grpc.NewServer(
-		grpc.Creds(peerCredentials{}),
-		grpc.MaxRecvMsgSize(maxMessage),
+func (s *Server) newServer(stopping context.Context, options ...grpc.ServerOption) *grpc.Server {
+	server := grpc.NewServer(append(options,
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(func(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 			return s.stream(stopping, service, stream, info, handler)
 		}),
-	)
+	)...)
 	adminv1.RegisterAdminServer(server, s)
 	return server
 }
@@ -117,5 +128,17 @@ func Listen(path string) (net.Listener, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), listener.Close())
 	}
+	if err := giveToOwner(listener, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), listener.Close())
+	}
 	return listener, nil
+}
+
+// giveToOwner lets the owner of the state directory use a socket that root made.
+func giveToOwner(listener net.Listener, path string) error {
+	owner, err := ownerOf(listener)
+	if err != nil || owner == os.Geteuid() || os.Geteuid() != 0 {
+		return err
+	}
+	return os.Lchown(path, owner, -1)
 }

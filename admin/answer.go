@@ -13,25 +13,48 @@ import (
 )
 
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	ctx, release, err := s.enter(ctx, info.FullMethod)
+	if err == nil {
+		defer release()
+		err = confine(ctx, info.FullMethod, req)
+	}
+	if err != nil {
+		return nil, s.told(ctx, info.FullMethod, err)
+	}
 	answer, err := handler(ctx, req)
 	return answer, s.told(ctx, info.FullMethod, err)
 }
 
 func (s *Server) stream(stopping context.Context, service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx, cancel := context.WithCancel(stream.Context())
+	ctx, release, err := s.enter(stream.Context(), info.FullMethod)
+	if err != nil {
+		return s.told(ctx, info.FullMethod, err)
+	}
+	defer release()
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(stopping, cancel)()
-	err := handler(service, boundStream{stream, ctx})
+	err = handler(service, boundStream{stream, ctx, info.FullMethod})
 	if stopping.Err() != nil && errors.Is(err, context.Canceled) {
 		return status.Error(codes.Unavailable, "serve administration: the platform is stopping: try again")
 	}
 	return s.told(ctx, info.FullMethod, err)
 }
 
-// boundStream is a stream with a context that also ends with the server.
+// boundStream is a stream with a context that also ends with the server and the
+// caller's identity, and whose request is held to what the caller may see.
 type boundStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx    context.Context
+	method string
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (b boundStream) RecvMsg(message any) error {
+	if err := b.ServerStream.RecvMsg(message); err != nil {
+		return err
+	}
+	return confine(b.ctx, b.method, message)
 }
 
 // Context implements grpc.ServerStream.
@@ -44,6 +67,8 @@ func (s *Server) told(ctx context.Context, method string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(context.Cause(ctx), errRevoked):
+		return errRevoked
 	case errors.As(err, &known):
 		return known.GRPCStatus().Err()
 	case ctx.Err() != nil:

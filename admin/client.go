@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
@@ -68,7 +69,7 @@ func Dial(socket string, options ...Option) (*Client, error) {
 		var dialer net.Dialer
 		return dialer.DialContext(ctx, "unix", socket)
 	}
-	connection, err := connect(dial, optionsOf(options))
+	connection, err := connect(dial, insecure.NewCredentials(), optionsOf(options))
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", socket, err)
 	}
@@ -81,7 +82,7 @@ func InProcess(c *core.Core, options ...Option) (*Client, error) {
 	const buffer = 1 << 20
 	o := optionsOf(options)
 	listener := bufconn.Listen(buffer)
-	connection, err := connect(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }, o)
+	connection, err := connect(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }, insecure.NewCredentials(), o)
 	if err != nil {
 		return nil, fmt.Errorf("connect in process: %w", err)
 	}
@@ -97,10 +98,10 @@ func InProcess(c *core.Core, options ...Option) (*Client, error) {
 	return &Client{AdminClient: adminv1.NewAdminClient(connection), connection: connection, stop: stop}, nil
 }
 
-func connect(dial func(context.Context, string) (net.Conn, error), o clientOptions) (*grpc.ClientConn, error) {
+func connect(dial func(context.Context, string) (net.Conn, error), transport credentials.TransportCredentials, o clientOptions) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///admin",
 		grpc.WithContextDialer(dial),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			return invoke(metadata.AppendToOutgoingContext(ctx, originHeader, o.origin), method, req, reply, cc, opts...)

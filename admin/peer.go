@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/test/bufconn"
 
 	"edgesync/core"
@@ -28,13 +28,12 @@ const (
 	originAPI = "api"
 )
 
-// actor is who makes a call.
+// actor is who makes a call: a user of this machine, or the operator of the
+// connection's certificate.
 func actor(ctx context.Context) core.Actor {
 	a := core.Actor{Name: "unknown", Origin: originAPI}
-	if from, ok := peer.FromContext(ctx); ok {
-		if info, ok := from.AuthInfo.(localUser); ok {
-			a.Name = "local:" + strconv.Itoa(info.uid)
-		}
+	if who, ok := callerOf(ctx); ok {
+		a.Name = who.name
 	}
 	if said := metadata.ValueFromIncomingContext(ctx, originHeader); len(said) == 1 && (said[0] == originCLI || said[0] == originTUI) {
 		a.Origin = said[0]
@@ -51,14 +50,34 @@ type localUser struct {
 // AuthType implements credentials.AuthInfo.
 func (localUser) AuthType() string { return "local" }
 
+func (u localUser) String() string { return "local:" + strconv.Itoa(u.uid) }
+
+// ownerOf is who may use a listener's socket besides root: whoever owns the
+// directory it is in, and with it the platform's state. In process it is the
+// user this process runs as.
+func ownerOf(listener net.Listener) (int, error) {
+	addr, ok := listener.Addr().(*net.UnixAddr)
+	if !ok {
+		return os.Geteuid(), nil
+	}
+	info, err := os.Stat(filepath.Dir(addr.Name))
+	if err != nil {
+		return 0, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, fmt.Errorf("find owner of %s: the system does not tell", filepath.Dir(addr.Name))
+	}
+	return int(stat.Uid), nil
+}
+
 // peerCredentials identify the process at the other end of a unix socket, and
-// admit root and the user this process runs as. In process it is that user.
-type peerCredentials struct{}
+// admit root and one user. In process it is the user this process runs as.
+type peerCredentials struct{ owner int }
 
 // ServerHandshake implements credentials.TransportCredentials.
-func (peerCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	own := os.Geteuid()
-	uid := own
+func (c peerCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	uid := os.Geteuid()
 	if socket, ok := conn.(*net.UnixConn); ok {
 		var err error
 		if uid, err = socketUser(socket); err != nil {
@@ -67,30 +86,14 @@ func (peerCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.Aut
 	} else if conn.LocalAddr().Network() != inProcess {
 		return nil, nil, errors.New("identify caller: it came neither over a unix socket nor in process")
 	}
-	if uid != 0 && uid != own {
-		return nil, nil, fmt.Errorf("refuse caller: it runs as user %d, not as %d or root", uid, own)
+	if uid != 0 && uid != c.owner {
+		return nil, nil, fmt.Errorf("refuse caller: it runs as user %d, not as %d, who owns the state directory, or root", uid, c.owner)
 	}
 	return conn, localUser{credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}, uid}, nil
 }
 
 // inProcess is the network of a connection in process.
 var inProcess = bufconn.Listen(1).Addr().Network()
-
-func socketUser(conn *net.UnixConn) (int, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var credential *unix.Ucred
-	var failure error
-	err = raw.Control(func(fd uintptr) {
-		credential, failure = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err = errors.Join(err, failure); err != nil {
-		return 0, err
-	}
-	return int(credential.Uid), nil
-}
 
 // ClientHandshake implements credentials.TransportCredentials; these are a
 // server's only.

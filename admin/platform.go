@@ -69,7 +69,11 @@ func (s *Server) ListTenants(ctx context.Context, _ *adminv1.ListTenantsRequest)
 		return nil, err
 	}
 	answer := &adminv1.ListTenantsResponse{}
+	only := onlyTenant(ctx)
 	for _, tenant := range tenants {
+		if only != "" && tenant.Slug != only {
+			continue
+		}
 		message, _ := tenantMessage(tenant, nil)
 		answer.Tenants = append(answer.Tenants, message)
 	}

@@ -20,17 +20,18 @@ func (i *Issuers) Identify(chain []*x509.Certificate, now time.Time) (Identity, 
 		return Identity{}, refuse(ReasonUnknownIssuer, "no live tenant has the issuing key %x", leaf.AuthorityKeyId)
 	}
 	if refusal := i.verify(leaf, issuer, now); refusal != nil {
-		return Identity{}, refusal.by(&issuer.Issuer)
+		signed := leaf.CheckSignatureFrom(issuer.Certificate) == nil
+		return Identity{}, refusal.by(&issuer.Issuer, leaf, signed)
 	}
 	n, refusal := leafNames(leaf)
 	if refusal == nil {
 		refusal = i.agree(n, &issuer.Issuer)
 	}
-	if refusal == nil && i.isRevoked(issuer.TenantID, leaf.SerialNumber.String()) {
-		refusal = refuse(ReasonRevoked, "%s with serial %s was revoked", n.spiffe(), leaf.SerialNumber)
+	if refusal == nil {
+		refusal = i.standing(&issuer.Issuer, n, leaf.SerialNumber.String())
 	}
 	if refusal != nil {
-		return Identity{}, refusal.by(&issuer.Issuer)
+		return Identity{}, refusal.by(&issuer.Issuer, leaf, true)
 	}
 	identity := n.identity(leaf)
 	identity.Class, identity.TenantID = ClassTenant, issuer.TenantID
@@ -43,8 +44,11 @@ func (i *Issuers) Identify(chain []*x509.Certificate, now time.Time) (Identity, 
 // verify checks signature, time, usage and constraints: leaf, issuer, root and
 // no other way.
 func (i *Issuers) verify(leaf *x509.Certificate, issuer *accepted, now time.Time) *Refusal {
+	if !issuer.Until.IsZero() && !now.Before(issuer.Until) {
+		return refuse(ReasonIssuerRetired, "the issuing key %x was replaced and not accepted after %s", leaf.AuthorityKeyId, issuer.Until.Format(time.RFC3339))
+	}
 	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots: i.roots, Intermediates: issuer.pool, CurrentTime: now,
+		Roots: i.rootPool(), Intermediates: issuer.pool, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {

@@ -54,4 +54,7 @@ type Peer struct {
 	Identity
 	// Addr is the remote address, host:port.
 	Addr string
+	// Claim is who a refused certificate says it is, in the words of whoever made
+	// it; empty for a peer whose identity was proved.
+	Claim string
 }

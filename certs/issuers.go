@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,9 @@ type Issuer struct {
 	// Platform is true for the platform's own intermediate.
 	Platform    bool
 	Certificate *x509.Certificate
+	// Until is when a key that was replaced stops being accepted; zero means not
+	// before its certificate ends.
+	Until time.Time
 }
 
 // KeyID is the name of an authority's key in Issuers: its subject key id, hex.
@@ -34,14 +38,19 @@ type Issuers struct {
 	// Now is the clock of ServerTLS; time.Now unless set before use.
 	Now func() time.Time
 
-	root        *x509.Certificate
-	roots       *x509.CertPool
 	trustDomain string
 
-	mu      sync.RWMutex
-	byKey   map[string]*accepted
-	revoked map[revocation]time.Time
+	mu        sync.RWMutex
+	roots     []*x509.Certificate
+	pool      *x509.CertPool
+	byKey     map[string]*accepted
+	revoked   map[revocation]time.Time
+	suspended map[uuid.UUID]bool
+	// sweepAt is how many revocations are kept before the ended ones are dropped.
+	sweepAt int
 }
+
+const minSweep = 64
 
 // accepted is an issuer with the pool that holds it alone, made once.
 type accepted struct {
@@ -56,22 +65,71 @@ type revocation struct {
 
 // NewIssuers makes an empty registry under a root.
 func NewIssuers(root *x509.Certificate) (*Issuers, error) {
+	authority, err := readRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	i := &Issuers{
+		Now: time.Now, trustDomain: authority.TrustDomain,
+		byKey: map[string]*accepted{}, revoked: map[revocation]time.Time{}, suspended: map[uuid.UUID]bool{},
+	}
+	return i, i.AddRoot(root)
+}
+
+func readRoot(root *x509.Certificate) (Authority, error) {
 	authority, err := ReadAuthority(root)
 	if err != nil {
-		return nil, fmt.Errorf("accept root: %w", err)
+		return Authority{}, fmt.Errorf("accept root: %w", err)
 	}
 	if authority.Kind != KindRoot {
-		return nil, fmt.Errorf("accept root: the certificate is of kind %q", authority.Kind)
+		return Authority{}, fmt.Errorf("accept root: the certificate is of kind %q", authority.Kind)
 	}
 	if err := root.CheckSignatureFrom(root); err != nil {
-		return nil, fmt.Errorf("accept root: %w", err)
+		return Authority{}, fmt.Errorf("accept root: %w", err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(root)
-	return &Issuers{
-		Now: time.Now, root: root, roots: roots, trustDomain: authority.TrustDomain,
-		byKey: map[string]*accepted{}, revoked: map[revocation]time.Time{},
-	}, nil
+	return authority, nil
+}
+
+// AddRoot accepts one more root, of the same trust domain: during a rotation
+// there are two.
+func (i *Issuers) AddRoot(root *x509.Certificate) error {
+	authority, err := readRoot(root)
+	if err != nil {
+		return err
+	}
+	if authority.TrustDomain != i.trustDomain {
+		return fmt.Errorf("accept root: it is of trust domain %q, not %q", authority.TrustDomain, i.trustDomain)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !slices.ContainsFunc(i.roots, root.Equal) {
+		i.setRoots(append(slices.Clone(i.roots), root))
+	}
+	return nil
+}
+
+// RemoveRoot stops accepting a root. Intermediates that only it has signed are
+// refused from then on. The last root stays.
+func (i *Issuers) RemoveRoot(keyID string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(i.roots), func(r *x509.Certificate) bool { return KeyID(r) == keyID })
+	if len(left) > 0 {
+		i.setRoots(left)
+	}
+}
+
+func (i *Issuers) setRoots(roots []*x509.Certificate) {
+	i.roots, i.pool = roots, x509.NewCertPool()
+	for _, root := range roots {
+		i.pool.AddCert(root)
+	}
+}
+
+func (i *Issuers) rootPool() *x509.CertPool {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.pool
 }
 
 // TrustDomain is the root's.
@@ -117,10 +175,29 @@ func (i *Issuers) check(issuer Issuer) error {
 	if !authority.constrained(issuer.Certificate) {
 		return errors.New("the certificate lacks path length 0 or its name constraints")
 	}
-	if len(issuer.Certificate.SubjectKeyId) == 0 || samePublicKey(issuer.Certificate, i.root) {
-		return errors.New("the certificate has no key id, or the root's key")
+	if len(issuer.Certificate.SubjectKeyId) == 0 {
+		return errors.New("the certificate has no key id")
 	}
-	return issuer.Certificate.CheckSignatureFrom(i.root)
+	return i.checkSignature(issuer.Certificate)
+}
+
+// checkSignature wants the certificate to be the work of one of the roots.
+func (i *Issuers) checkSignature(certificate *x509.Certificate) error {
+	i.mu.RLock()
+	roots := i.roots
+	i.mu.RUnlock()
+	var failure error
+	for _, root := range roots {
+		if samePublicKey(certificate, root) {
+			return errors.New("the certificate has a root's key")
+		}
+	}
+	for _, root := range roots {
+		if failure = certificate.CheckSignatureFrom(root); failure == nil {
+			return nil
+		}
+	}
+	return failure
 }
 
 func samePublicKey(a, b *x509.Certificate) bool {
@@ -152,6 +229,21 @@ func (i *Issuers) RemoveTenant(tenant uuid.UUID) {
 			delete(i.revoked, r)
 		}
 	}
+	delete(i.suspended, tenant)
+}
+
+// Suspend refuses every leaf of a tenant until Resume.
+func (i *Issuers) Suspend(tenant uuid.UUID) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.suspended[tenant] = true
+}
+
+// Resume ends what Suspend began.
+func (i *Issuers) Resume(tenant uuid.UUID) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.suspended, tenant)
 }
 
 // Revoke refuses one leaf of a tenant by its decimal serial until it ends by
@@ -160,12 +252,17 @@ func (i *Issuers) Revoke(tenant uuid.UUID, serial string, notAfter time.Time) {
 	now := i.Now()
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.revoked[revocation{tenant, serial}] = notAfter
+	if len(i.revoked) < i.sweepAt {
+		return
+	}
 	for r, until := range i.revoked {
 		if now.After(until) {
 			delete(i.revoked, r)
 		}
 	}
-	i.revoked[revocation{tenant, serial}] = notAfter
+	// Twice what is left, so that revoking many costs no square of it.
+	i.sweepAt = max(minSweep, 2*len(i.revoked))
 }
 
 func (i *Issuers) find(authorityKeyID []byte) *accepted {
@@ -174,9 +271,16 @@ func (i *Issuers) find(authorityKeyID []byte) *accepted {
 	return i.byKey[string(authorityKeyID)]
 }
 
-func (i *Issuers) isRevoked(tenant uuid.UUID, serial string) bool {
+// standing is what an operator decided about a tenant's leaf: nil, or why it is
+// refused.
+func (i *Issuers) standing(issuer *Issuer, n names, serial string) *Refusal {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	_, found := i.revoked[revocation{tenant, serial}]
-	return found
+	if _, found := i.revoked[revocation{issuer.TenantID, serial}]; found {
+		return refuse(ReasonRevoked, "%s with serial %s was revoked", n.spiffe(), serial)
+	}
+	if i.suspended[issuer.TenantID] {
+		return refuse(ReasonSuspended, "%s is of a tenant that is suspended", n.spiffe())
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto/x509"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -23,6 +24,8 @@ const (
 	ReasonTenantMismatch = "tenant_mismatch"
 	ReasonPlatformOnly   = "platform_only_type"
 	ReasonRevoked        = "revoked"
+	ReasonSuspended      = "tenant_suspended"
+	ReasonIssuerRetired  = "issuer_retired"
 )
 
 // Refusal is the error for a certificate that proves nothing here.
@@ -37,6 +40,11 @@ type Refusal struct {
 	// proof of the leaf's key only after its certificate was accepted.
 	TenantID uuid.UUID
 	Tenant   string
+	// Signed is true where that key did sign the certificate.
+	Signed bool
+	// Claim is who the certificate says it is: its URI where there is one, else
+	// its common name. Whoever made the certificate chose the text.
+	Claim string
 }
 
 // Error names the reason and the detail.
@@ -48,8 +56,12 @@ func refuse(reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// by says whose key issued what was refused.
-func (r *Refusal) by(issuer *Issuer) *Refusal {
-	r.TenantID, r.Tenant = issuer.TenantID, issuer.Tenant
+// by says whose key issued what was refused, and what that claimed.
+func (r *Refusal) by(issuer *Issuer, leaf *x509.Certificate, signed bool) *Refusal {
+	r.TenantID, r.Tenant, r.Signed = issuer.TenantID, issuer.Tenant, signed
+	r.Claim = leaf.Subject.CommonName
+	if _, uris, _, err := subjectNames(leaf); err == nil && len(uris) > 0 {
+		r.Claim = uris[0]
+	}
 	return r
 }

@@ -29,6 +29,7 @@ func Run(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (stri
 	platform := &platform{factory: f}
 	f.Admin = platform.connect
 	f.CreateAdmin = platform.create
+	f.Local = platform.local
 	root := NewRoot(f)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

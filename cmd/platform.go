@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"edgesync/admin"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
 	adminv1 "edgesync/proto/admin/v1"
@@ -13,13 +14,26 @@ import (
 type platform struct {
 	factory    *cmdutil.Factory
 	connection *state.Connection
+	remote     *admin.Client
 }
 
 func (p *platform) connect(ctx context.Context) (adminv1.AdminClient, error) {
-	return p.open(ctx, state.Options{})
+	if p.factory.Server == "" {
+		return p.open(ctx, state.Options{})
+	}
+	if p.remote == nil {
+		var err error
+		if p.remote, err = dialRemote(ctx, p.factory); err != nil {
+			return nil, err
+		}
+	}
+	return p.remote, nil
 }
 
 func (p *platform) create(ctx context.Context, keysetFile string) (adminv1.AdminClient, error) {
+	if p.factory.Server != "" {
+		return nil, cmdutil.Usagef("--server: a platform is made on its own machine: run this there")
+	}
 	return p.open(ctx, state.Options{Create: true, KeysetFile: keysetFile})
 }
 
@@ -35,14 +49,19 @@ func (p *platform) open(ctx context.Context, opts state.Options) (adminv1.AdminC
 		return nil, err
 	}
 	// What goes well is told by the command itself.
-	opts.Logger, opts.Now = p.factory.Logger(slog.LevelError), p.factory.Now
+	opts.Logger, opts.Now, opts.Origin = p.factory.Logger(slog.LevelError), p.factory.Now, p.factory.Origin
 	if p.connection, err = state.Connect(ctx, opts); err != nil {
 		return nil, err
 	}
 	return p.connection.Client, nil
 }
 
+func (p *platform) local() bool { return p.connection != nil && p.connection.Local }
+
 func (p *platform) close() error {
+	if p.remote != nil {
+		return p.remote.Close()
+	}
 	if p.connection == nil {
 		return nil
 	}

@@ -9,21 +9,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/bootstrap"
+	"edgesync/cmd/cert"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/demo"
 	"edgesync/cmd/device"
 	"edgesync/cmd/dire"
+	"edgesync/cmd/doctor"
 	"edgesync/cmd/enroll"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
 	"edgesync/cmd/man"
 	"edgesync/cmd/onboard"
+	"edgesync/cmd/operator"
 	"edgesync/cmd/run"
 	"edgesync/cmd/serve"
 	"edgesync/cmd/service"
 	"edgesync/cmd/source"
 	"edgesync/cmd/store"
 	"edgesync/cmd/tenant"
+	"edgesync/cmd/tui"
 	"edgesync/cmd/version"
 )
 
@@ -55,11 +59,22 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
 		store.NewCmdStore(f),
+		tui.NewCmdTUI(f, nil),
+		cert.NewCmdCert(f),
+		operator.NewCmdOperator(f),
+		doctor.NewCmdDoctor(f, nil),
 		faker.NewCmdFaker(f, nil),
 		demo.NewCmdDemo(f, nil),
 		version.NewCmdVersion(f, nil),
 		man.NewCmdMan(f, version.Current().Time, nil),
 	)
+	plain := root.RunE
+	root.RunE = func(cmd *cobra.Command, args []string) error {
+		if tui.Here(f) {
+			return tui.Open(cmd.Context(), f)
+		}
+		return plain(cmd, args)
+	}
 	root.InitDefaultCompletionCmd()
 	for _, child := range root.Commands() {
 		if child.Name() == "completion" {

@@ -22,6 +22,7 @@ func systemStreams(env func(string) (string, bool)) *cmdutil.IOStreams {
 	terminal, _ := env("TERM")
 	streams.Color = streams.OutTerminal && noColor == "" && terminal != "dumb"
 	if streams.InTerminal {
+		streams.Keyboard = os.Stdin
 		streams.ReadSecret = func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) }
 	}
 	return streams

@@ -19,17 +19,28 @@ import (
 type IssuedCertificate struct {
 	// ChainPEM is the leaf, then its intermediate.
 	ChainPEM []byte
-	// CAChainPEM is the root and the issuing intermediate.
+	// CAChainPEM is the root, those that are retiring, and the issuing
+	// intermediate.
 	CAChainPEM []byte
 	// Serial is decimal.
 	Serial   string
 	NotAfter time.Time
 }
 
-func issued(leaf, intermediate, root *x509.Certificate) IssuedCertificate {
+// signer is an authority with its certificates of the roots that are retiring.
+type signer struct {
+	*issue.Authority
+	cross []*x509.Certificate
+}
+
+// issued puts a leaf together with the chains its owner needs. While a root is
+// retiring they lead to either: whoever holds the leaf is understood by those
+// who know the one root or the other, and trusts both itself.
+func (p *platform) issued(leaf *x509.Certificate, by signer) IssuedCertificate {
+	intermediates := append([]*x509.Certificate{by.Certificate}, by.cross...)
 	return IssuedCertificate{
-		ChainPEM:   encodeCertificates(leaf, intermediate),
-		CAChainPEM: encodeCertificates(root, intermediate),
+		ChainPEM:   encodeCertificates(append([]*x509.Certificate{leaf}, intermediates...)...),
+		CAChainPEM: encodeCertificates(slices.Concat(p.roots, intermediates)...),
 		Serial:     leaf.SerialNumber.String(),
 		NotAfter:   leaf.NotAfter,
 	}
@@ -52,16 +63,28 @@ func (c *Core) sealAuthority(kind AuthorityKind, tenant uuid.UUID, a *issue.Auth
 	}, nil
 }
 
-func (c *Core) unsealAuthority(a Authority) (*issue.Authority, error) {
+func (c *Core) unsealAuthority(a Authority) (signer, error) {
 	key, err := c.keyset.Open(a.SealedKey, authorityAD(a.KeyID))
 	if err != nil {
-		return nil, fmt.Errorf("open key of authority %s: %w", a.KeyID, err)
+		return signer{}, fmt.Errorf("open key of authority %s: %w", a.KeyID, err)
 	}
 	authority, err := issue.Load(a.Certificate, key)
 	if err != nil {
-		return nil, fmt.Errorf("load authority %s: %w", a.KeyID, err)
+		return signer{}, fmt.Errorf("load authority %s: %w", a.KeyID, err)
 	}
-	return authority, nil
+	cross, err := c.liveCross(a)
+	return signer{authority, cross}, err
+}
+
+// liveCross are the authority's certificates of retiring roots that have not
+// ended.
+func (c *Core) liveCross(a Authority) ([]*x509.Certificate, error) {
+	cross, err := x509.ParseCertificates(a.CrossCertificates)
+	if err != nil {
+		return nil, fmt.Errorf("read certificates of authority %s by retiring roots: %w", a.KeyID, err)
+	}
+	now := c.now()
+	return slices.DeleteFunc(cross, func(one *x509.Certificate) bool { return !now.Before(one.NotAfter) }), nil
 }
 
 // The components that the platform's servers are.
@@ -73,20 +96,32 @@ const (
 func authorityAD(keyID string) []byte { return seal.AD("authority", keyID) }
 
 // issuer opens the active authority of a kind: the root's tenant is zero.
-func (c *Core) issuer(ctx context.Context, kind AuthorityKind, tenant uuid.UUID) (*issue.Authority, error) {
+func (c *Core) issuer(ctx context.Context, kind AuthorityKind, tenant uuid.UUID) (signer, error) {
 	var all []Authority
 	err := c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
 		all, err = tx.TenantAuthorities(ctx, tenant)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read authorities: %w", err)
+		return signer{}, fmt.Errorf("read authorities: %w", err)
 	}
 	active, err := activeOf(all, kind, tenant)
 	if err != nil {
-		return nil, err
+		return signer{}, err
 	}
 	return c.unsealAuthority(active)
+}
+
+func (c *Core) storedAuthorities(ctx context.Context) ([]Authority, error) {
+	var all []Authority
+	err := c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
+		all, err = tx.Authorities(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read authorities: %w", err)
+	}
+	return all, nil
 }
 
 func activeOf(all []Authority, kind AuthorityKind, tenant uuid.UUID) (Authority, error) {
@@ -138,7 +173,14 @@ func (c *Core) issueServer(ctx context.Context, actor Actor, p *platform, csr []
 	if err != nil {
 		return IssuedCertificate{}, err
 	}
-	err = c.change(ctx, own, func(_ TenantTx, events *eventLog) error {
+	certificate := Certificate{
+		Serial: leaf.SerialNumber.String(), Issuer: certs.KeyID(p.authority.Certificate), Type: certs.TypeGateway,
+		Partition: defaultPartition, Component: server.Component, IssuedAt: c.now(), NotAfter: leaf.NotAfter,
+	}
+	err = c.change(ctx, own, func(tx TenantTx, events *eventLog) error {
+		if err := tx.AddCertificate(ctx, certificate); err != nil {
+			return err
+		}
 		events.add(actor, Event{
 			Type: "gateway.issued", Message: "certificate of the " + what + " issued",
 			Details: map[string]string{"cert_serial": leaf.SerialNumber.String()},
@@ -148,5 +190,5 @@ func (c *Core) issueServer(ctx context.Context, actor Actor, p *platform, csr []
 	if err != nil {
 		return IssuedCertificate{}, fmt.Errorf("record certificate of the %s: %w", what, err)
 	}
-	return issued(leaf, p.authority.Certificate, p.root), nil
+	return p.issued(leaf, p.authority), nil
 }

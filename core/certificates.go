@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,13 +47,6 @@ func withdraw(ctx context.Context, tx TenantTx, component, reason string, now ti
 	return endCertificates(ctx, tx, component, reason, now)
 }
 
-// refuse stops certificates at the handshake already.
-func (c *Core) refuse(tenant Tenant, ended []Certificate) {
-	for _, one := range ended {
-		c.Issuers().Revoke(tenant.ID, one.Serial, one.NotAfter)
-	}
-}
-
 // liveSerials are the serials a component may come with besides the one its
 // record names: while a certificate is being renewed there are two.
 func liveSerials(ctx context.Context, tx TenantTx, component string, now time.Time) ([]string, error) {
@@ -67,8 +62,11 @@ func liveSerials(ctx context.Context, tx TenantTx, component string, now time.Ti
 }
 
 // ownedBy is the certificate of a leaf as it is kept.
-func ownedBy(named certs.Identity, now time.Time) Certificate {
-	return Certificate{Serial: named.Serial, Component: named.Component, IssuedAt: now, NotAfter: named.NotAfter.UTC()}
+func ownedBy(leaf *x509.Certificate, named certs.Identity, now time.Time) Certificate {
+	return Certificate{
+		Serial: named.Serial, Issuer: hex.EncodeToString(leaf.AuthorityKeyId), Type: named.Type,
+		Partition: named.Partition, Component: named.Component, IssuedAt: now, NotAfter: named.NotAfter.UTC(),
+	}
 }
 
 // found turns a row that is not there into false.

@@ -77,9 +77,13 @@ type Core struct {
 	// processes of the platform.
 	lines    lines
 	relay    func(context.Context, Notice) error
+	pulses   pulses
 	refusals refusals
-	metrics  *metrics
-	rules    dire.Rules
+	// revocations and authorities tell of what has changed.
+	revocations hooks[certs.Revocation]
+	authorities hooks[struct{}]
+	metrics     *metrics
+	rules       dire.Rules
 }
 
 // New opens the platform a store holds. One that is not bootstrapped yet is
@@ -112,6 +116,9 @@ func New(ctx context.Context, options Options) (*Core, error) {
 	}
 	if c.bootstrapped() {
 		if err := c.resumeRemovals(ctx); err != nil {
+			return nil, err
+		}
+		if err := c.EndOverlaps(ctx); err != nil {
 			return nil, err
 		}
 	}

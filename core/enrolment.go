@@ -37,7 +37,7 @@ func (e Enrolment) Roots(context.Context) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []*x509.Certificate{p.root}, nil
+	return p.roots, nil
 }
 
 // Own implements ca.Platform.
@@ -237,22 +237,22 @@ func (e Enrolment) Issue(ctx context.Context, tenant uuid.UUID, leaf, replaced *
 			return orRefused(nil, "the component was given too many certificates within an hour")
 		}
 		if replaced != nil {
-			ended, err = renewed(ctx, tx, events, named, replaced, now)
+			ended, err = renewed(ctx, tx, events, leaf, named, replaced, now)
 		} else {
-			ended, err = enrolled(ctx, tx, events, named, ca.KeyHash(leaf.RawSubjectPublicKeyInfo), now)
+			ended, err = enrolled(ctx, tx, events, leaf, named, now)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	e.core.refuse(s.tenant, ended)
-	return nil
+	return e.core.refuse(ctx, onlyThose(tenant, named.Component, ended), ended)
 }
 
 // enrolled makes a certificate the component's only one. Its key has redeemed a
 // token a moment ago, and nobody has cancelled it since.
-func enrolled(ctx context.Context, tx TenantTx, events *eventLog, named certs.Identity, key string, now time.Time) ([]Certificate, error) {
+func enrolled(ctx context.Context, tx TenantTx, events *eventLog, leaf *x509.Certificate, named certs.Identity, now time.Time) ([]Certificate, error) {
+	key := ca.KeyHash(leaf.RawSubjectPublicKeyInfo)
 	token, err := tx.RedeemedJoinToken(ctx, named.Component, key)
 	if there, err := found(err); err != nil || !there {
 		return nil, orRefused(err, "no token was redeemed for the key")
@@ -271,7 +271,7 @@ func enrolled(ctx context.Context, tx TenantTx, events *eventLog, named certs.Id
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.AddCertificate(ctx, ownedBy(named, now)); err != nil {
+	if err := tx.AddCertificate(ctx, ownedBy(leaf, named, now)); err != nil {
 		return nil, err
 	}
 	events.concern(service.ID)
@@ -281,7 +281,7 @@ func enrolled(ctx context.Context, tx TenantTx, events *eventLog, named certs.Id
 
 // renewed adds a certificate beside the one it replaces, which goes on: the
 // answer may be lost, and streams that use it need not end. All older ones end.
-func renewed(ctx context.Context, tx TenantTx, events *eventLog, named certs.Identity, replaced *x509.Certificate, now time.Time) ([]Certificate, error) {
+func renewed(ctx context.Context, tx TenantTx, events *eventLog, leaf *x509.Certificate, named certs.Identity, replaced *x509.Certificate, now time.Time) ([]Certificate, error) {
 	before := replaced.SerialNumber.String()
 	kept, err := tx.Certificate(ctx, before)
 	if there, err := found(err); err != nil || !there || !kept.RevokedAt.IsZero() || kept.Component != named.Component {
@@ -295,7 +295,7 @@ func renewed(ctx context.Context, tx TenantTx, events *eventLog, named certs.Ide
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.AddCertificate(ctx, ownedBy(named, now)); err != nil {
+	if err := tx.AddCertificate(ctx, ownedBy(leaf, named, now)); err != nil {
 		return nil, err
 	}
 	service.CertSerial, service.CertExpiresAt = named.Serial, named.NotAfter.UTC()
@@ -362,8 +362,7 @@ func (e Enrolment) Revoke(ctx context.Context, tenant uuid.UUID, serial, reason 
 	if err != nil {
 		return err
 	}
-	e.core.refuse(s.tenant, []Certificate{ended})
-	return nil
+	return e.core.refuse(ctx, onlyThose(tenant, ended.Component, []Certificate{ended}), []Certificate{ended})
 }
 
 // Revoked implements ca.Platform.
@@ -390,8 +389,7 @@ func (e Enrolment) Refused(ctx context.Context, attempt ca.Attempt) {
 	c := e.core
 	reason := clean(attempt.Reason, maxHelloText)
 	c.metrics.refused.WithLabelValues("enrolment").Inc()
-	peer := attempt.Tenant.String() + " " + attempt.Subject
-	suppressed, tell := c.refusals.note(refusalKey{peer, attempt.Operation, "enrolment"}, c.options.Now())
+	suppressed, tell := c.refusals.note(refusalKey{attempt.Tenant, attempt.Subject, attempt.Operation, "enrolment"}, c.options.Now())
 	if !tell {
 		return
 	}

@@ -82,6 +82,7 @@ func (c *Core) change(ctx context.Context, s scope, fn func(TenantTx, *eventLog)
 		c.invalidate(ctx, s.tenant.ID, log.concerned...)
 	}
 	c.watchers.tell(s.tenant, log.events)
+	c.pulses.touch(s.tenant.ID)
 	return nil
 }
 

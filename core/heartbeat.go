@@ -97,5 +97,6 @@ func (c *Core) writeBeats(ctx context.Context, tenant Tenant, beats map[uuid.UUI
 	if err != nil {
 		return fmt.Errorf("record heartbeats of tenant %s: %w", tenant.Slug, err)
 	}
+	c.pulses.touch(tenant.ID)
 	return nil
 }

@@ -163,6 +163,7 @@ func (c *Core) count(in *ingestion, chunk payload.Chunk, stats dire.Stats, err e
 		outcome = outcomeFailed
 	}
 	c.metrics.chunks.WithLabelValues(outcome).Inc()
+	c.pulses.received(in.scope.tenant.ID, len(chunk.Updates))
 	if err != nil {
 		c.metrics.outcome.WithLabelValues(outcome).Add(float64(len(chunk.Updates)))
 	}

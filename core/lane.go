@@ -112,6 +112,7 @@ func (c *Core) forget(change Change) {
 	}
 	l.mu.Unlock()
 	c.configs.invalidate()
+	c.pulses.touch(change.Tenant)
 }
 
 // publish tells the other processes. What they do not hear they find out by
@@ -128,6 +129,8 @@ func (c *Core) publish(ctx context.Context, notice Notice) {
 // deliver takes what another process tells.
 func (c *Core) deliver(notice Notice) {
 	switch {
+	case notice.Refusal != nil:
+		c.apply(*notice.Refusal)
 	case notice.Change != nil:
 		c.changed(*notice.Change)
 	case notice.Command != nil && c.lines.connected(notice.Command.Service):

@@ -56,9 +56,15 @@ type Authority struct {
 	// Certificate is DER.
 	Certificate []byte
 	// SealedKey is the private key, PKCS #8, sealed with KeyID as associated data.
+	// An authority that has ended has none.
 	SealedKey []byte
 	State     AuthorityState
 	CreatedAt time.Time
+	// EndsAt is when a retiring authority stops being accepted.
+	EndsAt time.Time
+	// CrossCertificates are the same name and key, signed by the roots that are
+	// retiring: DER, one after the other.
+	CrossCertificates []byte
 }
 
 // AuthorityKind is an authority's place in the chain.
@@ -74,10 +80,11 @@ const (
 // AuthorityState is what an authority may still do.
 type AuthorityState string
 
-// An active authority issues; a retiring one is only accepted.
+// An active authority issues; a retiring one is only accepted, until it ends.
 const (
 	AuthorityActive   AuthorityState = "active"
 	AuthorityRetiring AuthorityState = "retiring"
+	AuthorityEnded    AuthorityState = "ended"
 )
 
 // SyncService is a runtime that pulls devices from sources: the platform's own

@@ -65,8 +65,12 @@ func (c *Core) Onboard(ctx context.Context, actor Actor, in OnboardInput) (Onboa
 	if err != nil {
 		return Onboarded{}, invalid("onboard %q: %v", in.Name, err)
 	}
-	certificate := issued(leaf, authority.Certificate, p.root)
-	service, err := c.recordService(ctx, actor, s, in, component, certificate)
+	certificate := p.issued(leaf, authority)
+	identity, err := certs.ReadLeaf(leaf)
+	if err != nil {
+		return Onboarded{}, err
+	}
+	service, err := c.recordService(ctx, actor, s, in, ownedBy(leaf, identity, c.now()))
 	if err != nil {
 		return Onboarded{}, err
 	}
@@ -121,7 +125,7 @@ func checkOnboard(p *platform, tenant Tenant, in OnboardInput, component string)
 }
 
 // serviceIssuer is the authority that signs a tenant's sync services.
-func (c *Core) serviceIssuer(ctx context.Context, p *platform, tenant Tenant) (*issue.Authority, error) {
+func (c *Core) serviceIssuer(ctx context.Context, p *platform, tenant Tenant) (signer, error) {
 	if tenant.IsPlatform {
 		return p.authority, nil
 	}
@@ -131,7 +135,8 @@ func (c *Core) serviceIssuer(ctx context.Context, p *platform, tenant Tenant) (*
 // recordService writes the service with the serial of its new certificate. Only
 // then is the certificate of any use: one whose record was not written is never
 // handed out.
-func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in OnboardInput, component string, certificate IssuedCertificate) (Service, error) {
+func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in OnboardInput, certificate Certificate) (Service, error) {
+	component := certificate.Component
 	var service, old SyncService
 	var ended []Certificate
 	err := c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
@@ -146,10 +151,7 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 		if ended, err = withdraw(ctx, tx, component, reasonOnboardedAgain, c.now()); err != nil {
 			return err
 		}
-		err = tx.AddCertificate(ctx, Certificate{
-			Serial: certificate.Serial, Component: component, IssuedAt: c.now(), NotAfter: certificate.NotAfter.UTC(),
-		})
-		if err != nil {
+		if err := tx.AddCertificate(ctx, certificate); err != nil {
 			return err
 		}
 		events.add(actor, onboardEvent(service, old))
@@ -162,8 +164,10 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 	if err != nil {
 		return Service{}, doing(err, "record sync service %s", component)
 	}
-	c.revoke(s.tenant, old)
-	c.refuse(s.tenant, ended)
+	ended = serviceCertificates(ended, old, certificate.Serial)
+	if err := c.refuse(ctx, onlyThose(s.tenant.ID, component, ended), ended); err != nil {
+		return Service{}, err
+	}
 	found := Service{SyncService: service, Tenant: s.tenant}
 	c.judge(&found, tally{})
 	return found, nil
@@ -203,11 +207,4 @@ func onboardEvent(service, old SyncService) Event {
 		event.Details["replaced_cert_serial"] = old.CertSerial
 	}
 	return event
-}
-
-// revoke refuses a service's certificate at the handshake already.
-func (c *Core) revoke(tenant Tenant, service SyncService) {
-	if service.CertSerial != "" {
-		c.Issuers().Revoke(tenant.ID, service.CertSerial, service.CertExpiresAt)
-	}
 }

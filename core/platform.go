@@ -12,14 +12,14 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/certs"
-	"edgesync/certs/issue"
 )
 
 // platform is what a Core keeps of a bootstrapped platform.
 type platform struct {
 	Platform
-	root      *x509.Certificate
-	authority *issue.Authority
+	// roots are the one in use and then those that are retiring.
+	roots     []*x509.Certificate
+	authority signer
 	issuers   *certs.Issuers
 }
 
@@ -28,7 +28,8 @@ type PlatformInfo struct {
 	Platform
 	// RootFingerprint is the SHA-256 of the root certificate, lower-case hex.
 	RootFingerprint string
-	RootPEM         []byte
+	// RootPEM is the root and then those that are retiring.
+	RootPEM []byte
 	// GatewayServerName is the name minimal configs pin the gateway to.
 	GatewayServerName string
 }
@@ -43,11 +44,11 @@ func (c *Core) PlatformInfo(context.Context) (PlatformInfo, error) {
 }
 
 func (p *platform) info() PlatformInfo {
-	sum := sha256.Sum256(p.root.Raw)
+	sum := sha256.Sum256(p.roots[0].Raw)
 	return PlatformInfo{
 		Platform:          p.Platform,
 		RootFingerprint:   hex.EncodeToString(sum[:]),
-		RootPEM:           encodeCertificates(p.root),
+		RootPEM:           encodeCertificates(p.roots...),
 		GatewayServerName: gatewayServerName(p.TrustDomain),
 	}
 }
@@ -79,6 +80,7 @@ func (c *Core) load(ctx context.Context) error {
 	var stored Platform
 	var tenants []Tenant
 	var authorities []Authority
+	var revocations []Revocation
 	err := c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
 		if stored, err = tx.Platform(ctx); err != nil {
 			return err
@@ -86,7 +88,10 @@ func (c *Core) load(ctx context.Context) error {
 		if tenants, err = tx.Tenants(ctx); err != nil {
 			return err
 		}
-		authorities, err = tx.Authorities(ctx)
+		if authorities, err = tx.Authorities(ctx); err != nil {
+			return err
+		}
+		revocations, err = tx.Revocations(ctx, c.now())
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -102,6 +107,7 @@ func (c *Core) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	refuseStored(p.issuers, tenants, revocations)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.platform = p
@@ -133,24 +139,19 @@ func checkPlatform(stored Platform, tenants []Tenant) error {
 // open makes the platform of what is stored.
 func (c *Core) open(stored Platform, tenants []Tenant, authorities []Authority) (*platform, error) {
 	p := &platform{Platform: stored}
-	for _, a := range authorities {
-		if a.Kind != AuthorityRoot || a.State != AuthorityActive {
-			continue
-		}
-		root, err := x509.ParseCertificate(a.Certificate)
-		if err != nil {
-			return nil, fmt.Errorf("read root certificate: %w", err)
-		}
-		p.root = root
-	}
-	if p.root == nil {
-		return nil, precondition("open platform: its root certificate is missing: the state is damaged, restore it from a backup")
+	if err := c.openOwn(p, authorities); err != nil {
+		return nil, err
 	}
 	var err error
-	if p.issuers, err = certs.NewIssuers(p.root); err != nil {
+	if p.issuers, err = certs.NewIssuers(p.roots[0]); err != nil {
 		return nil, fmt.Errorf("use root certificate: %w", err)
 	}
 	p.issuers.Now = c.options.Now
+	for _, root := range p.roots[1:] {
+		if err := p.issuers.AddRoot(root); err != nil {
+			return nil, fmt.Errorf("use root certificate: %w", err)
+		}
+	}
 	live := map[uuid.UUID]Tenant{}
 	for _, t := range tenants {
 		if t.State != TenantRemoving {
@@ -158,47 +159,71 @@ func (c *Core) open(stored Platform, tenants []Tenant, authorities []Authority) 
 		}
 	}
 	for _, a := range authorities {
-		if a.Kind == AuthorityRoot {
+		tenant, ok := live[a.TenantID]
+		if a.Kind == AuthorityRoot || !ok || c.over(a) {
 			continue
 		}
-		if err := c.adopt(p, live, a); err != nil {
-			return nil, err
+		if err := accept(p.issuers, tenant, a); err != nil {
+			if a.Kind == AuthorityPlatform {
+				return nil, err
+			}
+			// One tenant's damaged row must not keep all the others out.
+			c.log.Error("leave out authority", "tenant", tenant.Slug, "key_id", a.KeyID, "error", err)
 		}
-	}
-	if p.authority == nil {
-		return nil, precondition("open platform: its intermediate is missing: the state is damaged, restore it from a backup")
 	}
 	return p, nil
 }
 
-// adopt accepts a stored intermediate and opens the platform's own.
-func (c *Core) adopt(p *platform, live map[uuid.UUID]Tenant, a Authority) error {
-	tenant, ok := live[a.TenantID]
-	if !ok {
-		return nil
+// openOwn sets what the platform itself uses of the authorities: its roots and
+// its own intermediate.
+func (c *Core) openOwn(p *platform, authorities []Authority) error {
+	p.roots = nil
+	found := false
+	for _, a := range authorities {
+		switch {
+		case c.over(a):
+		case a.Kind == AuthorityRoot:
+			root, err := x509.ParseCertificate(a.Certificate)
+			if err != nil {
+				return fmt.Errorf("read root certificate: %w", err)
+			}
+			if p.roots = append(p.roots, root); a.State == AuthorityActive {
+				last := len(p.roots) - 1
+				p.roots[0], p.roots[last] = p.roots[last], p.roots[0]
+			}
+			found = found || a.State == AuthorityActive
+		case a.Kind == AuthorityPlatform && a.State == AuthorityActive:
+			var err error
+			if p.authority, err = c.unsealAuthority(a); err != nil {
+				return precondition("open platform: the keyset does not open the platform's keys: use the keyset the platform was bootstrapped with")
+			}
+		}
 	}
+	switch {
+	case !found:
+		return precondition("open platform: its root certificate is missing: the state is damaged, restore it from a backup")
+	case p.authority.Authority == nil:
+		return precondition("open platform: its intermediate is missing: the state is damaged, restore it from a backup")
+	}
+	return nil
+}
+
+// over says whether an authority is not accepted any more.
+func (c *Core) over(a Authority) bool {
+	return a.State == AuthorityEnded || !a.EndsAt.IsZero() && !c.now().Before(a.EndsAt)
+}
+
+// accept has handshakes take the leaves of a stored intermediate.
+func accept(issuers *certs.Issuers, tenant Tenant, a Authority) error {
 	certificate, err := x509.ParseCertificate(a.Certificate)
 	if err != nil {
 		return fmt.Errorf("read authority %s of tenant %s: %w", a.KeyID, tenant.Slug, err)
 	}
-	if err := p.issuers.Add(certs.Issuer{
+	return issuers.Add(certs.Issuer{
 		TenantID: tenant.ID, Tenant: tenant.Slug,
 		Platform:    a.Kind == AuthorityPlatform,
-		Certificate: certificate,
-	}); err != nil {
-		if a.Kind == AuthorityPlatform {
-			return err
-		}
-		// One tenant's damaged row must not keep all the others out.
-		c.log.Error("leave out authority", "tenant", tenant.Slug, "key_id", a.KeyID, "error", err)
-		return nil
-	}
-	if a.Kind == AuthorityPlatform && a.State == AuthorityActive {
-		if p.authority, err = c.unsealAuthority(a); err != nil {
-			return precondition("open platform: the keyset does not open the platform's keys: use the keyset the platform was bootstrapped with")
-		}
-	}
-	return nil
+		Certificate: certificate, Until: a.EndsAt,
+	})
 }
 
 func encodeCertificates(certificates ...*x509.Certificate) []byte {

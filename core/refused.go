@@ -7,12 +7,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"edgesync/certs"
 )
 
 const (
-	// refusalQuiet is how long the same refusal of the same peer is only counted.
-	refusalQuiet = time.Minute
+	// refusalQuiet is how long the same refusal of the same peer is only counted;
+	// it grows to maxRefusalQuiet while the peer goes on.
+	refusalQuiet    = time.Minute
+	maxRefusalQuiet = time.Hour
+	// maxClaim bounds what is kept of what a refused certificate says.
+	maxClaim = 256
 	// maxRefusals bounds what is remembered to keep quiet about.
 	maxRefusals = 10_000
 	// refusalDeadline bounds the keeping of an event whose caller may be gone.
@@ -27,38 +33,60 @@ type refusals struct {
 }
 
 type refusalKey struct {
-	peer, operation, reason string
+	tenant                      uuid.UUID
+	identity, operation, reason string
 }
 
 type refusal struct {
 	at         time.Time
 	suppressed int
+	// quiet doubles while it goes on, so that a service nobody switched off does
+	// not fill the store for years.
+	quiet time.Duration
 }
 
 // Refused records that a peer tried what it may not: who, what, from where. It
 // is logged and kept among the peer's tenant's own events; repetitions within a
-// minute are counted and told with the next.
+// while are counted and told with the next.
 func (c *Core) Refused(ctx context.Context, peer certs.Peer, operation, reason string) {
+	c.RefusedAt(ctx, "gateway", peer, operation, reason)
+}
+
+// RefusedAt is Refused for what was tried elsewhere than at the gateway; origin
+// is as Actor has it.
+func (c *Core) RefusedAt(ctx context.Context, origin string, peer certs.Peer, operation, reason string) {
 	operation, reason = clean(operation, maxName), clean(reason, maxName)
 	c.metrics.refused.WithLabelValues(reasonLabel(reason)).Inc()
-	suppressed, tell := c.refusals.note(refusalKey{peer.SPIFFE(), operation, reason}, c.options.Now())
+	who := identityOf(peer)
+	suppressed, tell := c.refusals.note(refusalKey{peer.TenantID, who, operation, reason}, c.options.Now())
 	if !tell {
 		return
 	}
-	details := map[string]string{"operation": operation, "reason": reason, "address": peer.Addr}
+	details := map[string]string{"identity": who, "operation": operation, "reason": reason, "address": peer.Addr}
 	if suppressed > 0 {
 		details["repeated"] = strconv.Itoa(suppressed)
 	}
-	c.log.Warn("refuse operation", "peer", peer.SPIFFE(), "operation", operation, "reason", reason, "address", peer.Addr, "repeated", suppressed)
-	c.recordSecurity(ctx, peer, Event{
+	c.log.Warn("refuse operation", "identity", who, "issued_by", peer.Tenant, "operation", operation, "reason", reason, "address", peer.Addr, "repeated", suppressed)
+	c.recordSecurity(ctx, Actor{Name: who, Origin: origin}, peer, Event{
 		Type: "security." + reasonLabel(reason), Severity: SeverityWarning,
-		Message: peer.Component + " was refused " + operation + ": " + reason,
+		Message: who + " was refused " + operation + ": " + reason,
 		Details: details,
 	})
 }
 
+// identityOf is who a peer is, or, of one that proved nothing, says it is.
+func identityOf(peer certs.Peer) string {
+	switch {
+	case peer.Component != "":
+		return peer.SPIFFE()
+	case peer.Claim != "":
+		return "a certificate that claims " + strconv.Quote(clean(peer.Claim, maxClaim))
+	}
+	return "a certificate that claims nothing"
+}
+
 // recordSecurity keeps a security event even if whoever caused it has hung up.
-func (c *Core) recordSecurity(ctx context.Context, peer certs.Peer, event Event) {
+func (c *Core) recordSecurity(ctx context.Context, actor Actor, peer certs.Peer, event Event) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusalDeadline)
 	defer cancel()
 	err := func() error {
@@ -71,12 +99,12 @@ func (c *Core) recordSecurity(ctx context.Context, peer certs.Peer, event Event)
 			return err
 		}
 		return c.change(ctx, s, func(_ TenantTx, events *eventLog) error {
-			events.add(Component(peer), event)
+			events.add(actor, event)
 			return nil
 		})
 	}()
 	if err != nil {
-		c.log.Error("keep security event", "peer", peer.SPIFFE(), "event_type", event.Type, "error", err)
+		c.log.Error("keep security event", "identity", actor.Name, "event_type", event.Type, "error", err)
 	}
 }
 
@@ -89,9 +117,13 @@ func (r *refusals) note(key refusalKey, now time.Time) (suppressed int, tell boo
 		r.last = map[refusalKey]*refusal{}
 	}
 	before := r.last[key]
-	if before != nil && now.Sub(before.at) < refusalQuiet && !now.Before(before.at) {
+	if before != nil && now.Sub(before.at) < before.quiet && !now.Before(before.at) {
 		before.suppressed++
 		return 0, false
+	}
+	quiet := refusalQuiet
+	if before != nil && now.Sub(before.at) < 2*before.quiet {
+		quiet = min(2*before.quiet, maxRefusalQuiet)
 	}
 	if before == nil && len(r.last) >= maxRefusals {
 		r.forget(now)
@@ -99,7 +131,7 @@ func (r *refusals) note(key refusalKey, now time.Time) (suppressed int, tell boo
 	if before != nil {
 		suppressed = before.suppressed
 	}
-	r.last[key] = &refusal{at: now}
+	r.last[key] = &refusal{at: now, quiet: quiet}
 	return suppressed, true
 }
 
@@ -107,7 +139,7 @@ func (r *refusals) note(key refusalKey, now time.Time) (suppressed int, tell boo
 // everything.
 func (r *refusals) forget(now time.Time) {
 	for key, one := range r.last {
-		if now.Sub(one.at) >= refusalQuiet {
+		if now.Sub(one.at) >= one.quiet {
 			delete(r.last, key)
 		}
 	}

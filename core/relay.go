@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"edgesync/certs"
 )
 
 // Relay carries notices between the processes that serve one platform on one
@@ -21,8 +23,9 @@ type Relay interface {
 	Join(deliver func(Notice)) (publish func(context.Context, Notice) error)
 }
 
-// Notice is one of the three things processes tell each other.
+// Notice is one of the things processes tell each other.
 type Notice struct {
+	Refusal *Refusal       `json:"refusal,omitempty"`
 	Change  *Change        `json:"change,omitempty"`
 	Command *Command       `json:"command,omitempty"`
 	Report  *CommandReport `json:"report,omitempty"`
@@ -33,6 +36,16 @@ type Notice struct {
 type Change struct {
 	Tenant   uuid.UUID   `json:"tenant"`
 	Services []uuid.UUID `json:"services,omitempty"`
+}
+
+// Refusal says that identities are not accepted any more, or with State active
+// that those of a tenant are again.
+type Refusal struct {
+	Revocation certs.Revocation `json:"revocation"`
+	// Ended are the certificates that handshakes refuse from now on.
+	Ended []Revocation `json:"ended,omitempty"`
+	// State is the tenant's, where the refusal is about all of it.
+	State TenantState `json:"state,omitempty"`
 }
 
 // Command is something a connected service is to do now.

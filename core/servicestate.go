@@ -90,7 +90,7 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 		if service, err = findByRef(services, s.tenant, ref); err != nil {
 			return err
 		}
-		if err := edit(tx, events, &service); err != nil || len(events.events) == 0 {
+		if err := edit(tx, events, &service); err != nil {
 			return err
 		}
 		if service.State != ServiceActive {
@@ -105,8 +105,10 @@ func (c *Core) changeService(ctx context.Context, slug, ref string, edit func(Te
 		return Service{}, err
 	}
 	if service.State != ServiceActive {
-		c.revoke(s.tenant, service)
-		c.refuse(s.tenant, ended)
+		ended = serviceCertificates(ended, service, "")
+		if err := c.refuse(ctx, serviceRevocation(s.tenant.ID, service.ComponentID), ended); err != nil {
+			return Service{}, err
+		}
 	}
 	if service.State == ServiceRemoved {
 		return Service{SyncService: service, Tenant: s.tenant}, nil

@@ -59,7 +59,8 @@ type PlatformTx interface {
 	TenantBySlug(ctx context.Context, slug string) (Tenant, error)
 	// PutTenant returns ErrConflict when another tenant has the slug.
 	PutTenant(ctx context.Context, tenant Tenant) error
-	// DeleteTenant also deletes its authorities, its token key and assignments.
+	// DeleteTenant also deletes its authorities, its token key, assignments,
+	// revocations and operators.
 	DeleteTenant(ctx context.Context, id uuid.UUID) error
 
 	Authorities(ctx context.Context) ([]Authority, error)
@@ -70,6 +71,8 @@ type PlatformTx interface {
 	AssignedTenants(ctx context.Context, service uuid.UUID) ([]uuid.UUID, error)
 	// SetAssigned records how many sources of the tenant the service runs.
 	SetAssigned(ctx context.Context, service, tenant uuid.UUID, sources int) error
+
+	TrustTx
 }
 
 // TenantStore holds what belongs to one tenant.
@@ -133,6 +136,8 @@ type TenantTx interface {
 	// Device finds a device by its id or by an id that redirects to it, with what
 	// is asserted of it and the identifiers of that.
 	Device(ctx context.Context, id string) (dire.Device, []dire.Assertion, error)
+
+	HistoryTx
 }
 
 // EventFilter narrows Events. Zero values do not.

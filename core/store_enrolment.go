@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"edgesync/certs"
 )
 
 // TokenKey is what a tenant's join tokens are signed with.
@@ -39,7 +41,12 @@ type JoinToken struct {
 // Certificate is what is kept of an issued certificate.
 type Certificate struct {
 	// Serial is decimal.
-	Serial    string
+	Serial string
+	// Issuer is the key id of the authority that signed it; empty where that was
+	// not recorded.
+	Issuer    string
+	Type      certs.Type
+	Partition string
 	Component string
 	IssuedAt  time.Time
 	NotAfter  time.Time

@@ -128,6 +128,7 @@ func (c *Core) recordTenant(ctx context.Context, actor Actor, tenant Tenant, aut
 	if err != nil {
 		return fmt.Errorf("record tenant %s: %w", tenant.Slug, err)
 	}
+	c.pulses.touch(tenant.ID)
 	return nil
 }
 
@@ -174,7 +175,7 @@ func (c *Core) Tenant(ctx context.Context, slug string) (Tenant, error) {
 	}
 	tenant, err := c.lookUpTenant(ctx, slug)
 	if errors.Is(err, ErrNotFound) || err == nil && tenant.State == TenantRemoving {
-		return Tenant{}, notFound("find tenant %q: there is none: see `edgesync tenant list`", clean(slug, maxName))
+		return Tenant{}, NoTenant(slug)
 	}
 	return tenant, err
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"edgesync/certs"
 )
 
 // SuspendTenant refuses a tenant's identities from now on, or with resume
@@ -27,14 +29,16 @@ func (c *Core) SuspendTenant(ctx context.Context, actor Actor, slug string, resu
 		state, event = TenantActive, "tenant.resumed"
 	}
 	if s.tenant.State == state {
-		return s.tenant, nil
+		return s.tenant, c.followState(ctx, s.tenant)
 	}
 	s.tenant.State = state
 	err = c.store.Platform().Update(ctx, func(tx PlatformTx) error { return tx.PutTenant(ctx, s.tenant) })
 	if err != nil {
 		return Tenant{}, fmt.Errorf("record state of tenant %s: %w", slug, err)
 	}
-	c.invalidate(ctx, s.tenant.ID)
+	if err := c.followState(ctx, s.tenant); err != nil {
+		return Tenant{}, err
+	}
 	err = c.change(ctx, s, func(_ TenantTx, events *eventLog) error {
 		events.add(actor, Event{Type: event, Severity: SeverityWarning, Message: "tenant " + slug + " is " + string(state)})
 		return nil
@@ -43,6 +47,16 @@ func (c *Core) SuspendTenant(ctx context.Context, actor Actor, slug string, resu
 		return Tenant{}, fmt.Errorf("record event of tenant %s: %w", slug, err)
 	}
 	return s.tenant, nil
+}
+
+// followState has handshakes, and what is under way, follow a tenant's state.
+func (c *Core) followState(ctx context.Context, tenant Tenant) error {
+	c.spread(ctx, Refusal{Revocation: certs.Revocation{TenantID: tenant.ID}, State: tenant.State})
+	c.invalidate(ctx, tenant.ID)
+	if tenant.State == TenantActive {
+		return nil
+	}
+	return c.dismissOperators(ctx, tenant.ID)
 }
 
 // RemoveTenant deletes a tenant with its devices, sources, services and
@@ -54,10 +68,6 @@ func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error
 		return err
 	}
 	defer done()
-	p, err := c.ready()
-	if err != nil {
-		return err
-	}
 	tenant, err := c.Tenant(ctx, slug)
 	if err != nil {
 		return err
@@ -70,8 +80,9 @@ func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error
 	if err != nil {
 		return fmt.Errorf("record removal of tenant %s: %w", slug, err)
 	}
-	p.issuers.RemoveTenant(tenant.ID)
-	c.invalidate(ctx, tenant.ID)
+	if err := c.followState(ctx, tenant); err != nil {
+		return err
+	}
 	own, err := c.platformScope(ctx)
 	if err != nil {
 		return err

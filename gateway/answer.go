@@ -18,6 +18,8 @@ import (
 // unary wraps every unary call.
 func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (answer any, err error) {
 	arrived(ctx)
+	ctx, release := bound(ctx)
+	defer release()
 	operation := path.Base(info.FullMethod)
 	defer func() {
 		if err = s.answer(ctx, operation, err, recover()); err != nil {
@@ -29,8 +31,10 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 
 // streaming wraps every streaming call.
 func (s *Server) streaming(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	defer func() { err = s.answer(stream.Context(), path.Base(info.FullMethod), err, recover()) }()
-	return handler(server, stream)
+	ctx, release := bound(stream.Context())
+	defer release()
+	defer func() { err = s.answer(ctx, path.Base(info.FullMethod), err, recover()) }()
+	return handler(server, boundStream{stream, ctx})
 }
 
 // answer is what a caller is told of err or of a panic, counted and logged where
@@ -53,6 +57,8 @@ func (s *Server) status(ctx context.Context, operation string, err error) *statu
 	switch {
 	case err == nil:
 		return status.New(codes.OK, "")
+	case errors.Is(context.Cause(ctx), errRevoked): // whatever the end of the call looked like from inside
+		return status.Convert(errRevoked)
 	case errors.As(err, &known) && known.GRPCStatus().Code() != codes.OK:
 		return known.GRPCStatus()
 	case ctx.Err() != nil:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
@@ -28,6 +29,10 @@ type connection struct {
 	// calls and streams are how fast it may go on.
 	calls, streams *rate.Limiter
 
+	// live ends, with what to answer calls under way, when the identity behind
+	// the connection is revoked.
+	live context.Context
+	end  context.CancelCauseFunc
 	// controlled is whether a ControlStream is open over it.
 	controlled atomic.Bool
 
@@ -35,6 +40,8 @@ type connection struct {
 	closed bool
 	// component is counted in server.connections once the handshake is done.
 	component string
+	// forget takes the connection out of server.live.
+	forget func()
 }
 
 // trackingListener makes every accepted connection a *connection.
@@ -49,8 +56,9 @@ func (l *trackingListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	limits := l.server.limits
+	live, end := context.WithCancelCause(context.Background())
 	return &connection{
-		Conn: conn, server: l.server,
+		Conn: conn, server: l.server, live: live, end: end,
 		calls:   rate.NewLimiter(rate.Limit(limits.CallRate), limits.CallBurst),
 		streams: rate.NewLimiter(rate.Limit(limits.StreamRate), limits.StreamBurst),
 	}, nil
@@ -66,6 +74,7 @@ func (c *connection) belongTo(identity certs.Identity) bool {
 		return false
 	}
 	c.component = component
+	c.forget = c.server.live.Add(identity, c.revoke)
 	c.server.metrics.connections.Inc()
 	return true
 }
@@ -75,18 +84,56 @@ func (c *connection) Close() error {
 	if !c.closed && c.component != "" {
 		c.server.connections.give(c.component)
 		c.server.metrics.connections.Dec()
+		c.forget()
 	}
 	c.closed = true
 	c.mu.Unlock()
+	c.end(net.ErrClosed)
 	return c.Conn.Close()
+}
+
+// errRevoked is what calls under way are answered when their identity is revoked.
+var errRevoked = status.Error(codes.PermissionDenied, "the certificate is no longer accepted here; ask the platform's operator, or install the service's latest identity")
+
+// revoke ends every call under way and then the connection.
+func (c *connection) revoke() {
+	c.end(errRevoked)
+	c.expel()
 }
 
 // expel closes the connection once an answer under way had time to leave. What
 // the certificate proved at the handshake does not hold any more; a client that
 // has a better one presents it when it connects again.
 func (c *connection) expel() {
-	time.AfterFunc(time.Second, func() { _ = c.Close() })
+	time.AfterFunc(expelAfter, func() { _ = c.Close() })
 }
+
+const expelAfter = 500 * time.Millisecond
+
+// bound is a call's context that also ends when the identity behind its
+// connection is revoked.
+func bound(ctx context.Context) (context.Context, func()) {
+	info, ok := connectionOf(ctx)
+	if !ok {
+		return ctx, func() {}
+	}
+	live := info.connection.live
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(live, func() { cancel(context.Cause(live)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// boundStream is a stream with a bound context.
+type boundStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (b boundStream) Context() context.Context { return b.ctx }
 
 // authInfo lets a call find the connection it came over.
 type authInfo struct {

@@ -40,6 +40,10 @@ type Platform interface {
 	// Refused is a security event. operation is the rpc's name, or "Connect" for
 	// a handshake; reason is a short constant. It may be called very often.
 	Refused(ctx context.Context, peer certs.Peer, operation, reason string)
+	// OnRevocation has tell called with each revocation from now on, once Admit
+	// and the issuers refuse what it covers, until stop is called. tell does not
+	// block.
+	OnRevocation(tell func(certs.Revocation)) (stop func())
 }
 
 // Why a call, a connection or a claim is refused, beside the reasons of

@@ -23,20 +23,26 @@ func (s *Server) handshakeRefused(addr string, refusal *certs.Refusal) {
 	if !signedByTenant(refusal) {
 		return
 	}
-	peer := certs.Peer{Identity: certs.Identity{TenantID: refusal.TenantID, Tenant: refusal.Tenant}, Addr: addr}
+	peer := certs.Peer{
+		Identity: certs.Identity{TenantID: refusal.TenantID, Tenant: refusal.Tenant}, Addr: addr, Claim: refusal.Claim,
+	}
 	select {
 	case s.handshakes <- handshakeRefusal{peer: peer, reason: refusal.Reason}:
 	default:
 	}
 }
 
-// signedByTenant tells whether the refusal says something of the tenant: what is
-// found once the signature was verified does, all else anybody can bring about.
+// signedByTenant tells whether the refusal is worth keeping among the tenant's
+// events: a key of the tenant's signed what it may not, or what was revoked is
+// used. An end that came with time, or a suspension, is neither.
 func signedByTenant(refusal *certs.Refusal) bool {
+	if !refusal.Signed || refusal.Tenant == "" {
+		return false
+	}
 	switch refusal.Reason {
-	case certs.ReasonBadName, certs.ReasonNameMismatch, certs.ReasonTrustDomain,
-		certs.ReasonTenantMismatch, certs.ReasonPlatformOnly, certs.ReasonRevoked:
-		return refusal.Tenant != ""
+	case certs.ReasonBadName, certs.ReasonNameMismatch, certs.ReasonTrustDomain, certs.ReasonNameConstraint,
+		certs.ReasonTenantMismatch, certs.ReasonPlatformOnly, certs.ReasonRevoked, certs.ReasonCertificateCA:
+		return true
 	}
 	return false
 }

@@ -53,7 +53,9 @@ func (s *Server) disowned(ctx context.Context, err error) error {
 	}
 	s.count(refusal.Reason)
 	switch refusal.Reason {
-	case certs.ReasonUnknownIssuer, certs.ReasonRevoked:
+	case certs.ReasonSuspended:
+		return status.Error(codes.PermissionDenied, "the tenant is suspended; ask the platform's operator")
+	case certs.ReasonUnknownIssuer, certs.ReasonRevoked, certs.ReasonIssuerRetired:
 		return status.Error(codes.PermissionDenied, "the certificate is no longer accepted here; onboard the service again")
 	case certs.ReasonExpired:
 		return status.Error(codes.Unauthenticated, "the certificate has expired; renew it and connect again")

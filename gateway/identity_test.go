@@ -273,6 +273,105 @@ func TestRevokedServiceLosesItsLiveStream(t *testing.T) {
 	}
 }
 
+// TestRevocationEndsIdleStreamsOfThePeerAlone has nobody send anything: the one
+// whose identity is revoked is told so at once, the others notice nothing.
+func TestRevocationEndsIdleStreamsOfThePeerAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		revocation certs.Revocation
+		// former limits it to the old certificate.
+		former bool
+		ended  []string
+	}{
+		"component":       {certs.Revocation{Type: certs.TypeSync, Component: "hq-sync"}, false, []string{"old", "renewed"}},
+		"one certificate": {certs.Revocation{Type: certs.TypeSync, Component: "hq-sync"}, true, []string{"old"}},
+		"tenant":          {certs.Revocation{}, false, []string{"old", "renewed", "sibling"}},
+		"another type":    {certs.Revocation{Type: certs.TypeAgent, Component: "hq-sync"}, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			certificates := map[string]tls.Certificate{
+				"old": w.edge("acme", "hq-sync"), "renewed": w.edge("acme", "hq-sync"), "sibling": w.edge("acme", "branch"), "stranger": w.edge("globex", "hq-sync"),
+			}
+			test.revocation.TenantID = w.ids["acme"]
+			if test.former {
+				test.revocation.Serials = []string{certificates["old"].Leaf.SerialNumber.String()}
+			}
+			streams := map[string]grpc.ClientStreamingClient[monitoring.GatewayStatusChunk, monitoring.GatewayStatusResponse]{}
+			for name, certificate := range certificates {
+				stream, err := w.dial(certificate).StreamStatus(t.Context())
+				must(t, err)
+				must(t, stream.Send(chunk(componentOf(name), 0, 2)))
+				streams[name] = stream
+			}
+			w.await("their first chunks", func() bool { chunks, _, _ := w.platform.snapshot(); return len(chunks) == len(streams) })
+			begun := time.Now()
+			w.platform.revoke(test.revocation)
+			for _, name := range test.ended {
+				wantStatus(t, streams[name].RecvMsg(&monitoring.GatewayStatusResponse{}), codes.PermissionDenied, "no longer accepted")
+				delete(streams, name)
+			}
+			if took := time.Since(begun); took > time.Second {
+				t.Errorf("it took %s", took)
+			}
+			w.await("their connections to go", func() bool { return w.metric("connections") == float64(len(streams)) })
+			for name, stream := range streams {
+				must(t, stream.Send(chunk(componentOf(name), 1, 2)))
+				_, err := stream.CloseAndRecv()
+				must(t, err)
+			}
+		})
+	}
+}
+
+func componentOf(name string) string {
+	if name == "sibling" {
+		return "branch"
+	}
+	return "hq-sync"
+}
+
+// TestRevocationEndsACallUnderWay holds a call in the platform.
+func TestRevocationEndsACallUnderWay(t *testing.T) {
+	w := newWorld(t, nil)
+	entered := make(chan struct{})
+	w.platform.status = func(ctx context.Context) error {
+		close(entered)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	c := w.dial(w.edge("acme", "hq-sync"))
+	answer := make(chan error, 1)
+	go func() {
+		_, err := c.PushStatus(t.Context(), &monitoring.GatewayStatusRequest{AgentId: "hq-sync"})
+		answer <- err
+	}()
+	<-entered
+	w.platform.revoke(certs.Revocation{TenantID: w.ids["acme"]})
+	wantStatus(t, <-answer, codes.PermissionDenied, "no longer accepted")
+}
+
+// TestSuspendedTenantIsRefusedAtTheHandshake and admitted again after it.
+func TestSuspendedTenantIsRefusedAtTheHandshake(t *testing.T) {
+	w := newWorld(t, nil)
+	hello := &monitoring.AgentHelloRequest{AgentId: "hq-sync"}
+	live := w.dial(w.edge("acme", "hq-sync"))
+	_, err := live.Hello(t.Context(), hello)
+	must(t, err)
+	w.issuers.Suspend(w.ids["acme"])
+	_, err = live.Hello(t.Context(), hello)
+	wantStatus(t, err, codes.PermissionDenied, "suspended")
+	_, err = w.dial(w.edge("acme", "hq-sync")).Hello(t.Context(), hello)
+	wantStatus(t, err, codes.Unavailable, "")
+	if n := w.metric("refusals_total", "reason=tenant_suspended"); n < 2 {
+		t.Errorf("counted %v refusals", n)
+	}
+	_, err = w.dial(w.edge("globex", "hq-sync")).Hello(t.Context(), hello)
+	must(t, err)
+	w.issuers.Resume(w.ids["acme"])
+	_, err = w.dial(w.edge("acme", "hq-sync")).Hello(t.Context(), hello)
+	must(t, err)
+}
+
 // A connection outlives its certificate; calls over it do not.
 func TestExpiredCertificateIsRefusedAtTheNextCall(t *testing.T) {
 	w := newWorld(t, nil)

@@ -49,6 +49,8 @@ type Server struct {
 
 	// connections counts per component, streams per tenant.
 	connections, streams *tally
+	// live are the connections, to be ended when their identity is revoked.
+	live certs.Live
 	// handshakes passes refused handshakes on to the platform.
 	handshakes chan handshakeRefusal
 	// quiet keeps a flood of refusals out of the log; the metrics have them all.
@@ -119,6 +121,7 @@ func (s *Server) Collector() prometheus.Collector { return s.metrics }
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	// What is in flight outlives ctx by the time it may take to drain.
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer s.platform.OnRevocation(s.live.End)()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { s.reportHandshakes(background) })
 	served := make(chan error, 1)

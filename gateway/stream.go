@@ -162,29 +162,41 @@ func (in *intake) expectEnd() error {
 		fmt.Sprintf("the stream goes on after chunk %d, which was marked final", in.index))
 }
 
-// receive waits for a message, and for no longer than the limit. Recv itself ends
-// with the call's context; where the limit is passed it ends with the call, which
-// the caller now ends.
+type receivedChunk struct {
+	message *monitoring.GatewayStatusChunk
+	err     error
+}
+
+// receive waits for a message, and for no longer than the limit or the identity's
+// own end. Recv itself ends with the transport's call; where one of these comes
+// first it ends with the call, which the caller now ends.
 func (in *intake) receive() (*monitoring.GatewayStatusChunk, error) {
-	type received struct {
-		message *monitoring.GatewayStatusChunk
-		err     error
-	}
-	result := make(chan received, 1)
+	result := make(chan receivedChunk, 1)
 	in.receivers.Go(func() {
 		message, err := in.stream.Recv()
-		result <- received{message, err}
+		result <- receivedChunk{message, err}
 	})
 	idle := time.NewTimer(in.limits.StreamIdle)
 	defer idle.Stop()
+	ctx := in.stream.Context()
 	select {
-	case r := <-result:
-		if status.Code(r.err) == codes.ResourceExhausted { // gRPC's own limit, also of what decompresses
-			in.count(ReasonMessageTooLong)
+	case <-ctx.Done():
+		if errors.Is(context.Cause(ctx), errRevoked) {
+			return nil, errRevoked
 		}
-		return r.message, r.err
+		return in.taken(<-result)
+	case r := <-result:
+		return in.taken(r)
 	case <-idle.C:
 		return nil, in.refuse(codes.DeadlineExceeded, ReasonStreamIdle,
 			fmt.Sprintf("no whole chunk came within %s; send the stream again", in.limits.StreamIdle))
 	}
+}
+
+// taken is what Recv came to.
+func (in *intake) taken(r receivedChunk) (*monitoring.GatewayStatusChunk, error) {
+	if status.Code(r.err) == codes.ResourceExhausted { // gRPC's own limit, also of what decompresses
+		in.count(ReasonMessageTooLong)
+	}
+	return r.message, r.err
 }

@@ -220,11 +220,20 @@ type memory struct {
 	stored func(ctx context.Context, chunk payload.Chunk) error
 	// ingested replaces the result of an ingestion that went through.
 	ingested func() error
+	// revoke tells the gateway of a revocation.
+	revoke func(certs.Revocation)
 	// control is what is done with a ControlStream; without it everything said is
 	// remembered until the client ends it.
 	control func(context.Context, controlled) error
 	said    []*monitoring.ControlStreamRequest
 	hellos  []*monitoring.ControlStreamHello
+}
+
+func (m *memory) OnRevocation(tell func(certs.Revocation)) (stop func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.revoke = tell
+	return func() {}
 }
 
 // controlled is one ControlStream as the platform gets it.

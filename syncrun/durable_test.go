@@ -195,10 +195,10 @@ func TestHalfSentRunIsSentAgainWhole(t *testing.T) {
 		w.adapters["a"] = devices(20_000)
 		w.configure("a")
 		cuts := 0
-		w.gateway.onChunk = func(_ context.Context, _ string, c *monitoring.GatewayStatusChunk) error {
+		w.gateway.onChunk = func(ctx context.Context, source string, c *monitoring.GatewayStatusChunk) error {
 			if c.GetChunkIndex() == int32(cuts) && cuts < 4 {
 				cuts++
-				return unavailable(nil, "", nil)
+				return unavailable(ctx, source, c)
 			}
 			return nil
 		}

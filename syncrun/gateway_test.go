@@ -96,6 +96,8 @@ func (p *platform) Control(ctx context.Context, _ certs.Peer, _ *monitoring.Cont
 
 func (p *platform) Refused(context.Context, certs.Peer, string, string) {}
 
+func (p *platform) OnRevocation(func(certs.Revocation)) (stop func()) { return func() {} }
+
 // authorities are a root with a platform and a tenant below it.
 type authorities struct{ root, own, acme *issue.Authority }
 

@@ -137,10 +137,11 @@ func (s *Server) tlsConfig(certificate func() *tls.Certificate) *tls.Config {
 				return nil
 			}
 			_, err := s.platform.Issuers().Identify(state.PeerCertificates, s.now())
-			if err != nil && refusalReason(err) != certs.ReasonRevoked {
-				return err
+			switch refusalReason(err) {
+			case certs.ReasonRevoked, certs.ReasonSuspended:
+				return nil // The request is refused, and told so.
 			}
-			return nil
+			return err
 		},
 	}
 }

@@ -109,6 +109,9 @@ func (c Client) Enrol(ctx context.Context, text string) (Credential, join.Token,
 	if made.Key, csr, err = newRequest(name, token.SPIFFE()); err != nil {
 		return Credential{}, token, err
 	}
+	if made.Roots, err = c.roots(ctx, made); err != nil {
+		return Credential{}, token, fmt.Errorf("fetch root certificates from %s: %w", token.CAURL, err)
+	}
 	made.Chain, err = c.post(ctx, made, nil, "/1.0/sign", "", map[string]string{"csr": csr, "ott": text})
 	if err == nil {
 		err = made.check(token.SPIFFE(), c.now())
@@ -211,25 +214,16 @@ func (c Client) fetchRoot(ctx context.Context, caURL, fingerprint string) (*x509
 func (c Client) post(ctx context.Context, credential Credential, present *tls.Certificate, path, bearer string, body any) ([]*x509.Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	address, err := url.Parse(credential.CAURL)
-	if err != nil || address.Scheme != "https" || address.Host == "" {
-		return nil, fmt.Errorf("%q is no https address of an enrolment CA", credential.CAURL)
-	}
-	if present == nil {
-		present = &tls.Certificate{}
-	}
-	config, err := certs.ClientTLS(certs.EncodePEM(credential.Roots...), func() *tls.Certificate { return present }, address.Hostname())
+	transport, address, err := c.trusted(credential, present)
 	if err != nil {
 		return nil, err
 	}
-	config.NextProtos, config.Time = nil, c.now
-	transport := c.transport(config)
 	defer transport.CloseIdleConnections()
 	data, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("write request: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.Scheme+"://"+address.Host+path, bytes.NewReader(data))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address+path, bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
@@ -252,6 +246,23 @@ func (c Client) post(ctx context.Context, credential Credential, present *tls.Ce
 		chain = append(chain, decoded...)
 	}
 	return chain, nil
+}
+
+// trusted is how to reach the platform's own enrolment CA, and its address.
+func (c Client) trusted(credential Credential, present *tls.Certificate) (*http.Transport, string, error) {
+	address, err := url.Parse(credential.CAURL)
+	if err != nil || address.Scheme != "https" || address.Host == "" {
+		return nil, "", fmt.Errorf("%q is no https address of an enrolment CA", credential.CAURL)
+	}
+	if present == nil {
+		present = &tls.Certificate{}
+	}
+	config, err := certs.ClientTLS(certs.EncodePEM(credential.Roots...), func() *tls.Certificate { return present }, address.Hostname())
+	if err != nil {
+		return nil, "", err
+	}
+	config.NextProtos, config.Time = nil, c.now
+	return c.transport(config), address.Scheme + "://" + address.Host, nil
 }
 
 func (c Client) transport(config *tls.Config) *http.Transport {

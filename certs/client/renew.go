@@ -34,6 +34,11 @@ func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
 		return Credential{}, fmt.Errorf("renew certificate: %w", err)
 	}
 	late := c.now().Sub(old.Chain[0].NotAfter)
+	if late < Grace {
+		if old.Roots, err = c.roots(ctx, old); err != nil {
+			return Credential{}, fmt.Errorf("renew certificate of %s with %s: %w", named.Component, old.CAURL, err)
+		}
+	}
 	switch {
 	case late < 0:
 		renewed, err := c.rekey(ctx, old, named)

@@ -82,6 +82,31 @@ func (a *Authority) newIntermediate(kind certs.Kind, slug string, now time.Time)
 	return sign(template, a.Certificate, key, a.Key, names)
 }
 
+// Certify signs the name and the key of an intermediate, which another root has
+// signed before, once more: its leaves are then good under either root. The
+// certificate ends at notAfter, or with the root.
+func (a *Authority) Certify(intermediate *x509.Certificate, now, notAfter time.Time) (*x509.Certificate, error) {
+	names, err := certs.ReadAuthority(intermediate)
+	if err != nil {
+		return nil, fmt.Errorf("certify authority: %w", err)
+	}
+	if a.names.Kind != certs.KindRoot || names.Kind == certs.KindRoot || names.TrustDomain != a.names.TrustDomain {
+		return nil, fmt.Errorf("certify authority of %q: only a root of trust domain %q may, and only intermediates", names.Tenant, names.TrustDomain)
+	}
+	notAfter = earlier(notAfter, a.Certificate.NotAfter)
+	if !now.Before(notAfter) {
+		return nil, fmt.Errorf("certify authority of %q: it would have ended on %s", names.Tenant, notAfter.Format(time.DateOnly))
+	}
+	template := authorityTemplate(names, intermediate.Subject.CommonName, now, notAfter)
+	names.Constrain(template)
+	template.SubjectKeyId = intermediate.SubjectKeyId
+	der, err := x509.CreateCertificate(rand.Reader, template, a.Certificate, intermediate.PublicKey, a.Key)
+	if err != nil {
+		return nil, fmt.Errorf("certify authority of %q: %w", names.Tenant, err)
+	}
+	return x509.ParseCertificate(der)
+}
+
 func authorityTemplate(names certs.Authority, commonName string, now, notAfter time.Time) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:               pkix.Name{Organization: []string{organization}, OrganizationalUnit: []string{string(names.Kind)}, CommonName: commonName},

@@ -35,11 +35,22 @@ type Factory struct {
 	Admin       AdminFunc
 	CreateAdmin func(ctx context.Context, keysetFile string) (adminv1.AdminClient, error)
 
+	// Local tells, once Admin was called, that this process has the platform open
+	// itself and nobody serves it; nil where that cannot be.
+	Local func() bool
+	// Origin is through what the user acts, for the events of it: "cli" unless
+	// it is set before Admin is first called.
+	Origin string
+
 	// Persistent flags.
 	StateDirFlag string
 	DatabaseFlag string
-	Format       Format
-	NoInput      bool
+	// Server is a platform elsewhere, HOST:PORT, and Identity the folder of the
+	// operator that speaks to it; empty for the one of StateDir.
+	Server   string
+	Identity string
+	Format   Format
+	NoInput  bool
 }
 
 // AddPersistentFlags declares the flags that every command has.
@@ -49,6 +60,8 @@ func (f *Factory) AddPersistentFlags(root *cobra.Command) {
 		"directory of the platform (env EDGESYNC_STATE_DIR; default /var/lib/edgesync for root, else $XDG_STATE_HOME/edgesync)")
 	flags.StringVar(&f.DatabaseFlag, "database", "",
 		"postgres:// URL of the platform's database, without a password (env EDGESYNC_DATABASE; default: what the state directory was bootstrapped with)")
+	flags.StringVar(&f.Server, "server", "", "HOST:PORT of the administration API of a platform elsewhere, instead of --state-dir")
+	flags.StringVar(&f.Identity, "identity", "", "folder of the operator's identity for --server")
 	flags.VarP(&f.Format, "output", "o", "output format: table, json or yaml")
 	flags.BoolVar(&f.NoInput, "no-input", false, "never prompt: a missing value is an error that names its flag")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))

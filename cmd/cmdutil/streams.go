@@ -19,6 +19,14 @@ type IOStreams struct {
 	Color bool
 	// ReadSecret reads one line without echo; nil where there is no terminal.
 	ReadSecret func() ([]byte, error)
+	// Keyboard is In before it is read by lines, for what takes over the whole
+	// terminal; nil where there is none.
+	Keyboard io.Reader
+}
+
+// FullScreen tells whether the terminal can be taken over.
+func (s *IOStreams) FullScreen() bool {
+	return s.InTerminal && s.OutTerminal && s.Keyboard != nil
 }
 
 // TestStreams are buffers, with in as standard input.

@@ -47,9 +47,9 @@ func (p *platform) listenCA() net.Listener {
 // enrolmentCA is the CA of the platform; its limits are out of the way of tests
 // that are about something else.
 func (p *platform) enrolmentCA(ctx context.Context) *ca.Server {
-	certificate := p.serverCertificate(ctx, p.core.IssueCA)
+	p.caCertificate.Store(p.serverCertificate(ctx, p.core.IssueCA))
 	server, err := ca.New(ca.Options{
-		Platform: p.core.Enrolment(), Addr: p.caAddr, Certificate: func() *tls.Certificate { return certificate },
+		Platform: p.core.Enrolment(), Addr: p.caAddr, Certificate: p.caCertificate.Load,
 		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now, Failures: 100_000,
 	})
 	must(p.t, err)

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"edgesync/admin"
 	"edgesync/certs"
 	"edgesync/core"
 	"edgesync/gateway"
@@ -67,10 +69,15 @@ type platform struct {
 	clock    *clock
 	core     *core.Core
 	store    core.Store
+	keys     *seal.Keyset
 	addr     string
 	// caAddr is localhost and the enrolment CA's port, the same after a restart.
 	caAddr string
-	stop   func()
+	// adminAddr is that of the administration API over mTLS.
+	adminAddr string
+	stop      func()
+	// certificate is the gateway's own, caCertificate the enrolment CA's.
+	certificate, caCertificate atomic.Pointer[tls.Certificate]
 }
 
 // newPlatform bootstraps a platform and serves its gateway until the test ends.
@@ -86,11 +93,18 @@ func newPlatform(t testing.TB) *platform {
 func oldPlatform(t *testing.T, tenant string) *platform {
 	t.Helper()
 	const age = 25 * 24 * time.Hour
+	p := pastPlatform(t, age, tenant)
+	p.clock.pass(age)
+	return p
+}
+
+// pastPlatform is one whose clock is behind, with a tenant.
+func pastPlatform(t *testing.T, age time.Duration, tenant string) *platform {
+	t.Helper()
 	p := &platform{t: t, dir: t.TempDir(), clock: &clock{offset: -age}}
 	p.serve(true)
 	t.Cleanup(func() { p.stop() })
 	p.tenant(tenant)
-	p.clock.pass(age)
 	return p
 }
 
@@ -100,7 +114,6 @@ func (p *platform) serve(bootstrap bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	store := p.open(ctx)
-	p.store = store
 	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
 	must(t, err)
 	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
@@ -112,20 +125,49 @@ func (p *platform) serve(bootstrap bool) {
 		_, _, err = p.core.Bootstrap(ctx, operator, core.BootstrapInput{GatewayAddr: p.addr, CAAddr: p.caAddr})
 		must(t, err)
 	}
-	certificate := p.serverCertificate(ctx, p.core.IssueGateway)
+	p.store, p.keys = store, keyset
+	p.certificate.Store(p.serverCertificate(ctx, p.core.IssueGateway))
+	// A rotation has the gateway take a new certificate, as serve does.
+	renew := make(chan struct{}, 1)
+	forget := p.core.OnAuthorities(func() {
+		select {
+		case renew <- struct{}{}:
+		default:
+		}
+	})
+	renewing := make(chan struct{})
+	go func() {
+		defer close(renewing)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-renew:
+				p.certificate.Store(p.serverCertificate(ctx, p.core.IssueGateway))
+			}
+		}
+	}()
 	server, err := gateway.New(gateway.Options{
-		Platform: p.core, Issuers: p.core.Issuers(), Certificate: func() *tls.Certificate { return certificate },
+		Platform: p.core, Issuers: p.core.Issuers(), Certificate: p.certificate.Load,
 		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
 	})
 	must(t, err)
 	enrolment := p.enrolmentCA(ctx)
-	done := make(chan error, 3)
+	administration, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	p.adminAddr = administration.Addr().String()
+	done := make(chan error, 4)
 	go func() { done <- server.Serve(ctx, listener) }()
 	go func() { done <- enrolment.Serve(ctx, caListener) }()
+	go func() {
+		done <- admin.NewServer(p.core, slog.New(slog.DiscardHandler)).ServeTLS(ctx, administration, p.certificate.Load)
+	}()
 	go func() { done <- p.core.Follow(ctx) }()
 	p.stop = sync.OnceFunc(func() {
+		forget()
 		cancel()
-		for range 3 {
+		<-renewing
+		for range 4 {
 			if err := <-done; err != nil {
 				t.Errorf("serve: %v", err)
 			}
@@ -223,6 +265,7 @@ func (e *edge) client() monitoring.AgentGatewayServiceClient {
 	t.Helper()
 	config, err := e.config.ClientTLS()
 	must(t, err)
+	config.Time = e.p.clock.now
 	conn, err := grpc.NewClient("passthrough:///"+e.p.addr, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
@@ -305,12 +348,7 @@ func (e *edge) push(s stream) error {
 		return err
 	}
 	for i, updates := range s.chunks {
-		data, err := json.Marshal(updates)
-		must(t, err)
-		message := &monitoring.GatewayStatusChunk{
-			AgentId: e.component, ChunkIndex: int32(i), TotalChunks: int32(len(s.chunks)), IsFinal: i == len(s.chunks)-1,
-			Services: []*monitoring.GatewayServiceStatus{{ServiceName: "sync", ServiceType: "sync", Source: "results", Available: true, Message: data}},
-		}
+		message := chunkOf(t, e.component, i, len(s.chunks), updates...)
 		if s.tenant.ID != uuid.Nil {
 			message.TenantId, message.TenantSlug = s.tenant.ID.String(), s.tenant.Slug
 		}
@@ -326,6 +364,40 @@ func (e *edge) push(s stream) error {
 		return errors.New("not received")
 	}
 	return err
+}
+
+// chunkOf is one message of a stream.
+func chunkOf(t testing.TB, component string, index, total int, updates ...payload.Update) *monitoring.GatewayStatusChunk {
+	t.Helper()
+	data, err := json.Marshal(append([]payload.Update{}, updates...))
+	must(t, err)
+	return &monitoring.GatewayStatusChunk{
+		AgentId: component, ChunkIndex: int32(index), TotalChunks: int32(total), IsFinal: index == total-1,
+		Services: []*monitoring.GatewayServiceStatus{{ServiceName: "sync", ServiceType: "sync", Source: "results", Available: true, Message: data}},
+	}
+}
+
+// rewire has an edge dial the platform where it listens since its restart.
+func (p *platform) rewire(edges ...*edge) {
+	for _, e := range edges {
+		e.config.GatewayAddr = p.addr
+	}
+}
+
+// await polls until ok or a deadline.
+func (p *platform) await(what string, ok func() bool) {
+	p.t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			p.t.Fatalf("gave up waiting for %s", what)
+		case <-tick.C:
+		}
+	}
 }
 
 // source makes a faker source, which needs neither endpoint nor credential.

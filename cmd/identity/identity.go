@@ -7,13 +7,16 @@ package identity
 import (
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"edgesync/certs"
 	"edgesync/cmd/cmdutil"
 	"edgesync/onboarding"
 	adminv1 "edgesync/proto/admin/v1"
@@ -50,11 +53,15 @@ func ensureServer(ctx context.Context, client adminv1.AdminClient, dir, what str
 	if err != nil {
 		return onboarding.Identity{}, false, err
 	}
+	authorities, err := accepted(ctx, client, platform)
+	if err != nil {
+		return onboarding.Identity{}, false, err
+	}
 	present, err := load(onboarding.PathsIn(dir))
 	if err != nil {
 		return onboarding.Identity{}, false, fmt.Errorf("read identity of the %s: %w", what, err)
 	}
-	if present != nil && ofPlatform(*present, platform) && answersTo(*present, names(platform)) && !due(present.Chain[0], now) {
+	if present != nil && ofPlatform(*present, platform) && authorities[issuerOf(*present)] == active && answersTo(*present, names(platform)) && !due(present.Chain[0], now) {
 		return *present, false, nil
 	}
 	key, csr, err := onboarding.NewKeyAndCSR()
@@ -88,6 +95,38 @@ func load(paths onboarding.Paths) (*onboarding.Identity, error) {
 		return nil, err
 	}
 	return nil, nil
+}
+
+// active is the state of the authority that issues now.
+const active = "active"
+
+// accepted are the states of the platform's own authorities that are accepted,
+// by key id.
+func accepted(ctx context.Context, client adminv1.AdminClient, platform *adminv1.Platform) (map[string]string, error) {
+	answer, err := client.ListAuthorities(ctx, &adminv1.ListAuthoritiesRequest{Tenant: platform.GetPlatformSlug()})
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]string{}
+	for _, a := range answer.GetAuthorities() {
+		if a.GetState() != "ended" {
+			states[a.GetKeyId()] = a.GetState()
+		}
+	}
+	return states, nil
+}
+
+// issuerOf is the key id of the authority that signed an identity.
+func issuerOf(i onboarding.Identity) string { return hex.EncodeToString(i.Chain[0].AuthorityKeyId) }
+
+// trusts says whether an identity knows one of the platform's roots: that in
+// use, or one that is retiring.
+func trusts(i onboarding.Identity, platform *adminv1.Platform) bool {
+	roots, err := certs.DecodePEM([]byte(platform.GetRootPem()))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(roots, func(root *x509.Certificate) bool { return slices.ContainsFunc(i.CAs, root.Equal) })
 }
 
 func ofPlatform(i onboarding.Identity, platform *adminv1.Platform) bool {

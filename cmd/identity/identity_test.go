@@ -3,6 +3,7 @@ package identity_test
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -27,9 +28,14 @@ type authority struct {
 	t          *testing.T
 	now        time.Time
 	root, sign *issue.Authority
-	addr       string
-	service    *adminv1.SyncService
-	signed     int
+	// former are intermediates that were replaced, formerRoots the roots that are
+	// retiring.
+	former      []*issue.Authority
+	formerState string
+	formerRoots []*x509.Certificate
+	addr        string
+	service     *adminv1.SyncService
+	signed      int
 }
 
 const life = 30 * 24 * time.Hour
@@ -55,7 +61,30 @@ func (a *authority) GetPlatform(context.Context, *adminv1.GetPlatformRequest, ..
 	return &adminv1.Platform{
 		PlatformSlug: "platform", TrustDomain: "edgesync.local", GatewayAddr: a.addr,
 		GatewayServerName: "agent-gateway.edgesync.local", RootFingerprint: hex.EncodeToString(sum[:]),
+		RootPem: string(certs.EncodePEM(append([]*x509.Certificate{a.root.Certificate}, a.formerRoots...)...)),
 	}, nil
+}
+
+func (a *authority) ListAuthorities(context.Context, *adminv1.ListAuthoritiesRequest, ...grpc.CallOption) (*adminv1.ListAuthoritiesResponse, error) {
+	answer := &adminv1.ListAuthoritiesResponse{Authorities: []*adminv1.Authority{
+		{KeyId: certs.KeyID(a.sign.Certificate), Kind: "platform", State: "active"},
+	}}
+	for _, former := range a.former {
+		answer.Authorities = append(answer.Authorities, &adminv1.Authority{KeyId: certs.KeyID(former.Certificate), Kind: "platform", State: a.formerState})
+	}
+	return answer, nil
+}
+
+// replaceAuthorities makes a new root and a new intermediate; the former ones are
+// in a state.
+func (a *authority) replaceAuthorities(state string) {
+	a.t.Helper()
+	a.former, a.formerState = append(a.former, a.sign), state
+	if state == "retiring" {
+		a.formerRoots = append(a.formerRoots, a.root.Certificate)
+	}
+	other := newAuthority(a.t)
+	a.root, a.sign = other.root, other.sign
 }
 
 func (a *authority) issue(csr []byte, leaf issue.Leaf) (*adminv1.IssuedCertificate, error) {
@@ -203,5 +232,27 @@ func TestPlatformSyncIdentityInUseIsNotReplaced(t *testing.T) {
 	}
 	if !a.ensureSync(dir, a.now) || a.signed != 3 {
 		t.Error("a lost config must be written again, its identity kept")
+	}
+}
+
+// TestIdentitiesFollowARotation: the gateway's is made anew at once, that of the
+// sync service is renewed by its runtime and replaced here only when it is of no
+// use any more.
+func TestIdentitiesFollowARotation(t *testing.T) {
+	for state, replaced := range map[string]bool{"retiring": false, "ended": true} {
+		a, dir := newAuthority(t), t.TempDir()
+		a.ensureGateway(dir, a.now)
+		if _, err := identity.EnsurePlatformSync(t.Context(), a, dir, a.now); err != nil {
+			t.Fatal(err)
+		}
+		a.replaceAuthorities(state)
+		found, made := a.ensureGateway(dir, a.now)
+		if !made || found.Chain[0].CheckSignatureFrom(a.sign.Certificate) != nil {
+			t.Errorf("%s: the gateway's identity was made %v", state, made)
+		}
+		wrote, err := identity.EnsurePlatformSync(t.Context(), a, dir, a.now)
+		if err != nil || wrote != replaced {
+			t.Errorf("%s: the sync service's identity was replaced %v, %v", state, wrote, err)
+		}
 	}
 }

@@ -14,10 +14,5 @@ func Package(key crypto.Signer, answer *adminv1.OnboardServiceResponse) ([]onboa
 	if err != nil {
 		return nil, err
 	}
-	service := answer.GetService()
-	return onboarding.PackageFiles(onboarding.PackageInput{
-		Name: service.GetName(), Tenant: service.GetTenant(), Partition: service.GetPartition(),
-		Component: service.GetComponentId(), GatewayAddr: answer.GetGatewayAddr(), ServerName: answer.GetGatewayServerName(),
-		Identity: made,
-	})
+	return onboarding.ServicePackage(answer, made)
 }

@@ -37,7 +37,11 @@ func EnsurePlatformSync(ctx context.Context, client adminv1.AdminClient, stateDi
 	if err != nil {
 		return false, fmt.Errorf("read identity of the platform's sync service: %w", err)
 	}
-	works := present != nil && ofPlatform(*present, platform) &&
+	authorities, err := accepted(ctx, client, platform)
+	if err != nil {
+		return false, err
+	}
+	works := present != nil && trusts(*present, platform) && authorities[issuerOf(*present)] != "" &&
 		present.Chain[0].SerialNumber.String() == service.GetCertSerial() && now.Before(present.Chain[0].NotAfter)
 	if !works {
 		if err := onboardPlatformSync(ctx, client, service, certDir); err != nil {

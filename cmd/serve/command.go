@@ -15,6 +15,7 @@ type Options struct {
 	*cmdutil.Factory
 	Listen        string
 	CAListen      string
+	AdminListen   string
 	MetricsListen string
 }
 
@@ -35,6 +36,7 @@ Streams under way are answered before it ends; a second signal ends it at once.`
 	flags := cmd.Flags()
 	flags.StringVar(&opts.Listen, "listen", DefaultListen, "address of the agent-gateway")
 	flags.StringVar(&opts.CAListen, "ca-listen", DefaultCAListen, "address of the enrolment CA; empty for none")
+	flags.StringVar(&opts.AdminListen, "admin-listen", "", "address of the administration API for operators elsewhere, over mTLS (default: none, the socket alone)")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
 	return cmd
 }
@@ -49,7 +51,8 @@ func serveRun(ctx context.Context, opts *Options) error {
 		return err
 	}
 	platform, err := Start(ctx, Config{
-		StateDir: dir, Database: database, Listen: opts.Listen, CAListen: opts.CAListen, MetricsListen: opts.MetricsListen, Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
+		StateDir: dir, Database: database, Listen: opts.Listen, CAListen: opts.CAListen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen,
+		Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
 	})
 	if err != nil {
 		return err

@@ -37,8 +37,9 @@ type Config struct {
 	Database string
 	// Listen is the gateway's address; port 0 picks a free one.
 	Listen string
-	// CAListen is that of the enrolment CA; empty means none.
-	CAListen string
+	// CAListen is that of the enrolment CA, AdminListen that of the admin API over
+	// mTLS; empty means none.
+	CAListen, AdminListen string
 	// MetricsListen is that of metrics and health; empty means none.
 	MetricsListen string
 	Logger        *slog.Logger
@@ -47,9 +48,9 @@ type Config struct {
 
 // Platform is a platform that is being served.
 type Platform struct {
-	// GatewayAddr, CAAddr and MetricsAddr are what is listened on; the last two
+	// GatewayAddr and the others are what is listened on; all but the gateway's
 	// are nil when nothing is.
-	GatewayAddr, CAAddr, MetricsAddr net.Addr
+	GatewayAddr, CAAddr, AdminAddr, MetricsAddr net.Addr
 	// Socket is the path of the admin API.
 	Socket string
 	// Admin is the admin API in this process.
@@ -102,6 +103,11 @@ func (p *Platform) start(ctx context.Context) error {
 	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
 	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
 	p.group.Go(func() error { return p.state.Core.Follow(ctx) })
+	if listeners.operators != nil {
+		p.group.Go(func() error {
+			return admin.NewServer(p.state.Core, p.config.Logger).ServeTLS(ctx, listeners.operators, p.certificate.Load)
+		})
+	}
 	if listeners.metrics != nil {
 		handler := metricsHandler(p.state.Core.Collector(), server.Collector())
 		p.group.Go(func() error { return cmdutil.ServeHTTP(ctx, listeners.metrics, handler) })
@@ -129,12 +135,12 @@ func (p *Platform) servers(ctx context.Context) (*gateway.Server, *ca.Server, er
 // listeners are opened before anything else, so that a port that is taken leaves
 // nothing half started.
 type listeners struct {
-	gateway, ca, admin, metrics net.Listener
+	gateway, ca, admin, operators, metrics net.Listener
 }
 
 func (l listeners) close() error {
 	var err error
-	for _, one := range []net.Listener{l.gateway, l.ca, l.admin, l.metrics} {
+	for _, one := range []net.Listener{l.gateway, l.ca, l.admin, l.operators, l.metrics} {
 		if one != nil {
 			err = errors.Join(err, one.Close())
 		}
@@ -157,6 +163,12 @@ func (p *Platform) listen(ctx context.Context) (l listeners, err error) {
 			return l, err
 		}
 		p.CAAddr = l.ca.Addr()
+	}
+	if p.config.AdminListen != "" {
+		if l.operators, err = cmdutil.Listen(ctx, "admin", p.config.AdminListen); err != nil {
+			return l, err
+		}
+		p.AdminAddr = l.operators.Addr()
 	}
 	if p.config.MetricsListen != "" {
 		if l.metrics, err = cmdutil.Listen(ctx, "metrics", p.config.MetricsListen); err != nil {
@@ -242,6 +254,14 @@ func (p *Platform) renew(ctx context.Context) error {
 const renewCheck = 10 * time.Minute
 
 func (p *Platform) keepRenewed(ctx context.Context) {
+	// An authority above the certificate was replaced: the gateway's follows.
+	replaced := make(chan struct{}, 1)
+	defer p.state.Core.OnAuthorities(func() {
+		select {
+		case replaced <- struct{}{}:
+		default:
+		}
+	})()
 	ticker := time.NewTicker(renewCheck)
 	defer ticker.Stop()
 	failing := false
@@ -249,12 +269,13 @@ func (p *Platform) keepRenewed(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-replaced:
 		case <-ticker.C:
 		}
-		err := p.renew(ctx)
+		err := errors.Join(p.state.Core.EndOverlaps(ctx), p.renew(ctx))
 		switch {
 		case err != nil && ctx.Err() == nil && !failing:
-			p.config.Logger.Error("renew server certificates", "error", err)
+			p.config.Logger.Error("renew server certificates and end overlaps", "error", err)
 		case err == nil && failing:
 			p.config.Logger.Info("server certificates are well again")
 		}

@@ -24,7 +24,9 @@ const (
 // Connection is a client of the platform of a state directory.
 type Connection struct {
 	Client adminv1.AdminClient
-	close  func() error
+	// Local tells that the platform is open in this process, and nobody serves it.
+	Local bool
+	close func() error
 }
 
 // Close gives the platform back.
@@ -80,20 +82,17 @@ func take(ctx context.Context, opts Options) (*State, *Connection, error) {
 }
 
 func inProcess(s *State, opts Options) (*Connection, error) {
-	client, err := admin.InProcess(s.Core, admin.WithOrigin(origin), admin.WithLogger(opts.Logger))
+	client, err := admin.InProcess(s.Core, admin.WithOrigin(opts.origin()), admin.WithLogger(opts.Logger))
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &Connection{Client: client, close: func() error { return errors.Join(client.Close(), s.Close()) }}, nil
+	return &Connection{Client: client, Local: true, close: func() error { return errors.Join(client.Close(), s.Close()) }}, nil
 }
-
-// origin is how the events of what a command does say through what it was done.
-const origin = "cli"
 
 // dial reaches the serve that holds the directory. One that does not listen yet,
 // or no more, is errHeld: it may be a moment later.
 func dial(ctx context.Context, opts Options) (*Connection, error) {
-	client, err := admin.Dial(Socket(opts.Dir), admin.WithOrigin(origin))
+	client, err := admin.Dial(Socket(opts.Dir), admin.WithOrigin(opts.origin()))
 	if err != nil {
 		return nil, err
 	}

@@ -121,3 +121,9 @@ func noPlatform(dir string) error {
 	return cmdutil.Errorf(cmdutil.ExitConflict,
 		"open platform in %s: there is none: run `edgesync bootstrap`, or name its directory with --state-dir", dir)
 }
+
+// Exists tells whether there is a platform in dir.
+func Exists(dir string) bool {
+	found, err := exists(dir)
+	return err == nil && found
+}

@@ -28,6 +28,15 @@ type Options struct {
 	KeysetFile string
 	Logger     *slog.Logger
 	Now        func() time.Time
+	// Origin is through what the user acts; empty means "cli".
+	Origin string
+}
+
+func (o Options) origin() string {
+	if o.Origin == "" {
+		return "cli"
+	}
+	return o.Origin
 }
 
 // State is an open platform. Nobody else has the directory open.

@@ -45,7 +45,7 @@ func (t platformTx) AddTokenKey(ctx context.Context, k core.TokenKey) error {
 
 func (t platformTx) TenantAuthorities(ctx context.Context, tenant uuid.UUID) ([]core.Authority, error) {
 	authorities, err := all(ctx, t.s, scanAuthority, `
-		SELECT key_id, kind, tenant_id, certificate, sealed_key, state, created_at
+		SELECT key_id, kind, tenant_id, certificate, sealed_key, state, created_at, ends_at, cross_certificates
 		FROM authority WHERE tenant_id = $1 ORDER BY created_at, key_id`, id(tenant))
 	if err != nil {
 		return nil, fmt.Errorf("list authorities of tenant %s: %w", tenant, err)
@@ -140,19 +140,23 @@ func (t tenantTx) UseOnce(ctx context.Context, once string, until time.Time) (bo
 
 func (t tenantTx) AddCertificate(ctx context.Context, c core.Certificate) error {
 	_, err := t.s.exec(ctx, `
-		INSERT INTO certificate (serial, component, issued_at, not_after, revoked_at, reason) VALUES ($1, $2, $3, $4, $5, $6)`,
-		c.Serial, c.Component, micros(c.IssuedAt), c.NotAfter.UnixMicro(), micros(c.RevokedAt), c.Reason)
+		INSERT INTO certificate (serial, issuer, type, partition, component, issued_at, not_after, revoked_at, reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		c.Serial, c.Issuer, c.Type, c.Partition, c.Component, micros(c.IssuedAt), c.NotAfter.UnixMicro(), micros(c.RevokedAt), c.Reason)
 	if err != nil {
 		return fmt.Errorf("add certificate %s: %w", c.Serial, err)
 	}
 	return nil
 }
 
-const selectCertificate = `SELECT serial, component, issued_at, not_after, revoked_at, reason FROM certificate `
+const selectCertificate = `
+	SELECT serial, issuer, type, partition, component, issued_at, not_after, revoked_at, reason
+	FROM certificate `
 
 func scanCertificate(row scanner) (core.Certificate, error) {
 	var c core.Certificate
-	err := row.Scan(&c.Serial, &c.Component, timeColumn{&c.IssuedAt}, timeColumn{&c.NotAfter}, timeColumn{&c.RevokedAt}, &c.Reason)
+	err := row.Scan(&c.Serial, &c.Issuer, &c.Type, &c.Partition, &c.Component,
+		timeColumn{&c.IssuedAt}, timeColumn{&c.NotAfter}, timeColumn{&c.RevokedAt}, &c.Reason)
 	return c, err
 }
 

@@ -97,14 +97,16 @@ func (t platformTx) DeleteTenant(ctx context.Context, tenant uuid.UUID) error {
 	if err == nil && n == 0 {
 		err = core.ErrNotFound
 	}
-	if err == nil {
-		_, err = t.s.exec(ctx, `DELETE FROM authority WHERE tenant_id = ?`, id(tenant))
-	}
-	if err == nil {
-		_, err = t.s.exec(ctx, `DELETE FROM token_key WHERE tenant_id = ?`, id(tenant))
-	}
-	if err == nil {
-		_, err = t.s.exec(ctx, `DELETE FROM assignment WHERE tenant_id = ?`, id(tenant))
+	for _, statement := range []string{
+		`DELETE FROM authority WHERE tenant_id = ?`,
+		`DELETE FROM token_key WHERE tenant_id = ?`,
+		`DELETE FROM assignment WHERE tenant_id = ?`,
+		`DELETE FROM revocation WHERE tenant_id = ?`,
+		`DELETE FROM operator WHERE tenant_id = ?`,
+	} {
+		if err == nil {
+			_, err = t.s.exec(ctx, statement, id(tenant))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("delete tenant %s: %w", tenant, err)
@@ -114,13 +116,15 @@ func (t platformTx) DeleteTenant(ctx context.Context, tenant uuid.UUID) error {
 
 func scanAuthority(row scanner) (core.Authority, error) {
 	var a core.Authority
-	err := row.Scan(&a.KeyID, &a.Kind, idColumn{&a.TenantID}, &a.Certificate, &a.SealedKey, &a.State, timeColumn{&a.CreatedAt})
+	err := row.Scan(&a.KeyID, &a.Kind, idColumn{&a.TenantID}, &a.Certificate, &a.SealedKey, &a.State, timeColumn{&a.CreatedAt},
+		timeColumn{&a.EndsAt}, &a.CrossCertificates)
 	return a, err
 }
 
 func (t platformTx) Authorities(ctx context.Context) ([]core.Authority, error) {
 	authorities, err := all(ctx, t.s, scanAuthority,
-		`SELECT key_id, kind, tenant_id, certificate, sealed_key, state, created_at FROM authority ORDER BY created_at, key_id`)
+		`SELECT key_id, kind, tenant_id, certificate, sealed_key, state, created_at, ends_at, cross_certificates
+			FROM authority ORDER BY created_at, key_id`)
 	if err != nil {
 		return nil, fmt.Errorf("list authorities: %w", err)
 	}
@@ -129,12 +133,14 @@ func (t platformTx) Authorities(ctx context.Context) ([]core.Authority, error) {
 
 func (t platformTx) PutAuthority(ctx context.Context, a core.Authority) error {
 	_, err := t.s.exec(ctx, `
-		INSERT INTO authority (key_id, kind, tenant_id, certificate, sealed_key, state, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?)
+		INSERT INTO authority (key_id, kind, tenant_id, certificate, sealed_key, state, created_at, ends_at, cross_certificates)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (key_id) DO UPDATE SET kind = excluded.kind, tenant_id = excluded.tenant_id,
 			certificate = excluded.certificate, sealed_key = excluded.sealed_key,
-			state = excluded.state, created_at = excluded.created_at`,
-		a.KeyID, a.Kind, id(a.TenantID), blob(a.Certificate), blob(a.SealedKey), a.State, micros(a.CreatedAt))
+			state = excluded.state, created_at = excluded.created_at, ends_at = excluded.ends_at,
+			cross_certificates = excluded.cross_certificates`,
+		a.KeyID, a.Kind, id(a.TenantID), blob(a.Certificate), blob(a.SealedKey), a.State, micros(a.CreatedAt),
+		micros(a.EndsAt), blob(a.CrossCertificates))
 	if err != nil {
 		return fmt.Errorf("put authority %s: %w", a.KeyID, err)
 	}

@@ -54,8 +54,8 @@ func number(t *testing.T, variable string, unless int) int {
 	return n
 }
 
-// undone is what a transaction that must leave nothing behind ends with.
-var undone = errors.New("undone")
+// errUndone is what a transaction that must leave nothing behind ends with.
+var errUndone = errors.New("undone")
 
 // takeThrough takes the store through one stream, in one transaction that is not
 // kept: so each stream finds an empty store.
@@ -73,9 +73,9 @@ func takeThrough(ctx context.Context, tenant core.TenantStore, seed uint64) erro
 		random := rand.New(rand.NewPCG(seed, 7))
 		stream := &diretest.Stream{Moves: true, Batches: 5, Draw: func(n int, _ string) int { return random.IntN(n) }}
 		diretest.Reversible(reporter{}, &transaction{ctx, tx}, stream)
-		return undone
+		return errUndone
 	})
-	if errors.Is(err, undone) {
+	if errors.Is(err, errUndone) {
 		return nil
 	}
 	return err

@@ -100,7 +100,7 @@ func testAuthorities(t *testing.T, place Place) {
 		check(t, tx.PutAuthority(ctx, own))
 		return tx.PutAuthority(ctx, root)
 	}))
-	own.State = core.AuthorityRetiring
+	own.State, own.EndsAt, own.CrossCertificates = core.AuthorityRetiring, at(9), []byte("der der")
 	check(t, platformUpdate(t, store, func(ctx context.Context, tx core.PlatformTx) error {
 		return tx.PutAuthority(ctx, own)
 	}))

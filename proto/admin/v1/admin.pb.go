@@ -5768,6 +5768,1247 @@ func (x *SettleRetractionsResponse) GetRetractions() int64 {
 	return 0
 }
 
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// How many of the latest events come with the first update.
+	Events        int32 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *WatchRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetEvents() int32 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+// TenantSummary is one tenant with what is counted and kept of it. It replaces
+// the one before it.
+type TenantSummary struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Services []*SyncService         `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	Sources  []*Source              `protobuf:"bytes,3,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Active ones. It may lag a few seconds behind while updates arrive.
+	DeviceCount int64 `protobuf:"varint,4,opt,name=device_count,json=deviceCount,proto3" json:"device_count,omitempty"`
+	// Updates of devices that arrived since the platform started.
+	UpdatesReceived int64 `protobuf:"varint,5,opt,name=updates_received,json=updatesReceived,proto3" json:"updates_received,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *TenantSummary) Reset() {
+	*x = TenantSummary{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TenantSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TenantSummary) ProtoMessage() {}
+
+func (x *TenantSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TenantSummary.ProtoReflect.Descriptor instead.
+func (*TenantSummary) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *TenantSummary) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *TenantSummary) GetServices() []*SyncService {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *TenantSummary) GetSources() []*Source {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *TenantSummary) GetDeviceCount() int64 {
+	if x != nil {
+		return x.DeviceCount
+	}
+	return 0
+}
+
+func (x *TenantSummary) GetUpdatesReceived() int64 {
+	if x != nil {
+		return x.UpdatesReceived
+	}
+	return 0
+}
+
+type WatchUpdate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// In the first update only.
+	Platform *Platform `protobuf:"bytes,2,opt,name=platform,proto3" json:"platform,omitempty"`
+	// Tenants that are new or have changed.
+	Tenants []*TenantSummary `protobuf:"bytes,3,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	// Slugs of tenants that are there no more.
+	RemovedTenants []string `protobuf:"bytes,4,rep,name=removed_tenants,json=removedTenants,proto3" json:"removed_tenants,omitempty"`
+	// The platform's own sync services that tenants may use. Set when
+	// platform_services_changed.
+	PlatformServices        []*SyncService `protobuf:"bytes,5,rep,name=platform_services,json=platformServices,proto3" json:"platform_services,omitempty"`
+	PlatformServicesChanged bool           `protobuf:"varint,6,opt,name=platform_services_changed,json=platformServicesChanged,proto3" json:"platform_services_changed,omitempty"`
+	// Recorded since the update before, oldest first.
+	Events []*Event `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"`
+	// Some events were left out: they came faster than they were read.
+	EventsMissed  bool `protobuf:"varint,8,opt,name=events_missed,json=eventsMissed,proto3" json:"events_missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchUpdate) Reset() {
+	*x = WatchUpdate{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchUpdate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchUpdate) ProtoMessage() {}
+
+func (x *WatchUpdate) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchUpdate.ProtoReflect.Descriptor instead.
+func (*WatchUpdate) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *WatchUpdate) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetPlatform() *Platform {
+	if x != nil {
+		return x.Platform
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetTenants() []*TenantSummary {
+	if x != nil {
+		return x.Tenants
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetRemovedTenants() []string {
+	if x != nil {
+		return x.RemovedTenants
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetPlatformServices() []*SyncService {
+	if x != nil {
+		return x.PlatformServices
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetPlatformServicesChanged() bool {
+	if x != nil {
+		return x.PlatformServicesChanged
+	}
+	return false
+}
+
+func (x *WatchUpdate) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *WatchUpdate) GetEventsMissed() bool {
+	if x != nil {
+		return x.EventsMissed
+	}
+	return false
+}
+
+type Operator struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "admin", "operator" or "viewer".
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// Slug of the only tenant it may see; empty for the whole platform.
+	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "active" or "revoked".
+	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	CertSerial    string                 `protobuf:"bytes,5,opt,name=cert_serial,json=certSerial,proto3" json:"cert_serial,omitempty"`
+	CertExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=cert_expires_at,json=certExpiresAt,proto3" json:"cert_expires_at,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Operator) Reset() {
+	*x = Operator{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Operator) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Operator) ProtoMessage() {}
+
+func (x *Operator) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Operator.ProtoReflect.Descriptor instead.
+func (*Operator) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *Operator) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Operator) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Operator) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Operator) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Operator) GetCertSerial() string {
+	if x != nil {
+		return x.CertSerial
+	}
+	return ""
+}
+
+func (x *Operator) GetCertExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CertExpiresAt
+	}
+	return nil
+}
+
+func (x *Operator) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+type AddOperatorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Role  string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// Empty means the whole platform.
+	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// PKCS #10, DER; only its public key is used.
+	Csr           []byte `protobuf:"bytes,4,opt,name=csr,proto3" json:"csr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddOperatorRequest) Reset() {
+	*x = AddOperatorRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddOperatorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddOperatorRequest) ProtoMessage() {}
+
+func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddOperatorRequest.ProtoReflect.Descriptor instead.
+func (*AddOperatorRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *AddOperatorRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AddOperatorRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *AddOperatorRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AddOperatorRequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
+type AddOperatorResponse struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Operator    *Operator              `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	Certificate *IssuedCertificate     `protobuf:"bytes,2,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// The name the administration API's certificate answers to.
+	ServerName    string `protobuf:"bytes,3,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddOperatorResponse) Reset() {
+	*x = AddOperatorResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddOperatorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddOperatorResponse) ProtoMessage() {}
+
+func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddOperatorResponse.ProtoReflect.Descriptor instead.
+func (*AddOperatorResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *AddOperatorResponse) GetOperator() *Operator {
+	if x != nil {
+		return x.Operator
+	}
+	return nil
+}
+
+func (x *AddOperatorResponse) GetCertificate() *IssuedCertificate {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *AddOperatorResponse) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+type ListOperatorsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those limited to the tenant; empty means all.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOperatorsRequest) Reset() {
+	*x = ListOperatorsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOperatorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOperatorsRequest) ProtoMessage() {}
+
+func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOperatorsRequest.ProtoReflect.Descriptor instead.
+func (*ListOperatorsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *ListOperatorsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListOperatorsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operators     []*Operator            `protobuf:"bytes,1,rep,name=operators,proto3" json:"operators,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOperatorsResponse) Reset() {
+	*x = ListOperatorsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOperatorsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOperatorsResponse) ProtoMessage() {}
+
+func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOperatorsResponse.ProtoReflect.Descriptor instead.
+func (*ListOperatorsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *ListOperatorsResponse) GetOperators() []*Operator {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
+type RevokeOperatorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Finds only operators limited to the tenant; empty means all.
+	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeOperatorRequest) Reset() {
+	*x = RevokeOperatorRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeOperatorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeOperatorRequest) ProtoMessage() {}
+
+func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeOperatorRequest.ProtoReflect.Descriptor instead.
+func (*RevokeOperatorRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *RevokeOperatorRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RevokeOperatorRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type Certificate struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	TenantId string                 `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// Decimal.
+	Serial string `protobuf:"bytes,3,opt,name=serial,proto3" json:"serial,omitempty"`
+	// Key id of the authority that signed it.
+	Issuer string `protobuf:"bytes,4,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// "sync", "agent", "gateway" or "operator".
+	Type        string                 `protobuf:"bytes,5,opt,name=type,proto3" json:"type,omitempty"`
+	Partition   string                 `protobuf:"bytes,6,opt,name=partition,proto3" json:"partition,omitempty"`
+	ComponentId string                 `protobuf:"bytes,7,opt,name=component_id,json=componentId,proto3" json:"component_id,omitempty"`
+	IssuedAt    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
+	NotAfter    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	RevokedAt   *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
+	// Why it was revoked.
+	Reason string `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	// "good", "revoked" or "expired".
+	State string `protobuf:"bytes,12,opt,name=state,proto3" json:"state,omitempty"`
+	// The good one its component was given last.
+	Latest bool `protobuf:"varint,13,opt,name=latest,proto3" json:"latest,omitempty"`
+	// Its authority, or the root, was replaced since it was signed: its holder
+	// has to renew before the overlap ends.
+	OldIssuer     bool `protobuf:"varint,14,opt,name=old_issuer,json=oldIssuer,proto3" json:"old_issuer,omitempty"`
+	OldRoot       bool `protobuf:"varint,15,opt,name=old_root,json=oldRoot,proto3" json:"old_root,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Certificate) Reset() {
+	*x = Certificate{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Certificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Certificate) ProtoMessage() {}
+
+func (x *Certificate) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
+func (*Certificate) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *Certificate) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Certificate) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *Certificate) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *Certificate) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Certificate) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Certificate) GetPartition() string {
+	if x != nil {
+		return x.Partition
+	}
+	return ""
+}
+
+func (x *Certificate) GetComponentId() string {
+	if x != nil {
+		return x.ComponentId
+	}
+	return ""
+}
+
+func (x *Certificate) GetIssuedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return nil
+}
+
+func (x *Certificate) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *Certificate) GetRevokedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RevokedAt
+	}
+	return nil
+}
+
+func (x *Certificate) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Certificate) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Certificate) GetLatest() bool {
+	if x != nil {
+		return x.Latest
+	}
+	return false
+}
+
+func (x *Certificate) GetOldIssuer() bool {
+	if x != nil {
+		return x.OldIssuer
+	}
+	return false
+}
+
+func (x *Certificate) GetOldRoot() bool {
+	if x != nil {
+		return x.OldRoot
+	}
+	return false
+}
+
+type ListCertificatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Only those whose holders have to renew because of a rotation.
+	Old bool `protobuf:"varint,2,opt,name=old,proto3" json:"old,omitempty"`
+	// Also what is revoked, expired or was followed by another.
+	History       bool `protobuf:"varint,3,opt,name=history,proto3" json:"history,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCertificatesRequest) Reset() {
+	*x = ListCertificatesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCertificatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCertificatesRequest) ProtoMessage() {}
+
+func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
+func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *ListCertificatesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListCertificatesRequest) GetOld() bool {
+	if x != nil {
+		return x.Old
+	}
+	return false
+}
+
+func (x *ListCertificatesRequest) GetHistory() bool {
+	if x != nil {
+		return x.History
+	}
+	return false
+}
+
+type ListCertificatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Certificates  []*Certificate         `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCertificatesResponse) Reset() {
+	*x = ListCertificatesResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCertificatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCertificatesResponse) ProtoMessage() {}
+
+func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
+func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *ListCertificatesResponse) GetCertificates() []*Certificate {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+type Authority struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	KeyId string                 `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// "root", "platform" or "tenant".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Slug; empty for a root.
+	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "active", "retiring" or "ended".
+	State     string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// When a retiring one stops being accepted.
+	EndsAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	// How many components' latest certificates depend on it.
+	Holders       int32 `protobuf:"varint,8,opt,name=holders,proto3" json:"holders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Authority) Reset() {
+	*x = Authority{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Authority) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Authority) ProtoMessage() {}
+
+func (x *Authority) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Authority.ProtoReflect.Descriptor instead.
+func (*Authority) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{91}
+}
+
+func (x *Authority) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *Authority) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Authority) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Authority) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Authority) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Authority) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *Authority) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
+func (x *Authority) GetHolders() int32 {
+	if x != nil {
+		return x.Holders
+	}
+	return 0
+}
+
+type ListAuthoritiesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant, and the roots.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAuthoritiesRequest) Reset() {
+	*x = ListAuthoritiesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAuthoritiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAuthoritiesRequest) ProtoMessage() {}
+
+func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAuthoritiesRequest.ProtoReflect.Descriptor instead.
+func (*ListAuthoritiesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{92}
+}
+
+func (x *ListAuthoritiesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListAuthoritiesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Authorities   []*Authority           `protobuf:"bytes,1,rep,name=authorities,proto3" json:"authorities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAuthoritiesResponse) Reset() {
+	*x = ListAuthoritiesResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAuthoritiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAuthoritiesResponse) ProtoMessage() {}
+
+func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAuthoritiesResponse.ProtoReflect.Descriptor instead.
+func (*ListAuthoritiesResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{93}
+}
+
+func (x *ListAuthoritiesResponse) GetAuthorities() []*Authority {
+	if x != nil {
+		return x.Authorities
+	}
+	return nil
+}
+
+type RotateAuthorityRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The key leaked: every identity it signed is refused from now on.
+	Leaked        bool `protobuf:"varint,2,opt,name=leaked,proto3" json:"leaked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateAuthorityRequest) Reset() {
+	*x = RotateAuthorityRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAuthorityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAuthorityRequest) ProtoMessage() {}
+
+func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAuthorityRequest.ProtoReflect.Descriptor instead.
+func (*RotateAuthorityRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{94}
+}
+
+func (x *RotateAuthorityRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *RotateAuthorityRequest) GetLeaked() bool {
+	if x != nil {
+		return x.Leaked
+	}
+	return false
+}
+
+type RotateRootRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key leaked: no overlap.
+	Leaked        bool `protobuf:"varint,1,opt,name=leaked,proto3" json:"leaked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateRootRequest) Reset() {
+	*x = RotateRootRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateRootRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateRootRequest) ProtoMessage() {}
+
+func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateRootRequest.ProtoReflect.Descriptor instead.
+func (*RotateRootRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{95}
+}
+
+func (x *RotateRootRequest) GetLeaked() bool {
+	if x != nil {
+		return x.Leaked
+	}
+	return false
+}
+
+type Rotation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Slug; empty for the root.
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	OldKeyId      string                 `protobuf:"bytes,2,opt,name=old_key_id,json=oldKeyId,proto3" json:"old_key_id,omitempty"`
+	NewKeyId      string                 `protobuf:"bytes,3,opt,name=new_key_id,json=newKeyId,proto3" json:"new_key_id,omitempty"`
+	EndsAt        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rotation) Reset() {
+	*x = Rotation{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rotation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rotation) ProtoMessage() {}
+
+func (x *Rotation) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
+func (*Rotation) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{96}
+}
+
+func (x *Rotation) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Rotation) GetOldKeyId() string {
+	if x != nil {
+		return x.OldKeyId
+	}
+	return ""
+}
+
+func (x *Rotation) GetNewKeyId() string {
+	if x != nil {
+		return x.NewKeyId
+	}
+	return ""
+}
+
+func (x *Rotation) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
 var File_proto_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_proto_admin_v1_admin_proto_rawDesc = "" +
@@ -6266,7 +7507,103 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\"=\n" +
 	"\x19SettleRetractionsResponse\x12 \n" +
-	"\vretractions\x18\x01 \x01(\x03R\vretractions2\xf7\x1c\n" +
+	"\vretractions\x18\x01 \x01(\x03R\vretractions\">\n" +
+	"\fWatchRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06events\x18\x02 \x01(\x05R\x06events\"\x81\x02\n" +
+	"\rTenantSummary\x121\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x19.edgesync.admin.v1.TenantR\x06tenant\x12:\n" +
+	"\bservices\x18\x02 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\bservices\x123\n" +
+	"\asources\x18\x03 \x03(\v2\x19.edgesync.admin.v1.SourceR\asources\x12!\n" +
+	"\fdevice_count\x18\x04 \x01(\x03R\vdeviceCount\x12)\n" +
+	"\x10updates_received\x18\x05 \x01(\x03R\x0fupdatesReceived\"\xbb\x03\n" +
+	"\vWatchUpdate\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x127\n" +
+	"\bplatform\x18\x02 \x01(\v2\x1b.edgesync.admin.v1.PlatformR\bplatform\x12:\n" +
+	"\atenants\x18\x03 \x03(\v2 .edgesync.admin.v1.TenantSummaryR\atenants\x12'\n" +
+	"\x0fremoved_tenants\x18\x04 \x03(\tR\x0eremovedTenants\x12K\n" +
+	"\x11platform_services\x18\x05 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\x10platformServices\x12:\n" +
+	"\x19platform_services_changed\x18\x06 \x01(\bR\x17platformServicesChanged\x120\n" +
+	"\x06events\x18\a \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\x12#\n" +
+	"\revents_missed\x18\b \x01(\bR\feventsMissed\"\x80\x02\n" +
+	"\bOperator\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x1f\n" +
+	"\vcert_serial\x18\x05 \x01(\tR\n" +
+	"certSerial\x12B\n" +
+	"\x0fcert_expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\rcertExpiresAt\x129\n" +
+	"\n" +
+	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"f\n" +
+	"\x12AddOperatorRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x10\n" +
+	"\x03csr\x18\x04 \x01(\fR\x03csr\"\xb7\x01\n" +
+	"\x13AddOperatorResponse\x127\n" +
+	"\boperator\x18\x01 \x01(\v2\x1b.edgesync.admin.v1.OperatorR\boperator\x12F\n" +
+	"\vcertificate\x18\x02 \x01(\v2$.edgesync.admin.v1.IssuedCertificateR\vcertificate\x12\x1f\n" +
+	"\vserver_name\x18\x03 \x01(\tR\n" +
+	"serverName\".\n" +
+	"\x14ListOperatorsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"R\n" +
+	"\x15ListOperatorsResponse\x129\n" +
+	"\toperators\x18\x01 \x03(\v2\x1b.edgesync.admin.v1.OperatorR\toperators\"C\n" +
+	"\x15RevokeOperatorRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\xf4\x03\n" +
+	"\vCertificate\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x16\n" +
+	"\x06serial\x18\x03 \x01(\tR\x06serial\x12\x16\n" +
+	"\x06issuer\x18\x04 \x01(\tR\x06issuer\x12\x12\n" +
+	"\x04type\x18\x05 \x01(\tR\x04type\x12\x1c\n" +
+	"\tpartition\x18\x06 \x01(\tR\tpartition\x12!\n" +
+	"\fcomponent_id\x18\a \x01(\tR\vcomponentId\x127\n" +
+	"\tissued_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\x127\n" +
+	"\tnot_after\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x129\n" +
+	"\n" +
+	"revoked_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x12\x16\n" +
+	"\x06reason\x18\v \x01(\tR\x06reason\x12\x14\n" +
+	"\x05state\x18\f \x01(\tR\x05state\x12\x16\n" +
+	"\x06latest\x18\r \x01(\bR\x06latest\x12\x1d\n" +
+	"\n" +
+	"old_issuer\x18\x0e \x01(\bR\toldIssuer\x12\x19\n" +
+	"\bold_root\x18\x0f \x01(\bR\aoldRoot\"]\n" +
+	"\x17ListCertificatesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x10\n" +
+	"\x03old\x18\x02 \x01(\bR\x03old\x12\x18\n" +
+	"\ahistory\x18\x03 \x01(\bR\ahistory\"^\n" +
+	"\x18ListCertificatesResponse\x12B\n" +
+	"\fcertificates\x18\x01 \x03(\v2\x1e.edgesync.admin.v1.CertificateR\fcertificates\"\xa7\x02\n" +
+	"\tAuthority\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x129\n" +
+	"\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x127\n" +
+	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x123\n" +
+	"\aends_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x12\x18\n" +
+	"\aholders\x18\b \x01(\x05R\aholders\"0\n" +
+	"\x16ListAuthoritiesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"Y\n" +
+	"\x17ListAuthoritiesResponse\x12>\n" +
+	"\vauthorities\x18\x01 \x03(\v2\x1c.edgesync.admin.v1.AuthorityR\vauthorities\"H\n" +
+	"\x16RotateAuthorityRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06leaked\x18\x02 \x01(\bR\x06leaked\"+\n" +
+	"\x11RotateRootRequest\x12\x16\n" +
+	"\x06leaked\x18\x01 \x01(\bR\x06leaked\"\x93\x01\n" +
+	"\bRotation\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1c\n" +
+	"\n" +
+	"old_key_id\x18\x02 \x01(\tR\boldKeyId\x12\x1c\n" +
+	"\n" +
+	"new_key_id\x18\x03 \x01(\tR\bnewKeyId\x123\n" +
+	"\aends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt2\xe1\"\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -6311,7 +7648,16 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\rSimulateRules\x12'.edgesync.admin.v1.SimulateRulesRequest\x1a(.edgesync.admin.v1.SimulateRulesResponse\x12h\n" +
 	"\x0fListRetractions\x12).edgesync.admin.v1.ListRetractionsRequest\x1a*.edgesync.admin.v1.ListRetractionsResponse\x12o\n" +
 	"\x12ReleaseRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12n\n" +
-	"\x11RejectRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponseB!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
+	"\x11RejectRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12J\n" +
+	"\x05Watch\x12\x1f.edgesync.admin.v1.WatchRequest\x1a\x1e.edgesync.admin.v1.WatchUpdate0\x01\x12\\\n" +
+	"\vAddOperator\x12%.edgesync.admin.v1.AddOperatorRequest\x1a&.edgesync.admin.v1.AddOperatorResponse\x12b\n" +
+	"\rListOperators\x12'.edgesync.admin.v1.ListOperatorsRequest\x1a(.edgesync.admin.v1.ListOperatorsResponse\x12W\n" +
+	"\x0eRevokeOperator\x12(.edgesync.admin.v1.RevokeOperatorRequest\x1a\x1b.edgesync.admin.v1.Operator\x12k\n" +
+	"\x10ListCertificates\x12*.edgesync.admin.v1.ListCertificatesRequest\x1a+.edgesync.admin.v1.ListCertificatesResponse\x12h\n" +
+	"\x0fListAuthorities\x12).edgesync.admin.v1.ListAuthoritiesRequest\x1a*.edgesync.admin.v1.ListAuthoritiesResponse\x12Y\n" +
+	"\x0fRotateAuthority\x12).edgesync.admin.v1.RotateAuthorityRequest\x1a\x1b.edgesync.admin.v1.Rotation\x12O\n" +
+	"\n" +
+	"RotateRoot\x12$.edgesync.admin.v1.RotateRootRequest\x1a\x1b.edgesync.admin.v1.RotationB!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_proto_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -6325,7 +7671,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 102)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),          // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),         // 1: edgesync.admin.v1.BootstrapResponse
@@ -6406,72 +7752,90 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*ListRetractionsResponse)(nil),   // 76: edgesync.admin.v1.ListRetractionsResponse
 	(*SettleRetractionsRequest)(nil),  // 77: edgesync.admin.v1.SettleRetractionsRequest
 	(*SettleRetractionsResponse)(nil), // 78: edgesync.admin.v1.SettleRetractionsResponse
-	nil,                               // 79: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                               // 80: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                               // 81: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                               // 82: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                               // 83: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 84: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 85: google.protobuf.Duration
+	(*WatchRequest)(nil),              // 79: edgesync.admin.v1.WatchRequest
+	(*TenantSummary)(nil),             // 80: edgesync.admin.v1.TenantSummary
+	(*WatchUpdate)(nil),               // 81: edgesync.admin.v1.WatchUpdate
+	(*Operator)(nil),                  // 82: edgesync.admin.v1.Operator
+	(*AddOperatorRequest)(nil),        // 83: edgesync.admin.v1.AddOperatorRequest
+	(*AddOperatorResponse)(nil),       // 84: edgesync.admin.v1.AddOperatorResponse
+	(*ListOperatorsRequest)(nil),      // 85: edgesync.admin.v1.ListOperatorsRequest
+	(*ListOperatorsResponse)(nil),     // 86: edgesync.admin.v1.ListOperatorsResponse
+	(*RevokeOperatorRequest)(nil),     // 87: edgesync.admin.v1.RevokeOperatorRequest
+	(*Certificate)(nil),               // 88: edgesync.admin.v1.Certificate
+	(*ListCertificatesRequest)(nil),   // 89: edgesync.admin.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil),  // 90: edgesync.admin.v1.ListCertificatesResponse
+	(*Authority)(nil),                 // 91: edgesync.admin.v1.Authority
+	(*ListAuthoritiesRequest)(nil),    // 92: edgesync.admin.v1.ListAuthoritiesRequest
+	(*ListAuthoritiesResponse)(nil),   // 93: edgesync.admin.v1.ListAuthoritiesResponse
+	(*RotateAuthorityRequest)(nil),    // 94: edgesync.admin.v1.RotateAuthorityRequest
+	(*RotateRootRequest)(nil),         // 95: edgesync.admin.v1.RotateRootRequest
+	(*Rotation)(nil),                  // 96: edgesync.admin.v1.Rotation
+	nil,                               // 97: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                               // 98: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                               // 99: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                               // 100: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                               // 101: edgesync.admin.v1.Event.DetailsEntry
+	(*timestamppb.Timestamp)(nil),     // 102: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 103: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,   // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	84,  // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	84,  // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	84,  // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	102, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	102, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	102, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,   // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	84,  // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	84,  // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	84,  // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	84,  // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
-	84,  // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
+	102, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	102, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	102, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	102, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	102, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
 	14,  // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
 	5,   // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	14,  // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
 	24,  // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	85,  // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	85,  // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	85,  // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	79,  // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	103, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	103, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	103, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	97,  // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
 	25,  // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	84,  // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	84,  // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	84,  // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	102, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	102, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	102, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
 	25,  // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	80,  // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	98,  // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
 	26,  // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
 	25,  // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	81,  // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	84,  // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	84,  // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	84,  // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	84,  // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	84,  // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	82,  // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	99,  // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	102, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	102, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	102, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	102, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	102, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	100, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
 	35,  // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
 	36,  // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	84,  // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	83,  // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	84,  // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	102, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	101, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	102, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	41,  // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	85,  // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	103, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
 	46,  // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
 	14,  // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
-	84,  // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	84,  // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
-	84,  // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
-	84,  // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	102, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	102, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	102, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	102, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
 	46,  // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
 	53,  // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
 	56,  // 48: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
-	85,  // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
-	84,  // 50: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	103, // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
+	102, // 50: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
 	58,  // 51: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
 	57,  // 52: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
 	58,  // 53: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
 	57,  // 54: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	84,  // 55: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
-	84,  // 56: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
+	102, // 55: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
+	102, // 56: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
 	57,  // 57: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
 	37,  // 58: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
 	58,  // 59: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
@@ -6486,94 +7850,132 @@ var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	57,  // 68: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
 	72,  // 69: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
 	72,  // 70: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
-	84,  // 71: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
-	84,  // 72: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
+	102, // 71: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
+	102, // 72: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
 	75,  // 73: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
-	0,   // 74: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,   // 75: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,   // 76: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,   // 77: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,   // 78: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10,  // 79: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11,  // 80: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12,  // 81: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15,  // 82: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17,  // 83: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19,  // 84: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20,  // 85: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21,  // 86: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22,  // 87: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27,  // 88: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28,  // 89: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30,  // 90: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31,  // 91: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32,  // 92: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33,  // 93: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38,  // 94: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38,  // 95: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40,  // 96: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42,  // 97: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42,  // 98: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	44,  // 99: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
-	47,  // 100: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
-	49,  // 101: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
-	50,  // 102: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
-	51,  // 103: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
-	54,  // 104: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
-	40,  // 105: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	64,  // 106: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
-	65,  // 107: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
-	66,  // 108: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
-	68,  // 109: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
-	71,  // 110: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
-	74,  // 111: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
-	77,  // 112: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	77,  // 113: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	1,   // 114: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,   // 115: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,   // 116: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,   // 117: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,   // 118: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,   // 119: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,   // 120: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13,  // 121: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16,  // 122: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18,  // 123: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14,  // 124: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 125: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 126: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23,  // 127: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26,  // 128: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29,  // 129: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26,  // 130: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26,  // 131: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26,  // 132: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34,  // 133: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35,  // 134: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39,  // 135: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37,  // 136: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43,  // 137: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41,  // 138: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	45,  // 139: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
-	48,  // 140: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
-	46,  // 141: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
-	5,   // 142: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
-	52,  // 143: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
-	55,  // 144: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
-	63,  // 145: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
-	37,  // 146: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
-	67,  // 147: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
-	67,  // 148: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
-	70,  // 149: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
-	73,  // 150: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
-	76,  // 151: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
-	78,  // 152: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	78,  // 153: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	114, // [114:154] is the sub-list for method output_type
-	74,  // [74:114] is the sub-list for method input_type
-	74,  // [74:74] is the sub-list for extension type_name
-	74,  // [74:74] is the sub-list for extension extendee
-	0,   // [0:74] is the sub-list for field type_name
+	6,   // 74: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
+	14,  // 75: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
+	26,  // 76: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
+	102, // 77: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
+	3,   // 78: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
+	80,  // 79: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
+	14,  // 80: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
+	41,  // 81: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
+	102, // 82: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
+	102, // 83: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
+	82,  // 84: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
+	5,   // 85: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
+	82,  // 86: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
+	102, // 87: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
+	102, // 88: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	102, // 89: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
+	88,  // 90: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
+	102, // 91: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
+	102, // 92: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	102, // 93: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
+	91,  // 94: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
+	102, // 95: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
+	0,   // 96: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,   // 97: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,   // 98: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,   // 99: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,   // 100: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10,  // 101: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11,  // 102: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12,  // 103: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15,  // 104: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17,  // 105: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19,  // 106: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20,  // 107: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21,  // 108: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22,  // 109: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27,  // 110: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28,  // 111: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30,  // 112: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31,  // 113: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32,  // 114: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33,  // 115: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38,  // 116: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38,  // 117: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40,  // 118: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42,  // 119: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42,  // 120: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44,  // 121: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47,  // 122: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49,  // 123: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50,  // 124: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	51,  // 125: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
+	54,  // 126: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
+	40,  // 127: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	64,  // 128: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
+	65,  // 129: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
+	66,  // 130: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
+	68,  // 131: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
+	71,  // 132: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
+	74,  // 133: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
+	77,  // 134: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	77,  // 135: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	79,  // 136: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
+	83,  // 137: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
+	85,  // 138: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
+	87,  // 139: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
+	89,  // 140: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
+	92,  // 141: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
+	94,  // 142: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
+	95,  // 143: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
+	1,   // 144: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,   // 145: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,   // 146: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,   // 147: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,   // 148: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,   // 149: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,   // 150: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13,  // 151: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16,  // 152: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18,  // 153: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14,  // 154: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 155: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 156: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23,  // 157: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26,  // 158: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29,  // 159: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26,  // 160: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26,  // 161: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26,  // 162: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34,  // 163: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35,  // 164: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39,  // 165: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37,  // 166: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43,  // 167: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41,  // 168: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45,  // 169: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48,  // 170: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46,  // 171: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,   // 172: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	52,  // 173: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
+	55,  // 174: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
+	63,  // 175: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
+	37,  // 176: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
+	67,  // 177: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
+	67,  // 178: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
+	70,  // 179: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
+	73,  // 180: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
+	76,  // 181: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
+	78,  // 182: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	78,  // 183: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	81,  // 184: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
+	84,  // 185: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
+	86,  // 186: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
+	82,  // 187: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
+	90,  // 188: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
+	93,  // 189: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
+	96,  // 190: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
+	96,  // 191: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
+	144, // [144:192] is the sub-list for method output_type
+	96,  // [96:144] is the sub-list for method input_type
+	96,  // [96:96] is the sub-list for extension type_name
+	96,  // [96:96] is the sub-list for extension extendee
+	0,   // [0:96] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -6587,7 +7989,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   84,
+			NumMessages:   102,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

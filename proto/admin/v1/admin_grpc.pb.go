@@ -66,6 +66,14 @@ const (
 	Admin_ListRetractions_FullMethodName    = "/edgesync.admin.v1.Admin/ListRetractions"
 	Admin_ReleaseRetractions_FullMethodName = "/edgesync.admin.v1.Admin/ReleaseRetractions"
 	Admin_RejectRetractions_FullMethodName  = "/edgesync.admin.v1.Admin/RejectRetractions"
+	Admin_Watch_FullMethodName              = "/edgesync.admin.v1.Admin/Watch"
+	Admin_AddOperator_FullMethodName        = "/edgesync.admin.v1.Admin/AddOperator"
+	Admin_ListOperators_FullMethodName      = "/edgesync.admin.v1.Admin/ListOperators"
+	Admin_RevokeOperator_FullMethodName     = "/edgesync.admin.v1.Admin/RevokeOperator"
+	Admin_ListCertificates_FullMethodName   = "/edgesync.admin.v1.Admin/ListCertificates"
+	Admin_ListAuthorities_FullMethodName    = "/edgesync.admin.v1.Admin/ListAuthorities"
+	Admin_RotateAuthority_FullMethodName    = "/edgesync.admin.v1.Admin/RotateAuthority"
+	Admin_RotateRoot_FullMethodName         = "/edgesync.admin.v1.Admin/RotateRoot"
 )
 
 // AdminClient is the client API for Admin service.
@@ -148,6 +156,24 @@ type AdminClient interface {
 	// are held.
 	ReleaseRetractions(ctx context.Context, in *SettleRetractionsRequest, opts ...grpc.CallOption) (*SettleRetractionsResponse, error)
 	RejectRetractions(ctx context.Context, in *SettleRetractionsRequest, opts ...grpc.CallOption) (*SettleRetractionsResponse, error)
+	// Watch streams how the platform stands: all of it first, then whatever has
+	// changed, a few times a second at the most, until the caller ends it.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error)
+	// AddOperator records an operator and signs its identity.
+	AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error)
+	ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error)
+	// RevokeOperator refuses an operator's identity from now on.
+	RevokeOperator(ctx context.Context, in *RevokeOperatorRequest, opts ...grpc.CallOption) (*Operator, error)
+	ListCertificates(ctx context.Context, in *ListCertificatesRequest, opts ...grpc.CallOption) (*ListCertificatesResponse, error)
+	// ListAuthorities says which authorities issue, which are retiring, and how
+	// many certificates still depend on them.
+	ListAuthorities(ctx context.Context, in *ListAuthoritiesRequest, opts ...grpc.CallOption) (*ListAuthoritiesResponse, error)
+	// RotateAuthority gives a tenant a new intermediate; the old one is accepted
+	// until the last certificate it signed has ended.
+	RotateAuthority(ctx context.Context, in *RotateAuthorityRequest, opts ...grpc.CallOption) (*Rotation, error)
+	// RotateRoot makes a new root; the old one is known until nobody is left who
+	// was given nothing else.
+	RotateRoot(ctx context.Context, in *RotateRootRequest, opts ...grpc.CallOption) (*Rotation, error)
 }
 
 type adminClient struct {
@@ -585,6 +611,95 @@ func (c *adminClient) RejectRetractions(ctx context.Context, in *SettleRetractio
 	return out, nil
 }
 
+func (c *adminClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[3], Admin_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchUpdate]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_WatchClient = grpc.ServerStreamingClient[WatchUpdate]
+
+func (c *adminClient) AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddOperatorResponse)
+	err := c.cc.Invoke(ctx, Admin_AddOperator_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOperatorsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListOperators_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RevokeOperator(ctx context.Context, in *RevokeOperatorRequest, opts ...grpc.CallOption) (*Operator, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Operator)
+	err := c.cc.Invoke(ctx, Admin_RevokeOperator_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ListCertificates(ctx context.Context, in *ListCertificatesRequest, opts ...grpc.CallOption) (*ListCertificatesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCertificatesResponse)
+	err := c.cc.Invoke(ctx, Admin_ListCertificates_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ListAuthorities(ctx context.Context, in *ListAuthoritiesRequest, opts ...grpc.CallOption) (*ListAuthoritiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAuthoritiesResponse)
+	err := c.cc.Invoke(ctx, Admin_ListAuthorities_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RotateAuthority(ctx context.Context, in *RotateAuthorityRequest, opts ...grpc.CallOption) (*Rotation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Rotation)
+	err := c.cc.Invoke(ctx, Admin_RotateAuthority_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RotateRoot(ctx context.Context, in *RotateRootRequest, opts ...grpc.CallOption) (*Rotation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Rotation)
+	err := c.cc.Invoke(ctx, Admin_RotateRoot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -665,6 +780,24 @@ type AdminServer interface {
 	// are held.
 	ReleaseRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error)
 	RejectRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error)
+	// Watch streams how the platform stands: all of it first, then whatever has
+	// changed, a few times a second at the most, until the caller ends it.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error
+	// AddOperator records an operator and signs its identity.
+	AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error)
+	ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error)
+	// RevokeOperator refuses an operator's identity from now on.
+	RevokeOperator(context.Context, *RevokeOperatorRequest) (*Operator, error)
+	ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error)
+	// ListAuthorities says which authorities issue, which are retiring, and how
+	// many certificates still depend on them.
+	ListAuthorities(context.Context, *ListAuthoritiesRequest) (*ListAuthoritiesResponse, error)
+	// RotateAuthority gives a tenant a new intermediate; the old one is accepted
+	// until the last certificate it signed has ended.
+	RotateAuthority(context.Context, *RotateAuthorityRequest) (*Rotation, error)
+	// RotateRoot makes a new root; the old one is known until nobody is left who
+	// was given nothing else.
+	RotateRoot(context.Context, *RotateRootRequest) (*Rotation, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -794,6 +927,30 @@ func (UnimplementedAdminServer) ReleaseRetractions(context.Context, *SettleRetra
 }
 func (UnimplementedAdminServer) RejectRetractions(context.Context, *SettleRetractionsRequest) (*SettleRetractionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RejectRetractions not implemented")
+}
+func (UnimplementedAdminServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedAdminServer) AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddOperator not implemented")
+}
+func (UnimplementedAdminServer) ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOperators not implemented")
+}
+func (UnimplementedAdminServer) RevokeOperator(context.Context, *RevokeOperatorRequest) (*Operator, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeOperator not implemented")
+}
+func (UnimplementedAdminServer) ListCertificates(context.Context, *ListCertificatesRequest) (*ListCertificatesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCertificates not implemented")
+}
+func (UnimplementedAdminServer) ListAuthorities(context.Context, *ListAuthoritiesRequest) (*ListAuthoritiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAuthorities not implemented")
+}
+func (UnimplementedAdminServer) RotateAuthority(context.Context, *RotateAuthorityRequest) (*Rotation, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateAuthority not implemented")
+}
+func (UnimplementedAdminServer) RotateRoot(context.Context, *RotateRootRequest) (*Rotation, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateRoot not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1515,6 +1672,143 @@ func _Admin_RejectRetractions_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchUpdate]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_WatchServer = grpc.ServerStreamingServer[WatchUpdate]
+
+func _Admin_AddOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddOperatorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).AddOperator(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_AddOperator_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).AddOperator(ctx, req.(*AddOperatorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ListOperators_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOperatorsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListOperators(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListOperators_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListOperators(ctx, req.(*ListOperatorsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RevokeOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeOperatorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RevokeOperator(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RevokeOperator_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RevokeOperator(ctx, req.(*RevokeOperatorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ListCertificates_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCertificatesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListCertificates(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListCertificates_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListCertificates(ctx, req.(*ListCertificatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ListAuthorities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAuthoritiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListAuthorities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListAuthorities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListAuthorities(ctx, req.(*ListAuthoritiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RotateAuthority_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateAuthorityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RotateAuthority(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RotateAuthority_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RotateAuthority(ctx, req.(*RotateAuthorityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RotateRoot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateRootRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RotateRoot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RotateRoot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RotateRoot(ctx, req.(*RotateRootRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1670,6 +1964,34 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "RejectRetractions",
 			Handler:    _Admin_RejectRetractions_Handler,
 		},
+		{
+			MethodName: "AddOperator",
+			Handler:    _Admin_AddOperator_Handler,
+		},
+		{
+			MethodName: "ListOperators",
+			Handler:    _Admin_ListOperators_Handler,
+		},
+		{
+			MethodName: "RevokeOperator",
+			Handler:    _Admin_RevokeOperator_Handler,
+		},
+		{
+			MethodName: "ListCertificates",
+			Handler:    _Admin_ListCertificates_Handler,
+		},
+		{
+			MethodName: "ListAuthorities",
+			Handler:    _Admin_ListAuthorities_Handler,
+		},
+		{
+			MethodName: "RotateAuthority",
+			Handler:    _Admin_RotateAuthority_Handler,
+		},
+		{
+			MethodName: "RotateRoot",
+			Handler:    _Admin_RotateRoot_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -1685,6 +2007,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "SyncNow",
 			Handler:       _Admin_SyncNow_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Watch",
+			Handler:       _Admin_Watch_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -1,0 +1,339 @@
+package e2e_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	"edgesync/certs"
+	"edgesync/certs/issue"
+	"edgesync/core"
+	"edgesync/onboarding"
+	"edgesync/proto/monitoring"
+	"edgesync/seal"
+)
+
+// authority is the active authority of a tenant, with its key, or with a nil id
+// the root: what somebody has who stole it.
+func (p *platform) authority(tenant uuid.UUID) *issue.Authority {
+	p.t.Helper()
+	var all []core.Authority
+	must(p.t, p.store.Platform().View(p.t.Context(), func(tx core.PlatformTx) (err error) {
+		all, err = tx.Authorities(p.t.Context())
+		return err
+	}))
+	for _, a := range all {
+		if a.TenantID == tenant && a.State == core.AuthorityActive {
+			key, err := p.keys.Open(a.SealedKey, seal.AD("authority", a.KeyID))
+			must(p.t, err)
+			opened, err := issue.Load(a.Certificate, key)
+			must(p.t, err)
+			return opened
+		}
+	}
+	p.t.Fatalf("tenant %s has no authority", tenant)
+	return nil
+}
+
+// simulated is an edge service that only shakes hands and says Hello.
+type simulated struct {
+	component string
+	tenant    core.Tenant
+	identity  *tls.Certificate
+	trusts    []byte
+}
+
+// hello connects anew. The edge checks the gateway with what it was given when
+// its certificate was signed, and no more.
+func (s *simulated) hello(ctx context.Context, p *platform) error {
+	config, err := certs.ClientTLS(s.trusts, func() *tls.Certificate { return s.identity }, "agent-gateway.edgesync.local")
+	if err != nil {
+		return err
+	}
+	config.Time = p.clock.now
+	conn, err := grpc.NewClient("passthrough:///"+p.addr, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	_, err = monitoring.NewAgentGatewayServiceClient(conn).Hello(ctx, &monitoring.AgentHelloRequest{AgentId: s.component})
+	return err
+}
+
+// drillFleet is many simulated edges over a few tenants.
+type drillFleet struct {
+	p     *platform
+	edges []*simulated
+}
+
+// renew gives edges new identities, as an edge gets that connects while its
+// certificate is good.
+func (f *drillFleet) renew(edges []*simulated) {
+	f.p.t.Helper()
+	for _, e := range edges {
+		key, csr, err := onboarding.NewKeyAndCSR()
+		must(f.p.t, err)
+		out, err := f.p.core.Onboard(f.p.t.Context(), operator, core.OnboardInput{Tenant: e.tenant.Slug, Name: e.component, CSR: csr})
+		must(f.p.t, err)
+		chain := decode(f.p.t, out.Certificate.ChainPEM)
+		e.identity = &tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]}
+		e.trusts = out.Certificate.CAChainPEM
+	}
+}
+
+// connect has edges connect anew and returns how many could not.
+func (f *drillFleet) connect(edges []*simulated) (refused int, last error) {
+	f.p.t.Helper()
+	ctx, cancel := context.WithTimeout(f.p.t.Context(), 3*time.Minute)
+	defer cancel()
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, e := range edges {
+		group.Go(func() error {
+			if err := e.hello(ctx, f.p); err != nil {
+				if status.Code(err) == codes.DeadlineExceeded {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				refused, last = refused+1, err
+			}
+			return nil
+		})
+	}
+	must(f.p.t, group.Wait())
+	return refused, last
+}
+
+func (f *drillFleet) wantAll(when string, edges []*simulated) {
+	f.p.t.Helper()
+	if refused, err := f.connect(edges); refused != 0 {
+		f.p.t.Fatalf("%s: %d of %d edges are stranded: %v", when, refused, len(edges), err)
+	}
+}
+
+func (f *drillFleet) wantNone(when string, edges []*simulated) {
+	f.p.t.Helper()
+	if refused, _ := f.connect(edges); refused != len(edges) {
+		f.p.t.Fatalf("%s: %d of %d edges are accepted", when, len(edges)-refused, len(edges))
+	}
+}
+
+// holders is how many still depend on what is retiring, by kind.
+func (p *platform) holders() map[core.AuthorityKind]int {
+	p.t.Helper()
+	all, err := p.core.Authorities(p.t.Context(), "")
+	must(p.t, err)
+	held := map[core.AuthorityKind]int{}
+	for _, a := range all {
+		if a.State == core.AuthorityRetiring {
+			held[a.Kind] += a.Holders
+		}
+	}
+	return held
+}
+
+func newDrill(t *testing.T, count int) *drillFleet {
+	f := &drillFleet{p: newPlatform(t)}
+	var tenants []core.Tenant
+	for i := range 4 {
+		tenants = append(tenants, f.p.tenant(fmt.Sprintf("tenant-%d", i)))
+	}
+	for i := range count {
+		f.edges = append(f.edges, &simulated{component: fmt.Sprintf("edge-%d", i), tenant: tenants[i%len(tenants)]})
+	}
+	f.renew(f.edges)
+	return f
+}
+
+// TestRotationDrill has 1,000 edges over two rotations of every intermediate and
+// of the root. Most renew in the overlap, one in ten never does. None that
+// connected within the overlap is stranded, none is accepted after its end, and
+// the platform says who still holds what.
+func TestRotationDrill(t *testing.T) {
+	count := 1000
+	if testing.Short() {
+		count = 100
+	}
+	f := newDrill(t, count)
+	p := f.p
+	f.wantAll("before any rotation", f.edges)
+	alive := f.edges
+	for round := 1; round <= 2; round++ {
+		firstRoot := p.authority(uuid.Nil).Certificate
+		rotations := []core.Rotation{p.rotateRoot(false)}
+		for _, slug := range []string{"platform", "tenant-0", "tenant-1", "tenant-2", "tenant-3"} {
+			rotations = append(rotations, p.rotate(slug, false))
+		}
+		if p.authority(uuid.Nil).Certificate.Equal(firstRoot) {
+			t.Fatal("the root is the same")
+		}
+		at := fmt.Sprintf("round %d, ", round)
+		f.wantAll(at+"right after the rotation, nobody renewed", alive)
+		if held := p.holders(); held[core.AuthorityTenant] != len(alive) || held[core.AuthorityRoot] < len(alive) {
+			t.Errorf("%sheld are %v, want %d", at, held, len(alive))
+		}
+		lazy := alive[:len(alive)/10]
+		diligent := alive[len(alive)/10:]
+		p.clock.pass(20 * 24 * time.Hour)
+		f.renew(diligent)
+		f.wantAll(at+"two thirds on, most renewed", alive)
+		if held := p.holders(); held[core.AuthorityTenant] != len(lazy) {
+			t.Errorf("%sheld are %v, want %d", at, held, len(lazy))
+		}
+		p.passTo(rotations)
+		f.wantAll(at+"after the end, those that renewed", renewing(f, diligent))
+		f.wantNone(at+"after the end, those that never did", lazy)
+		if held := p.holders(); len(held) != 0 {
+			t.Errorf("%sthere are still retiring authorities: %v", at, held)
+		}
+		alive = diligent
+	}
+	p.restart()
+	f.wantAll("after a restart", alive)
+}
+
+// renewing has edges renew that would have by now.
+func renewing(f *drillFleet, edges []*simulated) []*simulated {
+	f.renew(edges)
+	return edges
+}
+
+// passTo lets time pass until every overlap has ended, renewing what serve
+// renews of its own.
+func (p *platform) passTo(rotations []core.Rotation) {
+	p.t.Helper()
+	last := p.clock.now()
+	for _, r := range rotations {
+		if r.EndsAt.After(last) {
+			last = r.EndsAt
+		}
+	}
+	p.clock.pass(last.Sub(p.clock.now()) + time.Second)
+	must(p.t, p.core.EndOverlaps(p.t.Context()))
+	p.certificate.Store(p.serverCertificate(p.t.Context(), p.core.IssueGateway))
+}
+
+func (p *platform) rotate(slug string, leaked bool) core.Rotation {
+	p.t.Helper()
+	r, err := p.core.RotateTenant(p.t.Context(), operator, slug, leaked)
+	must(p.t, err)
+	return r
+}
+
+func (p *platform) rotateRoot(leaked bool) core.Rotation {
+	p.t.Helper()
+	before := p.certificate.Load()
+	r, err := p.core.RotateRoot(p.t.Context(), operator, leaked)
+	must(p.t, err)
+	p.await("the gateway's new certificate", func() bool { return p.certificate.Load() != before })
+	return r
+}
+
+// TestOldRootAloneIsNotUnderstoodAfterItsEnd takes an edge whose certificate is
+// good, but that was given nothing but the old root.
+func TestOldRootAloneIsNotUnderstoodAfterItsEnd(t *testing.T) {
+	f := newDrill(t, 1)
+	p, e := f.p, f.edges[0]
+	old := e.trusts
+	rotation := p.rotateRoot(false)
+	f.renew(f.edges)
+	if roots := selfSigned(t, e.trusts); len(roots) != 2 {
+		t.Errorf("in the overlap an edge is given %d roots", len(roots))
+	}
+	both := e.trusts
+	e.trusts = old
+	f.wantAll("in the overlap, the old root alone", f.edges)
+	p.passTo([]core.Rotation{rotation})
+	f.renew(f.edges)
+	if roots := selfSigned(t, e.trusts); len(roots) != 1 {
+		t.Errorf("after it an edge is given %d roots", len(roots))
+	}
+	f.wantAll("after it, the new root", f.edges)
+	e.trusts = both
+	f.wantAll("after it, both roots", f.edges)
+	e.trusts = old
+	f.wantNone("after it, the old root alone", f.edges)
+}
+
+func selfSigned(t *testing.T, pem []byte) []*x509.Certificate {
+	t.Helper()
+	var roots []*x509.Certificate
+	for _, c := range decode(t, pem) {
+		if c.CheckSignatureFrom(c) == nil {
+			roots = append(roots, c)
+		}
+	}
+	return roots
+}
+
+// TestLeakedAuthorityIsRefusedAtOnce takes a leaf that a thief signed himself
+// with the stolen key, and an honest one of the same key.
+func TestLeakedAuthorityIsRefusedAtOnce(t *testing.T) {
+	p := newPlatform(t)
+	acme := p.tenant("acme")
+	p.tenant("globex")
+	honest, foreign := p.onboard("acme", "hq"), p.onboard("globex", "hq")
+	honest.hello()
+	foreign.hello()
+	stream := honest.openStream(p.source("acme", "lab", "hq"))
+	stolen := p.authority(acme.ID)
+	forged := &simulated{component: "ghost", tenant: acme, identity: p.forge(stolen, issue.Leaf{Type: certs.TypeSync, Tenant: "acme", Partition: "default", Component: "ghost"}), trusts: certs.EncodePEM(p.authority(uuid.Nil).Certificate)}
+	must(t, forged.hello(t.Context(), p))
+	begun := time.Now()
+	p.rotate("acme", true)
+	wantEnded(t, stream, begun, "no longer accepted")
+	honest.wantNoHandshake()
+	if err := forged.hello(t.Context(), p); status.Code(err) != codes.Unavailable {
+		t.Errorf("a leaf of the stolen key came to %v", err)
+	}
+	foreign.hello()
+	again := p.onboard("acme", "hq")
+	again.hello()
+	p.restart()
+	p.rewire(honest, again, foreign)
+	honest.wantNoHandshake()
+	if err := forged.hello(t.Context(), p); status.Code(err) != codes.Unavailable {
+		t.Errorf("after a restart a leaf of the stolen key came to %v", err)
+	}
+	again.hello()
+	foreign.hello()
+}
+
+// TestLeakedRootIsNotUnderstoodAtOnce: leaves stay good, but who knows only the
+// old root trusts nobody here any more.
+func TestLeakedRootIsNotUnderstoodAtOnce(t *testing.T) {
+	f := newDrill(t, 1)
+	e := f.edges[0]
+	f.wantAll("before", f.edges)
+	f.p.rotateRoot(true)
+	f.wantNone("the old root alone", f.edges)
+	info, err := f.p.core.PlatformInfo(t.Context())
+	must(t, err)
+	e.trusts = info.RootPEM
+	f.wantAll("the same leaf with the new root", f.edges)
+	f.p.restart()
+	f.wantAll("after a restart", f.edges)
+}
+
+// forge signs a leaf as somebody would who has the authority's key.
+func (p *platform) forge(a *issue.Authority, leaf issue.Leaf) *tls.Certificate {
+	p.t.Helper()
+	key, csr, err := onboarding.NewKeyAndCSR()
+	must(p.t, err)
+	signed, err := a.SignLeaf(csr, leaf, p.clock.now())
+	must(p.t, err)
+	return &tls.Certificate{Certificate: [][]byte{signed.Raw, a.Certificate.Raw}, PrivateKey: key, Leaf: signed}
+}

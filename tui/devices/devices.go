@@ -1,0 +1,459 @@
+// Package devices is the page of canonical devices: a search as you type over
+// all of them, filters, and each device with what every source says of it.
+package devices
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/tui/ui"
+)
+
+const (
+	// firstPage is how many devices a search brings at first, and mostRows the
+	// most it brings when one scrolls on.
+	firstPage, mostRows = 200, 20_000
+	// settle is how long the typing rests before a search is asked for.
+	settle = 120 * time.Millisecond
+	// refresh is how soon a changed inventory is read again, and refreshShare
+	// how many times longer than the reading took.
+	refresh, refreshShare = 2 * time.Second, 20
+)
+
+// Page is the list of devices.
+type Page struct {
+	env    *ui.Env
+	table  ui.Table
+	search *ui.Form
+	typing bool
+	shown  bool
+
+	tenant, source, state string
+	limit                 int64
+
+	devices []*adminv1.Device
+	// count is how many match, -1 while that is not known.
+	count   int64
+	err     string
+	loading bool
+	ready   bool
+
+	// generation numbers the searches: the answer of an old one is dropped, and
+	// stop ends it.
+	generation int
+	stop       context.CancelFunc
+	asked      time.Time
+	cost       time.Duration
+	// seen is what was known of the inventory when it was read.
+	seen int64
+}
+
+// New makes the page.
+func New(env *ui.Env) *Page {
+	return &Page{
+		env: env, tenant: env.Tenant, state: "active", limit: firstPage, count: -1,
+		search: ui.NewForm(ui.Text("search", "Search", "", "")),
+		table: ui.Table{Columns: []ui.Column{
+			{Title: "HOSTNAME", Share: 2}, {Title: "IP", Width: 15}, {Title: "MAC", Width: 17, Level: 1},
+			{Title: "TENANT", Width: 10, Level: 2}, {Title: "SOURCES", Share: 1}, {Title: "TYPE", Width: 14, Level: 3},
+			{Title: "SEEN", Width: 8},
+		}},
+	}
+}
+
+// Name implements ui.Page.
+func (p *Page) Name() string { return "Devices" }
+
+// Typing implements ui.Page.
+func (p *Page) Typing() bool { return p.typing }
+
+// Keys implements ui.Page.
+func (p *Page) Keys() []ui.Key {
+	if p.typing {
+		return []ui.Key{{Keys: "↑↓", Does: "move"}, {Keys: "enter", Does: "to the list"}, {Keys: "esc", Does: "clear"}}
+	}
+	return []ui.Key{
+		{Keys: "/", Does: "search"}, {Keys: "enter", Does: "why", Off: len(p.devices) == 0},
+		{Keys: "t", Does: "tenant", Off: p.env.Tenant != ""}, {Keys: "o", Does: "source", Off: p.tenant == ""}, {Keys: "s", Does: "state: " + p.state},
+	}
+}
+
+// What comes back to the page.
+type (
+	dueMsg   struct{ generation int }
+	foundMsg struct {
+		generation int
+		devices    []*adminv1.Device
+		took       time.Duration
+		err        error
+	}
+	countedMsg struct {
+		generation int
+		count      int64
+	}
+	filterMsg struct{ tenant, source, state *string }
+	detailMsg struct {
+		detail *adminv1.DeviceDetail
+		err    error
+	}
+)
+
+// Update implements ui.Page.
+func (p *Page) Update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case ui.ShownMsg:
+		p.shown = true
+		if !p.ready && !p.loading {
+			return p.ask()
+		}
+		return p.refresh()
+	case ui.LiveMsg:
+		return p.refresh()
+	case dueMsg:
+		if msg.generation == p.generation {
+			return p.ask()
+		}
+	case foundMsg:
+		if msg.generation == p.generation {
+			p.found(msg)
+		}
+	case countedMsg:
+		if msg.generation == p.generation {
+			p.count = msg.count
+		}
+	case filterMsg:
+		return p.filter(msg)
+	case detailMsg:
+		if msg.err != nil {
+			return ui.Fail(msg.err)
+		}
+		return ui.Open(newDetail(p.env, msg.detail))
+	case tea.KeyPressMsg:
+		return p.press(msg)
+	case tea.PasteMsg:
+		if p.typing {
+			return p.edit(msg)
+		}
+	case ui.WheelMsg, ui.ClickMsg:
+		p.table.Update(msg, len(p.devices))
+		return p.more()
+	}
+	return nil
+}
+
+func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
+	key := msg.String()
+	if p.typing {
+		switch key {
+		case "esc":
+			p.typing = false
+			return p.clear()
+		case "enter":
+			p.typing = false
+			return nil
+		case "up", "down", "pgup", "pgdown":
+			p.table.Update(msg, len(p.devices))
+			return p.more()
+		}
+		return p.edit(msg)
+	}
+	switch key {
+	case "/":
+		p.typing = true
+	case "esc":
+		return p.clear()
+	case "enter":
+		return p.open()
+	case "t":
+		return p.chooseTenant()
+	case "o":
+		return p.chooseSource()
+	case "s":
+		next := map[string]string{"active": "retracted", "retracted": "all", "all": "active"}[p.state]
+		return p.filter(filterMsg{state: &next})
+	default:
+		p.table.Update(msg, len(p.devices))
+		return p.more()
+	}
+	return nil
+}
+
+// edit takes a key of the search, and searches once the typing rests.
+func (p *Page) edit(msg tea.Msg) tea.Cmd {
+	before := p.search.Value("search")
+	p.search.Update(msg)
+	if p.search.Value("search") == before {
+		return nil
+	}
+	p.table.Cursor, p.limit = 0, firstPage
+	p.generation++
+	due := dueMsg{p.generation}
+	return tea.Tick(settle, func(time.Time) tea.Msg { return due })
+}
+
+func (p *Page) clear() tea.Cmd {
+	p.search.Fields[0].Set("")
+	p.source, p.state, p.tenant = "", "active", p.env.Tenant
+	p.table.Cursor, p.limit = 0, firstPage
+	return p.ask()
+}
+
+func (p *Page) filter(msg filterMsg) tea.Cmd {
+	if msg.tenant != nil {
+		p.tenant, p.source = *msg.tenant, ""
+	}
+	if msg.source != nil {
+		p.source = *msg.source
+	}
+	if msg.state != nil {
+		p.state = *msg.state
+	}
+	p.table.Cursor, p.limit = 0, firstPage
+	return p.ask()
+}
+
+// ask searches. What was asked before and is not answered yet is ended.
+func (p *Page) ask() tea.Cmd {
+	if p.stop != nil {
+		p.stop()
+	}
+	var search context.Context
+	search, p.stop = context.WithCancel(context.Background())
+	p.generation++
+	p.loading, p.asked, p.seen = true, p.env.Now(), p.inventory()
+	request := p.request()
+	generation := p.generation
+	find := p.env.Do(func(ctx context.Context) tea.Msg {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(search, cancel)()
+		began := p.env.Now()
+		devices, err := list(ctx, p.env.Client, request)
+		return foundMsg{generation, devices, p.env.Now().Sub(began), err}
+	})
+	if request.GetSearch() == "" && request.GetSource() == "" && request.GetState() == "active" {
+		p.count = -1 // The live view counts these.
+		return find
+	}
+	p.count = -1
+	count := p.env.Do(func(ctx context.Context) tea.Msg {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(search, cancel)()
+		answer, err := p.env.Client.CountDevices(ctx, request)
+		if err != nil { // The search itself says what is wrong.
+			return countedMsg{generation, -1}
+		}
+		return countedMsg{generation, answer.GetCount()}
+	})
+	return tea.Batch(find, count)
+}
+
+func (p *Page) request() *adminv1.ListDevicesRequest {
+	return &adminv1.ListDevicesRequest{
+		Tenant: p.tenant, Source: p.source, State: p.state, Limit: p.limit,
+		Search: strings.TrimSpace(p.search.Value("search")),
+	}
+}
+
+func list(ctx context.Context, client adminv1.AdminClient, request *adminv1.ListDevicesRequest) ([]*adminv1.Device, error) {
+	stream, err := client.ListDevices(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	var devices []*adminv1.Device
+	for {
+		device, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return devices, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		devices = append(devices, device)
+	}
+}
+
+func (p *Page) found(msg foundMsg) {
+	p.loading, p.ready, p.cost, p.err = false, true, msg.took, ""
+	if msg.err != nil {
+		p.err = ui.ErrorText(msg.err)
+		return
+	}
+	on := ""
+	if p.table.Cursor > 0 && p.table.Cursor < len(p.devices) {
+		on = p.devices[p.table.Cursor].GetId()
+	}
+	p.devices = msg.devices
+	for i, device := range p.devices {
+		if on != "" && device.GetId() == on {
+			p.table.Cursor = i
+		}
+	}
+	p.table.Clamp(len(p.devices))
+}
+
+// more reads further when the cursor comes near the end of what was read.
+func (p *Page) more() tea.Cmd {
+	if p.loading || int64(len(p.devices)) < p.limit || p.limit >= mostRows || p.table.Cursor < len(p.devices)-firstPage/4 {
+		return nil
+	}
+	p.limit = min(p.limit*4, mostRows)
+	return p.ask()
+}
+
+// inventory is a number that changes with the devices of the tenants shown.
+func (p *Page) inventory() int64 {
+	var n int64
+	for _, tenant := range p.env.Live.Tenants {
+		if p.tenant == "" || tenant.GetTenant().GetSlug() == p.tenant {
+			n += tenant.GetDeviceCount() + tenant.GetUpdatesReceived()
+		}
+	}
+	return n
+}
+
+// refresh reads again what the live view says has changed, not too often.
+func (p *Page) refresh() tea.Cmd {
+	if !p.shown || p.loading || p.typing || p.inventory() == p.seen ||
+		p.env.Now().Sub(p.asked) < max(refresh, refreshShare*p.cost) {
+		return nil
+	}
+	return p.ask()
+}
+
+func (p *Page) open() tea.Cmd {
+	if p.table.Cursor >= len(p.devices) {
+		return nil
+	}
+	device := p.devices[p.table.Cursor]
+	return p.env.Do(func(ctx context.Context) tea.Msg {
+		detail, err := p.env.Client.GetDevice(ctx, &adminv1.GetDeviceRequest{Tenant: device.GetTenant(), Id: device.GetId()})
+		return detailMsg{detail, err}
+	})
+}
+
+func (p *Page) chooseTenant() tea.Cmd {
+	if p.env.Tenant != "" {
+		return nil
+	}
+	options := []ui.Option{{Label: "all tenants"}}
+	for _, tenant := range p.env.Live.Tenants {
+		slug := tenant.GetTenant().GetSlug()
+		options = append(options, ui.Option{Value: slug, Label: slug, Note: ui.Plural(tenant.GetDeviceCount(), "device")})
+	}
+	return ui.Open(&ui.Choice{Env: p.env, Heading: "Devices of which tenant?", Options: options, Pick: func(slug string) tea.Cmd {
+		return func() tea.Msg { return filterMsg{tenant: &slug} }
+	}})
+}
+
+func (p *Page) chooseSource() tea.Cmd {
+	tenant := p.env.Live.Tenant(p.tenant)
+	if tenant == nil {
+		return func() tea.Msg {
+			return ui.ToastMsg{Text: "choose a tenant first (t): sources are a tenant's", Bad: true}
+		}
+	}
+	options := []ui.Option{{Label: "all sources"}}
+	for _, source := range tenant.GetSources() {
+		options = append(options, ui.Option{Value: source.GetSpec().GetName(), Label: source.GetSpec().GetName(), Note: source.GetSpec().GetSourceType()})
+	}
+	return ui.Open(&ui.Choice{Env: p.env, Heading: "Devices of which source?", Options: options, Pick: func(name string) tea.Cmd {
+		return func() tea.Msg { return filterMsg{source: &name} }
+	}})
+}
+
+// total is how many devices match, -1 while that is not known.
+func (p *Page) total() int64 {
+	if p.count >= 0 {
+		return p.count
+	}
+	if r := p.request(); r.GetSearch() != "" || r.GetSource() != "" || r.GetState() != "active" {
+		if int64(len(p.devices)) < p.limit {
+			return int64(len(p.devices))
+		}
+		return -1
+	}
+	var n int64
+	for _, tenant := range p.env.Live.Tenants {
+		if p.tenant == "" || tenant.GetTenant().GetSlug() == p.tenant {
+			n += tenant.GetDeviceCount()
+		}
+	}
+	return max(n, int64(len(p.devices)))
+}
+
+// View implements ui.Page.
+func (p *Page) View(width, height int) string {
+	s := &p.env.Styles
+	if !p.ready {
+		if p.env.Live.Problem != "" && !p.env.Live.Ready {
+			return ui.Waiting(p.env, "")
+		}
+		return ui.Waiting(p.env, "Reading devices …")
+	}
+	head := ui.Cut(" "+p.summary(), width)
+	lines := 1
+	if p.typing || p.search.Value("search") != "" {
+		head = ui.SearchLine(p.env, p.search, p.typing, width) + "\n" + head
+		lines++
+	}
+	if p.err != "" {
+		return head + "\n\n " + s.Bad.Render(strings.Join(ui.Wrap("✗ "+p.err, width-2), "\n "))
+	}
+	if len(p.devices) == 0 {
+		return head + "\n" + p.nothing(width)
+	}
+	now := p.env.Now()
+	return head + "\n" + p.table.View(s, width, height-lines, len(p.devices), func(i int) []ui.Cell {
+		d := p.devices[i]
+		seen := strings.TrimSuffix(ui.Ago(d.GetLastSeen(), now), " ago")
+		style := s.Plain
+		if d.GetState() == "retracted" {
+			seen, style = "gone", s.Warn
+		}
+		return []ui.Cell{
+			{Text: cmp.Or(d.GetHostname(), d.GetId())}, {Text: d.GetIp()}, {Text: d.GetMac()}, {Text: d.GetTenant()},
+			{Text: strings.Join(d.GetSources(), ",")}, {Text: d.GetDeviceType()}, {Text: seen, Style: style},
+		}
+	})
+}
+
+func (p *Page) summary() string {
+	s := &p.env.Styles
+	text := ""
+	if n := p.total(); n >= 0 {
+		text = s.Bold.Render(ui.Plural(n, "device"))
+	} else {
+		text = s.Bold.Render("more than " + ui.Count(int64(len(p.devices))))
+	}
+	filters := []string{cmp.Or(p.tenant, "all tenants")}
+	if p.source != "" {
+		filters = append(filters, "source "+p.source)
+	}
+	if p.state != "active" {
+		filters = append(filters, p.state)
+	}
+	text += s.Dim.Render("  " + ui.Clean(strings.Join(filters, ", ")))
+	if p.loading {
+		text += s.Dim.Render("  reading …")
+	} else {
+		text += s.Dim.Render(fmt.Sprintf("  in %d ms", p.cost.Milliseconds()))
+	}
+	return text
+}
+
+func (p *Page) nothing(width int) string {
+	if p.search.Value("search") != "" || p.source != "" || p.state != "active" || p.tenant != p.env.Tenant {
+		return ui.Nothing(p.env, width, "No device matches.", "Search for a part of an address, MAC, hostname or id. Esc shows all again.")
+	}
+	return ui.Nothing(p.env, width, "There is no device yet.", "They arrive with the first run of a source: see page 2.")
+}
