@@ -67,6 +67,10 @@ type Core struct {
 	// takes several steps in two places.
 	administration sync.Mutex
 
+	// trust is held while what handshakes accept is brought in step with the
+	// store: what was read before a change must not undo it. It comes before mu.
+	trust sync.Mutex
+
 	mu       sync.RWMutex
 	platform *platform
 	lanes    map[uuid.UUID]*lane

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -103,67 +104,139 @@ func (c *Core) heed(ctx context.Context, signal Signal) error {
 
 // refresh reads again whose identities are admitted: of one tenant, or of all.
 func (c *Core) refresh(ctx context.Context, only uuid.UUID) error {
+	c.trust.Lock()
+	defer c.trust.Unlock()
 	p, err := c.ready()
 	if err != nil {
 		return c.load(ctx) // It may have been bootstrapped by another process.
 	}
-	var tenants []Tenant
-	var authorities []Authority
+	var stored trusted
 	err = c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
-		tenants = nil
-		if only == uuid.Nil {
-			tenants, err = tx.Tenants(ctx)
-		} else {
-			var one Tenant
-			if one, err = tx.Tenant(ctx, only); err == nil {
-				tenants = []Tenant{one}
-			} else if errors.Is(err, ErrNotFound) {
-				err = nil
-			}
-		}
-		if err == nil {
-			authorities, err = tx.Authorities(ctx)
-		}
+		stored, err = readTrusted(ctx, tx, only, c.now())
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("read tenants again: %w", err)
 	}
-	c.readmit(p, only, tenants, authorities)
-	return nil
+	if err := c.readmit(p, only, stored); err != nil {
+		return err
+	}
+	return c.renew(p, stored.authorities)
 }
 
-// readmit brings the issuers in step with what is stored.
-func (c *Core) readmit(p *platform, only uuid.UUID, tenants []Tenant, authorities []Authority) {
+// trusted is what is stored of whose identities are admitted.
+type trusted struct {
+	// tenants are all, or the one that was asked for if it is there.
+	tenants     []Tenant
+	authorities []Authority
+	revocations []Revocation
+}
+
+func readTrusted(ctx context.Context, tx PlatformTx, only uuid.UUID, now time.Time) (stored trusted, err error) {
+	if only == uuid.Nil {
+		stored.tenants, err = tx.Tenants(ctx)
+	} else {
+		var one Tenant
+		if one, err = tx.Tenant(ctx, only); err == nil {
+			stored.tenants = []Tenant{one}
+		} else if errors.Is(err, ErrNotFound) {
+			err = nil
+		}
+	}
+	if err == nil {
+		stored.authorities, err = tx.Authorities(ctx)
+	}
+	if err == nil {
+		stored.revocations, err = tx.Revocations(ctx, now)
+	}
+	return stored, err
+}
+
+// readmit brings the issuers in step with what is stored: roots first, because
+// the others are signed by them.
+func (c *Core) readmit(p *platform, only uuid.UUID, stored trusted) error {
 	live := map[uuid.UUID]Tenant{}
-	for _, tenant := range tenants {
+	for _, tenant := range stored.tenants {
 		if tenant.State != TenantRemoving {
 			live[tenant.ID] = tenant
 		}
 	}
+	for _, a := range stored.authorities {
+		if a.Kind != AuthorityRoot || c.over(a) {
+			continue
+		}
+		root, err := x509.ParseCertificate(a.Certificate)
+		if err == nil {
+			err = p.issuers.AddRoot(root)
+		}
+		if err != nil {
+			return fmt.Errorf("use root certificate %s: %w", a.KeyID, err)
+		}
+	}
 	keys := map[string]bool{}
-	for _, a := range authorities {
+	for _, a := range stored.authorities {
 		tenant, ok := live[a.TenantID]
-		if !ok {
+		if a.Kind == AuthorityRoot || !ok || c.over(a) {
 			continue
 		}
 		keys[a.KeyID] = true
-		certificate, err := x509.ParseCertificate(a.Certificate)
-		if err == nil {
-			err = p.issuers.Add(certs.Issuer{
-				TenantID: tenant.ID, Tenant: tenant.Slug, Platform: a.Kind == AuthorityPlatform, Certificate: certificate,
-			})
-		}
-		if err != nil {
+		if err := accept(p.issuers, tenant, a); err != nil {
 			c.log.Error("leave out authority", "tenant", tenant.Slug, "key_id", a.KeyID, "error", err)
 		}
 	}
 	p.issuers.Retain(func(tenant uuid.UUID, keyID string) bool {
 		return only != uuid.Nil && tenant != only || keys[keyID]
 	})
+	for _, a := range stored.authorities {
+		if a.Kind == AuthorityRoot && c.over(a) {
+			p.issuers.RemoveRoot(a.KeyID)
+		}
+	}
 	if only != uuid.Nil && len(live) == 0 {
 		p.issuers.RemoveTenant(only)
 	}
+	c.restrict(p, only, stored)
+	return nil
+}
+
+// restrict has handshakes, and what is under way, follow the tenants' states and
+// the revocations that are stored.
+func (c *Core) restrict(p *platform, only uuid.UUID, stored trusted) {
+	refuseStored(p.issuers, stored.tenants, stored.revocations)
+	refused := map[uuid.UUID]bool{}
+	for _, tenant := range stored.tenants {
+		if tenant.State == TenantActive {
+			p.issuers.Resume(tenant.ID)
+			continue
+		}
+		refused[tenant.ID] = true
+	}
+	if only != uuid.Nil && len(stored.tenants) == 0 {
+		refused[only] = true
+	}
+	for tenant := range refused {
+		c.lane(tenant).forgetAdmitted()
+		c.revocations.tell(certs.Revocation{TenantID: tenant})
+	}
+}
+
+// renew has the platform use its own authorities as they are stored now, and
+// those tell of it whose certificates are to be made anew.
+func (c *Core) renew(p *platform, authorities []Authority) error {
+	fresh := &platform{Platform: p.Platform, issuers: p.issuers}
+	if err := c.openOwn(fresh, authorities); err != nil {
+		return err
+	}
+	if slices.EqualFunc(p.roots, fresh.roots, (*x509.Certificate).Equal) &&
+		p.authority.Certificate.Equal(fresh.authority.Certificate) &&
+		slices.EqualFunc(p.authority.cross, fresh.authority.cross, (*x509.Certificate).Equal) {
+		return nil
+	}
+	c.mu.Lock()
+	c.platform = fresh
+	c.mu.Unlock()
+	c.authorities.tell(struct{}{})
+	return nil
 }
 
 // relayed sends a notice by the way of signals. Of a change the store has told

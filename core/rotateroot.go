@@ -113,6 +113,8 @@ func (c *Core) signAgain(root *issue.Authority, retiring []rootSigner, a Authori
 
 // adoptRoot has handshakes take the new root's certificates.
 func (c *Core) adoptRoot(ctx context.Context, root *x509.Certificate, rows []Authority) error {
+	c.trust.Lock()
+	defer c.trust.Unlock()
 	issuers := c.Issuers()
 	if err := issuers.AddRoot(root); err != nil {
 		return err

@@ -185,6 +185,8 @@ func (c *Core) putAuthorities(ctx context.Context, rows []Authority) error {
 // adopt has handshakes follow what changed of a tenant's authorities, and the
 // platform use its own.
 func (c *Core) adopt(ctx context.Context, tenant Tenant, changed []Authority) error {
+	c.trust.Lock()
+	defer c.trust.Unlock()
 	issuers := c.Issuers()
 	for _, a := range changed {
 		if c.over(a) {
@@ -301,6 +303,8 @@ func (c *Core) EndOverlaps(ctx context.Context) error {
 	if err := c.putAuthorities(ctx, ended); err != nil {
 		return err
 	}
+	c.trust.Lock()
+	defer c.trust.Unlock()
 	for _, a := range ended {
 		if a.Kind == AuthorityRoot {
 			c.Issuers().RemoveRoot(a.KeyID)
