@@ -1,5 +1,6 @@
 # Everything needs Go and git; `make check` also needs a C compiler, for the
-# race detector.
+# race detector. Tests on PostgreSQL need an installed server, which they start
+# by themselves, or the URL of one in EDGESYNC_TEST_POSTGRES.
 
 TAGS    := nobadger,nomysql,nobbolt,nopgx
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -13,6 +14,13 @@ build: ## the binary, static, in bin/
 
 test: ## every test
 	go test -tags $(TAGS) ./...
+	@$(MAKE) --no-print-directory postgres
+
+.PHONY: postgres
+postgres: ## says loudly when the tests had no PostgreSQL
+	@go run -tags $(TAGS) ./store/postgres/pgtest/available || { \
+		echo "***"; echo "*** NOTHING WAS TESTED ON POSTGRESQL: no server is installed (Debian: apt-get install postgresql)"; \
+		echo "*** and EDGESYNC_TEST_POSTGRES names none."; echo "***"; }
 
 demo: build ## a whole platform on loopback, from two fake inventories to devices
 	bin/edgesync demo

@@ -47,6 +47,7 @@ type Store struct {
 	opts     Options
 	platform *database
 	tenants  *pool
+	locks    locks
 }
 
 var _ core.Store = (*Store)(nil)
