@@ -64,6 +64,8 @@ type Server struct {
 	start     time.Time
 	// advanced is how many epochs Advance added to those of ChurnEvery.
 	advanced atomic.Uint64
+	// advancedAt is when Advance was called last, in Unix nanoseconds.
+	advancedAt atomic.Int64
 	// generation is part of every token; ExpireTokens raises it.
 	generation atomic.Uint64
 	faults     atomic.Pointer[Faults]
@@ -114,7 +116,24 @@ func (s *Server) Epoch() uint64 {
 }
 
 // Advance changes the addresses of all devices at once.
-func (s *Server) Advance() { s.advanced.Add(1) }
+func (s *Server) Advance() {
+	s.advancedAt.Store(s.options.Now().UnixNano())
+	s.advanced.Add(1)
+}
+
+// changed is when all devices changed their addresses last; false while they
+// never have.
+func (s *Server) changed() (time.Time, bool) {
+	last, any := time.Unix(0, s.advancedAt.Load()), s.advanced.Load() > 0
+	if every := s.options.ChurnEvery; every > 0 {
+		if n := max(0, s.options.Now().Sub(s.start)) / every; n > 0 {
+			if at := s.start.Add(n * every); !any || at.After(last) {
+				last, any = at, true
+			}
+		}
+	}
+	return last.UTC(), any
+}
 
 // ExpireTokens makes every Armis access token given out so far invalid.
 func (s *Server) ExpireTokens() { s.generation.Add(1) }

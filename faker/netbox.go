@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"edgesync/faker/inventory"
 )
@@ -115,16 +116,46 @@ func (s *Server) link(r *http.Request, limit, offset int) *string {
 
 func (s *Server) devices(params url.Values) listing {
 	epoch, context := s.Epoch(), params.Get("exclude") != "config_context"
-	return listing{count: s.counts.NetBoxDevices, at: func(position int) any {
-		return s.shapeDevice(s.inventory.Device(inventory.NetBoxDevice, position, epoch), context)
-	}}
+	return s.updatedSince(params, s.counts.NetBoxDevices, func(index int) inventory.Device {
+		return s.inventory.Device(inventory.NetBoxDevice, index, epoch)
+	}, func(device inventory.Device) any { return s.shapeDevice(device, context) })
 }
 
 func (s *Server) virtualMachines(params url.Values) listing {
 	epoch, context := s.Epoch(), params.Get("exclude") != "config_context"
-	return listing{count: s.counts.NetBoxVMs, at: func(position int) any {
-		return s.shapeVM(s.inventory.Device(inventory.NetBoxVM, position, epoch), context)
-	}}
+	return s.updatedSince(params, s.counts.NetBoxVMs, func(index int) inventory.Device {
+		return s.inventory.Device(inventory.NetBoxVM, index, epoch)
+	}, func(device inventory.Device) any { return s.shapeVM(device, context) })
+}
+
+// updated is when a device changed last: with the churn of all, or on its own.
+func (s *Server) updated(device inventory.Device) time.Time {
+	if at, any := s.changed(); any {
+		return at
+	}
+	return device.FirstSeen.Add(36 * time.Hour)
+}
+
+// updatedSince lists the things that NetBox's filter last_updated__gte leaves.
+func (s *Server) updatedSince(params url.Values, count int, device func(index int) inventory.Device, shape func(inventory.Device) any) listing {
+	all := listing{count: count, at: func(position int) any { return shape(device(position)) }}
+	since, err := time.Parse(time.RFC3339, params.Get("last_updated__gte"))
+	if err != nil {
+		return all
+	}
+	if at, any := s.changed(); any {
+		if at.Before(since) {
+			all.count = 0
+		}
+		return all
+	}
+	var left []int
+	for index := range count {
+		if !s.updated(device(index)).Before(since) {
+			left = append(left, index)
+		}
+	}
+	return listing{count: len(left), at: func(position int) any { return shape(device(left[position])) }}
 }
 
 func (s *Server) interfaces(params url.Values) listing {

@@ -117,7 +117,7 @@ func (s *Server) shapeThing(device inventory.Device, context bool) netboxThing {
 		CustomFields: map[string]any{"owner": "IT " + device.Site, "cost_center": nil},
 		Tags:         []netboxNamed{},
 		Created:      device.FirstSeen,
-		LastUpdated:  device.FirstSeen.Add(36 * time.Hour),
+		LastUpdated:  s.updated(device),
 	}
 	if thing.PrimaryIP = thing.PrimaryIP6; thing.PrimaryIP == nil {
 		thing.PrimaryIP = thing.PrimaryIP4

@@ -27,6 +27,7 @@ const (
 func (r *Runtime) heartbeats(ctx context.Context) {
 	var trouble streak
 	var last time.Time
+	clock := newClock(r.options.Now)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -40,6 +41,7 @@ func (r *Runtime) heartbeats(ctx context.Context) {
 			}
 		case <-timer.C:
 		}
+		clock.watch(r)
 		if trouble.count > 0 {
 			r.announce(ctx)
 		}

@@ -31,6 +31,9 @@ const (
 	// why. OutboxRoom: it has room again.
 	OutboxFull
 	OutboxRoom
+	// ClockJumped: this host's clock was set by Delay. Timers go on undisturbed;
+	// what is found from now on bears other times.
+	ClockJumped
 )
 
 // Event is a step of the runtime. Counts are totals of the run so far.

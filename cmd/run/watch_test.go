@@ -95,6 +95,7 @@ func TestRuntimeThatHangsIsNotSaidToWork(t *testing.T) {
 		go watchdog(ctx, n, counting{&asked})
 		time.Sleep(10 * time.Second)
 		cancel()
+		synctest.Wait()
 		if asked < 18 {
 			t.Errorf("asked %d times in ten seconds", asked)
 		}
