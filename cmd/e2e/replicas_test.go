@@ -37,7 +37,6 @@ func (e *edge) at(p *platform) *edge {
 	return &moved
 }
 
-// eventually waits for what must come about by itself.
 // TestR30_ReplicasAreOnePlatform changes things on one replica and looks at what
 // services and operators connected to the other see.
 func TestR30_ReplicasAreOnePlatform(t *testing.T) {
@@ -202,4 +201,62 @@ func TestR30_ReplicaStoppedLosesNothing(t *testing.T) {
 	if n := b.count("acme"); int(n) != acknowledged || acknowledged != 2000 {
 		t.Errorf("%d devices of %d acknowledged updates", n, acknowledged)
 	}
+}
+
+// TestR30_ReplicasTrustTheSame changes on one replica who is trusted and looks at
+// whom the other lets in.
+func TestR30_ReplicasTrustTheSame(t *testing.T) {
+	a, b := newReplicas(t, pgtest.Database(t))
+	a.tenant("acme")
+	first := a.onboard("acme", "edge-1")
+	admitted := func(e *edge) func() bool { return func() bool { return e.at(b).heartbeat() == nil } }
+	refused := func(e *edge) func() bool { return func() bool { return e.at(b).heartbeat() != nil } }
+	eventually(t, "a service of the new tenant let in", admitted(first))
+
+	_, err := a.core.SuspendTenant(t.Context(), operator, "acme", false)
+	must(t, err)
+	eventually(t, "a service of the suspended tenant refused", refused(first))
+	first.at(b).wantNoHandshake()
+	_, err = a.core.SuspendTenant(t.Context(), operator, "acme", true)
+	must(t, err)
+	eventually(t, "a service of the resumed tenant let in", admitted(first))
+
+	// New authorities of the tenant and of the platform, and a new root over both.
+	_, err = a.core.RotateTenant(t.Context(), operator, "acme", false)
+	must(t, err)
+	second := a.onboard("acme", "edge-2")
+	eventually(t, "a service under the tenant's new authority let in", admitted(second))
+	info, err := a.core.PlatformInfo(t.Context())
+	must(t, err)
+	before := b.certificate.Load()
+	_, err = a.core.RotateTenant(t.Context(), operator, info.Slug, false)
+	must(t, err)
+	eventually(t, "the other gateway's new certificate", func() bool { return b.certificate.Load() != before })
+	_, err = a.core.RotateRoot(t.Context(), operator, false)
+	must(t, err)
+	eventually(t, "the new root in use by both", func() bool {
+		ours, err := a.core.PlatformInfo(t.Context())
+		must(t, err)
+		theirs, err := b.core.PlatformInfo(t.Context())
+		must(t, err)
+		return ours.RootFingerprint == theirs.RootFingerprint && ours.RootFingerprint != info.RootFingerprint
+	})
+	third := a.onboard("acme", "edge-3")
+	eventually(t, "a service under the new root let in", admitted(third))
+	eventually(t, "a service from before still let in", admitted(first))
+
+	// What was revoked is refused by handshakes, of one that starts later, too.
+	_, err = a.core.RevokeService(t.Context(), operator, "acme", "edge-2")
+	must(t, err)
+	eventually(t, "a revoked service refused", refused(second))
+	second.at(b).wantNoHandshake()
+	b.restart()
+	second.at(b).wantNoHandshake()
+	eventually(t, "a service let in after the restart", admitted(third))
+
+	// An authority that leaked takes all with it that it has signed.
+	_, err = a.core.RotateTenant(t.Context(), operator, "acme", true)
+	must(t, err)
+	eventually(t, "a service under the leaked authority refused", refused(third))
+	third.at(b).wantNoHandshake()
 }

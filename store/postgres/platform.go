@@ -120,6 +120,13 @@ func scanAuthority(row scanner) (core.Authority, error) {
 	var a core.Authority
 	err := row.Scan(&a.KeyID, &a.Kind, idColumn{&a.TenantID}, &a.Certificate, &a.SealedKey, &a.State, timeColumn{&a.CreatedAt},
 		timeColumn{&a.EndsAt}, &a.CrossCertificates)
+	// As everywhere, what is empty is nil.
+	if len(a.SealedKey) == 0 {
+		a.SealedKey = nil
+	}
+	if len(a.CrossCertificates) == 0 {
+		a.CrossCertificates = nil
+	}
 	return a, err
 }
 
