@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -50,11 +51,24 @@ func (s session) dump(ctx context.Context, table string, visit func(dump.Table) 
 	for i := range row {
 		into[i] = &row[i]
 	}
+	never, err := all(ctx, s, scanText, `SELECT name FROM pragma_table_info(?) WHERE "notnull"`, table)
+	if err != nil {
+		return fmt.Errorf("read columns of %s: %w", table, err)
+	}
 	err = visit(dump.Table{Name: table, Columns: columns, Next: func() ([]any, error) {
 		if !rows.Next() {
 			return nil, rows.Err()
 		}
-		return row, rows.Scan(into...)
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		for i, cell := range row {
+			// The driver hands an empty blob out as it does NULL.
+			if blob, ok := cell.([]byte); (cell == nil || ok && blob == nil) && slices.Contains(never, columns[i]) {
+				row[i] = []byte{}
+			}
+		}
+		return row, nil
 	}})
 	return errors.Join(err, rows.Err())
 }
