@@ -1,18 +1,26 @@
 # Everything needs Go and git; `make check` also needs a C compiler, for the
-# race detector.
+# race detector. Tests on PostgreSQL need an installed server, which they start
+# by themselves, or the URL of one in EDGESYNC_TEST_POSTGRES.
 
 TAGS    := nobadger,nomysql,nobbolt,nopgx
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X edgesync/cmd/cmdutil.Version=$(VERSION)
 GOFILES  = $(shell git ls-files '*.go' | grep -v '\.pb\.go$$')
 
-.PHONY: build test check demo bench generate dist clean fmt
+.PHONY: build test check demo bench generate screenshots dist clean fmt
 
 build: ## the binary, static, in bin/
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/edgesync ./cmd/edgesync
 
 test: ## every test
 	go test -tags $(TAGS) ./...
+	@$(MAKE) --no-print-directory postgres
+
+.PHONY: postgres
+postgres: ## says loudly when the tests had no PostgreSQL
+	@go run -tags $(TAGS) ./store/postgres/pgtest/available || { \
+		echo "***"; echo "*** NOTHING WAS TESTED ON POSTGRESQL: no server is installed (Debian: apt-get install postgresql)"; \
+		echo "*** and EDGESYNC_TEST_POSTGRES names none."; echo "***"; }
 
 demo: build ## a whole platform on loopback, from two fake inventories to devices
 	bin/edgesync demo
@@ -43,6 +51,9 @@ generate: ## protocol code, the command reference and the coverage page
 
 bench: ## the measured promises
 	go test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
+
+screenshots: build ## the pictures in docs/images, from the real program on demo data; needs tmux
+	go run -tags $(TAGS) ./docs/screenshots bin/edgesync
 
 dist: ## static binaries for each platform, with checksums
 	@mkdir -p dist && rm -f dist/*

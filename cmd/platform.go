@@ -45,6 +45,9 @@ func (p *platform) open(ctx context.Context, opts state.Options) (adminv1.AdminC
 	if opts.Dir, err = p.factory.StateDir(); err != nil {
 		return nil, err
 	}
+	if opts.Database, err = state.Database(p.factory.Database()); err != nil {
+		return nil, err
+	}
 	// What goes well is told by the command itself.
 	opts.Logger, opts.Now, opts.Origin = p.factory.Logger(slog.LevelError), p.factory.Now, p.factory.Origin
 	if p.connection, err = state.Connect(ctx, opts); err != nil {

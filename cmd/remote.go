@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -32,7 +33,7 @@ func dialRemote(ctx context.Context, f *cmdutil.Factory) (*admin.Client, error) 
 	if err := probe(ctx, f, config); err != nil {
 		return nil, err
 	}
-	return admin.DialTLS(f.Server, config, admin.WithOrigin("cli"))
+	return admin.DialTLS(f.Server, config, admin.WithOrigin(cmp.Or(f.Origin, "cli")))
 }
 
 func operatorTLS(f *cmdutil.Factory) (*tls.Config, error) {

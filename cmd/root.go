@@ -25,6 +25,7 @@ import (
 	"edgesync/cmd/serve"
 	"edgesync/cmd/service"
 	"edgesync/cmd/source"
+	"edgesync/cmd/store"
 	"edgesync/cmd/tenant"
 	"edgesync/cmd/tui"
 	"edgesync/cmd/version"
@@ -57,6 +58,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		device.NewCmdDevice(f),
 		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
+		store.NewCmdStore(f),
 		tui.NewCmdTUI(f, nil),
 		cert.NewCmdCert(f),
 		operator.NewCmdOperator(f),

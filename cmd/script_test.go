@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"edgesync/cmd"
+	"edgesync/store/postgres/pgtest"
 )
 
 func TestMain(m *testing.M) {
@@ -30,11 +31,17 @@ func TestMain(m *testing.M) {
 // command in a process of its own. A script has a state directory and free
 // addresses of its own; docs/SPEC.md's promises are in the scripts' names.
 func TestScripts(t *testing.T) {
+	database, empty := "", ""
+	if pgtest.Available() {
+		database, empty = pgtest.Database(t), pgtest.Database(t)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EDGESYNC_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("DATABASE", database)
+			env.Setenv("COPY", empty)
 			// Under the race detector each process would wait a second before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=20")
 			for _, name := range []string{"GATEWAY", "CA", "METRICS", "FAKER"} {
@@ -45,6 +52,12 @@ func TestScripts(t *testing.T) {
 				env.Setenv(name, addr)
 			}
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "postgres" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return database != "", nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exitcode": scriptExitCode,

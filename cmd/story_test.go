@@ -124,6 +124,21 @@ func (x *terminal) keep(screen string) {
 	}
 }
 
+// appears waits for a file below the test's directory.
+func (x *terminal) appears(path string) {
+	x.t.Helper()
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		if _, err := os.Stat(filepath.Join(x.dir, path)); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			x.t.Fatalf("%s does not appear", path)
+		}
+		time.Sleep(20 * time.Millisecond) // Between two looks.
+	}
+}
+
 // background starts the program beside the terminal until the test ends.
 func (x *terminal) background(args ...string) (stop func()) {
 	x.t.Helper()
@@ -182,6 +197,7 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 	x.run("bootstrap", "--gateway-addr", gateway, "--ca-addr", ca)
 	x.background("serve", "--listen", gateway, "--ca-listen", ca, "--metrics-listen", "")
 	x.background("faker", "--listen", inventory, "--armis", "300", "--netbox", "200", "--seed", "7")
+	x.appears(filepath.Join("state", "admin.sock")) // Else the terminal would open the state itself.
 
 	x.text("edgesync; echo left with $?")
 	x.keys("Enter")
@@ -245,7 +261,9 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 	x.keys("Enter")
 	x.sees("devices", "10.")
 	x.keys("Enter")
-	x.sees("Why it is this: who says what", "hq-armis")
+	x.sees("Why it is one device", "made by")
+	x.keys("End")
+	x.sees("hq-armis")
 	x.keys("Escape")
 	x.sees("enter why")
 	x.keys("3")

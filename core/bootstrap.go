@@ -37,8 +37,18 @@ type BootstrapInput struct {
 // intermediate and the record of its sync service. The bool tells whether it
 // did; on a platform that is there it changes nothing.
 func (c *Core) Bootstrap(ctx context.Context, actor Actor, in BootstrapInput) (PlatformInfo, bool, error) {
-	c.administration.Lock()
-	defer c.administration.Unlock()
+	done, err := c.administer(ctx)
+	if err != nil {
+		return PlatformInfo{}, false, err
+	}
+	defer done()
+	if p, err := c.ready(); err == nil {
+		return p.info(), false, nil
+	}
+	// Another process may have been faster.
+	if err := c.load(ctx); err != nil {
+		return PlatformInfo{}, false, err
+	}
 	if p, err := c.ready(); err == nil {
 		return p.info(), false, nil
 	}

@@ -21,8 +21,11 @@ type Options struct {
 	Store Store
 	// Keyset seals authority keys and credentials.
 	Keyset *seal.Keyset
-	Logger *slog.Logger
-	Now    func() time.Time
+	// Notifier reaches the other processes on the store: the store itself if it
+	// can, else there are none.
+	Notifier Notifier
+	Logger   *slog.Logger
+	Now      func() time.Time
 	// GatewayID is how this platform names its gateway to clients.
 	GatewayID string
 	// HeartbeatInterval and ConfigPollInterval are what services are told.
@@ -54,14 +57,19 @@ const (
 // Core is the platform's use cases over one store. It is safe for concurrent
 // use. Before the bootstrap every use case but Bootstrap is refused.
 type Core struct {
-	store   Store
-	keyset  *seal.Keyset
-	log     *slog.Logger
-	options Options
+	store    Store
+	notifier Notifier
+	keyset   *seal.Keyset
+	log      *slog.Logger
+	options  Options
 
 	// administration serialises what changes tenants as a whole: making one
 	// takes several steps in two places.
 	administration sync.Mutex
+
+	// trust is held while what handshakes accept is brought in step with the
+	// store: what was read before a change must not undo it. It comes before mu.
+	trust sync.Mutex
 
 	mu       sync.RWMutex
 	platform *platform
@@ -96,6 +104,9 @@ func New(ctx context.Context, options Options) (*Core, error) {
 		metrics: newMetrics(),
 		rules:   dire.DefaultRules(),
 	}
+	if c.notifier = options.Notifier; c.notifier == nil {
+		c.notifier = notifierOf(options.Store)
+	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -104,9 +115,11 @@ func New(ctx context.Context, options Options) (*Core, error) {
 	}
 	if options.Relay != nil {
 		c.relay = options.Relay.Join(c.deliver)
+	} else if c.notifier != Notifier(alone{}) {
+		c.relay = c.relayed
 	}
 	if c.bootstrapped() {
-		if err := c.finishRemovals(ctx); err != nil {
+		if err := c.resumeRemovals(ctx); err != nil {
 			return nil, err
 		}
 		if err := c.EndOverlaps(ctx); err != nil {

@@ -64,6 +64,12 @@ func denied(format string, args ...any) *Error {
 	return &Error{Code: codes.PermissionDenied, Message: fmt.Sprintf(format, args...)}
 }
 
+// Unavailable is for a Store that cannot reach what it keeps the rows in, after
+// it has tried for a while: what was asked for may succeed later.
+func Unavailable(cause error) *Error {
+	return &Error{Code: codes.Unavailable, Message: "use platform: its database cannot be reached: try again later", cause: cause}
+}
+
 func aborted(format string, args ...any) *Error {
 	return &Error{Code: codes.Aborted, Message: fmt.Sprintf(format, args...)}
 }

@@ -41,8 +41,11 @@ func rank(r Role) int {
 
 // AddOperator records an operator and signs its identity.
 func (c *Core) AddOperator(ctx context.Context, actor Actor, in OperatorInput) (OperatorView, IssuedCertificate, error) {
-	c.administration.Lock()
-	defer c.administration.Unlock()
+	done, err := c.administer(ctx)
+	if err != nil {
+		return OperatorView{}, IssuedCertificate{}, err
+	}
+	defer done()
 	p, err := c.ready()
 	if err != nil {
 		return OperatorView{}, IssuedCertificate{}, err
@@ -196,8 +199,11 @@ func (c *Core) storedOperators(ctx context.Context) ([]Operator, error) {
 // RevokeOperator refuses an operator's identity from now on. With a slug only an
 // operator of that tenant is found.
 func (c *Core) RevokeOperator(ctx context.Context, actor Actor, slug, name string) (OperatorView, error) {
-	c.administration.Lock()
-	defer c.administration.Unlock()
+	done, err := c.administer(ctx)
+	if err != nil {
+		return OperatorView{}, err
+	}
+	defer done()
 	all, err := c.Operators(ctx, slug)
 	if err != nil {
 		return OperatorView{}, err

@@ -93,10 +93,22 @@ func (c *Core) spread(ctx context.Context, refusal Refusal) {
 // apply has what is remembered, handshakes and what is under way follow a
 // refusal.
 func (c *Core) apply(refusal Refusal) {
-	tenant, issuers := refusal.Revocation.TenantID, c.Issuers()
+	issuers := c.Issuers()
 	if issuers == nil {
 		return
 	}
+	c.refuseNow(issuers, refusal)
+	c.lane(refusal.Revocation.TenantID).forgetAdmitted()
+	if refusal.State != TenantActive {
+		c.revocations.tell(refusal.Revocation)
+	}
+}
+
+// refuseNow has handshakes follow a refusal.
+func (c *Core) refuseNow(issuers *certs.Issuers, refusal Refusal) {
+	c.trust.Lock()
+	defer c.trust.Unlock()
+	tenant := refusal.Revocation.TenantID
 	switch refusal.State {
 	case TenantActive:
 		issuers.Resume(tenant)
@@ -105,12 +117,8 @@ func (c *Core) apply(refusal Refusal) {
 	case TenantRemoving:
 		issuers.RemoveTenant(tenant)
 	}
-	c.lane(tenant).forgetAdmitted()
 	for _, one := range refusal.Ended {
 		issuers.Revoke(one.TenantID, one.Serial, one.NotAfter)
-	}
-	if refusal.State != TenantActive {
-		c.revocations.tell(refusal.Revocation)
 	}
 }
 

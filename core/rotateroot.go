@@ -20,8 +20,11 @@ import (
 // leaked there is no overlap: who knows only the old root has to be given the
 // new one by hand.
 func (c *Core) RotateRoot(ctx context.Context, actor Actor, leaked bool) (Rotation, error) {
-	c.administration.Lock()
-	defer c.administration.Unlock()
+	done, err := c.administer(ctx)
+	if err != nil {
+		return Rotation{}, err
+	}
+	defer done()
 	p, err := c.ready()
 	if err != nil {
 		return Rotation{}, err
@@ -110,6 +113,8 @@ func (c *Core) signAgain(root *issue.Authority, retiring []rootSigner, a Authori
 
 // adoptRoot has handshakes take the new root's certificates.
 func (c *Core) adoptRoot(ctx context.Context, root *x509.Certificate, rows []Authority) error {
+	c.trust.Lock()
+	defer c.trust.Unlock()
 	issuers := c.Issuers()
 	if err := issuers.AddRoot(root); err != nil {
 		return err

@@ -37,8 +37,11 @@ func (c *Core) OnAuthorities(tell func()) (stop func()) {
 // no more. With leaked there is no overlap: every identity it signed is refused
 // from now on.
 func (c *Core) RotateTenant(ctx context.Context, actor Actor, slug string, leaked bool) (Rotation, error) {
-	c.administration.Lock()
-	defer c.administration.Unlock()
+	done, err := c.administer(ctx)
+	if err != nil {
+		return Rotation{}, err
+	}
+	defer done()
 	s, err := c.scope(ctx, slug)
 	if err != nil {
 		return Rotation{}, err
@@ -182,6 +185,8 @@ func (c *Core) putAuthorities(ctx context.Context, rows []Authority) error {
 // adopt has handshakes follow what changed of a tenant's authorities, and the
 // platform use its own.
 func (c *Core) adopt(ctx context.Context, tenant Tenant, changed []Authority) error {
+	c.trust.Lock()
+	defer c.trust.Unlock()
 	issuers := c.Issuers()
 	for _, a := range changed {
 		if c.over(a) {
@@ -298,6 +303,8 @@ func (c *Core) EndOverlaps(ctx context.Context) error {
 	if err := c.putAuthorities(ctx, ended); err != nil {
 		return err
 	}
+	c.trust.Lock()
+	defer c.trust.Unlock()
 	for _, a := range ended {
 		if a.Kind == AuthorityRoot {
 			c.Issuers().RemoveRoot(a.KeyID)

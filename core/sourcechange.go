@@ -41,9 +41,11 @@ func (c *Core) UpdateSource(ctx context.Context, actor Actor, in SourceUpdate) (
 	if err != nil {
 		return SourceView{}, err
 	}
-	lane := c.lane(s.tenant.ID)
-	lane.sources.Lock()
-	defer lane.sources.Unlock()
+	done, err := c.assigning(ctx, s.tenant.ID)
+	if err != nil {
+		return SourceView{}, err
+	}
+	defer done()
 	var to []SyncService
 	if in.Service != "" {
 		service, err := c.pickService(ctx, s, in.Service, in.Spec.Name)
@@ -193,9 +195,11 @@ func (c *Core) RemoveSource(ctx context.Context, actor Actor, slug, ref string) 
 	if err != nil {
 		return err
 	}
-	lane := c.lane(s.tenant.ID)
-	lane.sources.Lock()
-	defer lane.sources.Unlock()
+	done, err := c.assigning(ctx, s.tenant.ID)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return c.assign(ctx, s, ref, nil, func(tx TenantTx, events *eventLog) error {
 		source, err := findSource(ctx, tx, s.tenant, ref)
 		if err != nil {

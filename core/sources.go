@@ -64,9 +64,11 @@ func (c *Core) CreateSource(ctx context.Context, actor Actor, in SourceInput) (S
 	if source.Credentials, err = c.sealCredentials(s.tenant, source.ID, nil, in.Credentials); err != nil {
 		return SourceView{}, err
 	}
-	lane := c.lane(s.tenant.ID)
-	lane.sources.Lock()
-	defer lane.sources.Unlock()
+	done, err := c.assigning(ctx, s.tenant.ID)
+	if err != nil {
+		return SourceView{}, err
+	}
+	defer done()
 	service, err := c.pickService(ctx, s, in.Service, source.Name)
 	if err != nil {
 		return SourceView{}, err

@@ -29,6 +29,9 @@ type Store interface {
 	CreateTenant(ctx context.Context, id uuid.UUID) (TenantStore, error)
 	// DropTenant deletes the tenant's file or schema. None there is no error.
 	DropTenant(ctx context.Context, id uuid.UUID) error
+	// Lock waits until nobody, in no process that has the store open, holds the
+	// lock of a name, and takes it. It goes with the process that holds it.
+	Lock(ctx context.Context, name string) (unlock func(), err error)
 	Close() error
 }
 

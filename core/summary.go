@@ -109,7 +109,7 @@ func (w *watch) begin(ctx context.Context) error {
 		only = []uuid.UUID{tenant.ID, w.platform}
 	}
 	w.pulse = w.core.pulses.add(only...)
-	w.events = w.core.watchers.add(EventQuery{Tenant: w.query.Tenant})
+	w.events = w.core.watchers.add(EventQuery{Tenant: w.query.Tenant}, w.core.now())
 	return nil
 }
 
@@ -385,7 +385,7 @@ func (w *watch) takeEvents(update *WatchUpdate) {
 	select {
 	case <-w.events.behind:
 		w.core.watchers.drop(w.events)
-		w.events = w.core.watchers.add(EventQuery{Tenant: w.query.Tenant})
+		w.events = w.core.watchers.add(EventQuery{Tenant: w.query.Tenant}, w.core.now())
 		update.EventsMissed = true
 	default:
 	}

@@ -38,8 +38,11 @@ func (c *Core) CreateTenant(ctx context.Context, actor Actor, in TenantInput) (T
 	if err != nil {
 		return Tenant{}, err
 	}
-	c.administration.Lock()
-	defer c.administration.Unlock()
+	done, err := c.administer(ctx)
+	if err != nil {
+		return Tenant{}, err
+	}
+	defer done()
 	if err := c.clearSlug(ctx, tenant.Slug); err != nil {
 		return Tenant{}, err
 	}
@@ -58,6 +61,8 @@ func (c *Core) CreateTenant(ctx context.Context, actor Actor, in TenantInput) (T
 	if err := c.recordTenant(ctx, actor, tenant, authority); err != nil {
 		return Tenant{}, err
 	}
+	c.trust.Lock()
+	defer c.trust.Unlock()
 	return tenant, p.issuers.Add(certs.Issuer{TenantID: tenant.ID, Tenant: tenant.Slug, Certificate: intermediate.Certificate})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"edgesync/certs"
 )
@@ -11,8 +12,11 @@ import (
 // SuspendTenant refuses a tenant's identities from now on, or with resume
 // admits them again. Doing it twice is no change.
 func (c *Core) SuspendTenant(ctx context.Context, actor Actor, slug string, resume bool) (Tenant, error) {
-	c.administration.Lock()
-	defer c.administration.Unlock()
+	done, err := c.administer(ctx)
+	if err != nil {
+		return Tenant{}, err
+	}
+	defer done()
 	s, err := c.scope(ctx, slug)
 	if err != nil {
 		return Tenant{}, err
@@ -59,8 +63,11 @@ func (c *Core) followState(ctx context.Context, tenant Tenant) error {
 // authority for good. Its identities are refused from the first step on; a
 // removal that was cut short is carried out at the next start.
 func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error {
-	c.administration.Lock()
-	defer c.administration.Unlock()
+	done, err := c.administer(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	tenant, err := c.Tenant(ctx, slug)
 	if err != nil {
 		return err
@@ -92,6 +99,21 @@ func (c *Core) RemoveTenant(ctx context.Context, actor Actor, slug string) error
 		return fmt.Errorf("record event of tenant %s: %w", slug, err)
 	}
 	return c.finishRemoval(ctx, tenant)
+}
+
+// resumeRemovals clears away what was cut short before this start. What another
+// process is doing right now is waited for.
+func (c *Core) resumeRemovals(ctx context.Context) error {
+	tenants, err := c.allTenants(ctx)
+	if err != nil || !slices.ContainsFunc(tenants, func(t Tenant) bool { return t.State == TenantRemoving }) {
+		return err
+	}
+	done, err := c.administer(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.finishRemovals(ctx)
 }
 
 // finishRemovals clears away every tenant whose making or removal was cut short.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -18,7 +19,7 @@ func (c *Core) TailEvents(ctx context.Context, query EventQuery, yield func(Tena
 	} else if _, err := c.ready(); err != nil {
 		return err
 	}
-	w := c.watchers.add(query)
+	w := c.watchers.add(query, c.now())
 	defer c.watchers.drop(w)
 	shown := map[uuid.UUID]bool{}
 	if query.Limit > 0 || !query.Since.IsZero() {
@@ -40,12 +41,16 @@ func (c *Core) TailEvents(ctx context.Context, query EventQuery, yield func(Tena
 type watchers struct {
 	mu  sync.Mutex
 	all map[*watcher]struct{}
+	// told are the events told lately: those of other processes are read from the
+	// store, which has this one's, too.
+	told lately
 }
 
 // watcher is one of them. Recording an event never waits for a watcher: one
 // whose channel is full is behind, and is told so.
 type watcher struct {
 	query  EventQuery
+	began  time.Time
 	events chan TenantEvent
 	behind chan struct{}
 	once   sync.Once
@@ -53,8 +58,8 @@ type watcher struct {
 
 const watcherBuffer = 1024
 
-func (w *watchers) add(query EventQuery) *watcher {
-	one := &watcher{query: query, events: make(chan TenantEvent, watcherBuffer), behind: make(chan struct{})}
+func (w *watchers) add(query EventQuery, began time.Time) *watcher {
+	one := &watcher{query: query, began: began, events: make(chan TenantEvent, watcherBuffer), behind: make(chan struct{})}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.all == nil {
@@ -73,14 +78,24 @@ func (w *watchers) drop(one *watcher) {
 func (w *watchers) tell(tenant Tenant, events []Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for one := range w.all {
-		for _, event := range events {
+	if len(w.all) == 0 {
+		w.told = lately{}
+		return
+	}
+	for _, event := range events {
+		if !w.told.first(event.ID) {
+			continue
+		}
+		for one := range w.all {
 			one.offer(TenantEvent{tenant, event})
 		}
 	}
 }
 
 func (w *watcher) offer(event TenantEvent) {
+	if event.Time.Before(w.began) {
+		return
+	}
 	if w.query.Tenant != "" && w.query.Tenant != event.Tenant.Slug || !strings.HasPrefix(event.Type, w.query.TypePrefix) {
 		return
 	}

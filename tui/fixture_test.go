@@ -33,7 +33,7 @@ type platform struct {
 	adminv1.AdminClient
 	mu      sync.Mutex
 	devices []*adminv1.Device
-	detail  *adminv1.DeviceDetail
+	detail  *adminv1.DeviceExplanation
 	refuse  error
 	onboard []*adminv1.OnboardServiceRequest
 	created []*adminv1.CreateSourceRequest
@@ -83,8 +83,22 @@ func (p *platform) CountDevices(context.Context, *adminv1.ListDevicesRequest, ..
 	return &adminv1.CountDevicesResponse{Count: int64(len(p.devices))}, p.call("CountDevices")
 }
 
-func (p *platform) GetDevice(context.Context, *adminv1.GetDeviceRequest, ...grpc.CallOption) (*adminv1.DeviceDetail, error) {
-	return p.detail, p.call("GetDevice")
+func (p *platform) ExplainDevice(context.Context, *adminv1.GetDeviceRequest, ...grpc.CallOption) (*adminv1.DeviceExplanation, error) {
+	return p.detail, p.call("ExplainDevice")
+}
+
+func (p *platform) UnmergeDevice(_ context.Context, in *adminv1.UnmergeDeviceRequest, _ ...grpc.CallOption) (*adminv1.PartedDevices, error) {
+	return &adminv1.PartedDevices{Devices: make([]*adminv1.DeviceDetail, 2)}, p.call("UnmergeDevice " + in.GetId())
+}
+
+func (p *platform) ListRetractions(context.Context, *adminv1.ListRetractionsRequest, ...grpc.CallOption) (*adminv1.ListRetractionsResponse, error) {
+	return &adminv1.ListRetractionsResponse{Retractions: []*adminv1.HeldRetractions{
+		{Tenant: "acme", Source: "hq-armis", SourceId: "src-ar", Kind: "snapshot", Retractions: 900_000, Living: 1_200_000, HeldAt: ago(time.Hour)},
+	}}, p.call("ListRetractions")
+}
+
+func (p *platform) ReleaseRetractions(_ context.Context, in *adminv1.SettleRetractionsRequest, _ ...grpc.CallOption) (*adminv1.SettleRetractionsResponse, error) {
+	return nil, p.call("ReleaseRetractions " + in.GetSource())
 }
 
 func (p *platform) OnboardService(_ context.Context, in *adminv1.OnboardServiceRequest, _ ...grpc.CallOption) (*adminv1.OnboardServiceResponse, error) {
@@ -279,12 +293,23 @@ func manyDevices(n int) []*adminv1.Device {
 	return devices
 }
 
-func deviceDetail() *adminv1.DeviceDetail {
+func deviceDetail() *adminv1.DeviceExplanation {
 	device := manyDevices(1)[0]
-	return &adminv1.DeviceDetail{Device: device, Assertions: []*adminv1.Assertion{
+	detail := &adminv1.DeviceDetail{Device: device, Assertions: []*adminv1.Assertion{
 		{Source: "hq-armis", Key: "4711", HomeId: device.Id, LastSeen: ago(time.Minute), RunId: "run-1", Macs: []string{device.Mac}, Ips: []string{device.Ip}, Hostname: device.Hostname, State: "current"},
 		{Source: "dc-netbox", Key: "dcim-7", HomeId: "sr:other", LastSeen: ago(time.Hour), RunId: "run-2", Macs: []string{device.Mac}, SerialNumber: "SN1", State: "current", Metadata: map[string]string{"rack": "A7\x1b[2J"}},
 	}}
+	pair := []*adminv1.AssertionRef{{Source: "hq-armis", Key: "4711"}, {Source: "dc-netbox", Key: "dcim-7"}}
+	return &adminv1.DeviceExplanation{
+		Detail: detail,
+		Joins: []*adminv1.Join{
+			{Rule: "mac", Identifier: &adminv1.Identifier{Kind: "mac", Value: device.Mac}, Assertions: pair},
+			{Rule: "operator", By: "local:0", Reason: "same\x1b[31m rack", Assertions: pair},
+		},
+		Refused:   []*adminv1.Decision{{Kind: "ambiguous", Rule: "serial", Identifiers: []*adminv1.Identifier{{Kind: "serial", Value: "0000"}}}},
+		Fields:    []*adminv1.FieldValue{{Field: "hostname", Value: device.Hostname, From: pair[0]}, {Field: "serial_number", Value: "SN1", From: pair[1]}},
+		Decisions: []*adminv1.Decision{{Kind: "merge", Rule: "operator", At: ago(time.Hour), Reason: "same rack"}},
+	}
 }
 
 // sequence takes tea's own message of commands in order apart.

@@ -70,6 +70,7 @@ func TestGoldenDialogs(t *testing.T) {
 			{"new-source", []string{"2", "n"}},
 			{"source-detail", []string{"2", "enter"}},
 			{"edit-source", []string{"2", "e"}},
+			{"retractions", []string{"2", "h"}},
 			{"remove-source", []string{"2", "d"}},
 			{"service-detail", []string{"3", "down", "enter"}},
 			{"rename-service", []string{"3", "r"}},

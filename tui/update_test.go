@@ -189,3 +189,31 @@ func TestTextFromOutsideMovesNothing(t *testing.T) {
 		s.press("esc")
 	}
 }
+
+func TestWhatOperatorsMergedCanBeTakenBack(t *testing.T) {
+	p := &platform{devices: manyDevices(3), detail: deviceDetail()}
+	s := newScreen(t, p, 120, 40)
+	s.live(fullPlatform())
+	s.press("4", "enter")
+	s.wants("Why it is one device", "= mac 00:50:56:00:00:00", "Why it is this: who says what", "What was decided")
+	s.press("u", "y")
+	if !slices.Contains(p.asked, "UnmergeDevice sr:00000000-0000-4000-8000-000000000000") {
+		t.Errorf("asked %v", p.asked)
+	}
+}
+
+func TestHeldRetractionsAreSettledOnlyWhenConfirmed(t *testing.T) {
+	p := &platform{}
+	s := newScreen(t, p, 80, 24)
+	s.live(fullPlatform())
+	s.press("2", "h")
+	s.wants("900,000 of 1,200,000")
+	s.press("r", "n")
+	if slices.Contains(p.asked, "ReleaseRetractions src-ar") {
+		t.Fatal("released without a word")
+	}
+	s.press("r", "y")
+	if !slices.Contains(p.asked, "ReleaseRetractions src-ar") {
+		t.Errorf("asked %v", p.asked)
+	}
+}

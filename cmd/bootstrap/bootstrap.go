@@ -3,11 +3,15 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/identity"
+	"edgesync/cmd/state"
 	adminv1 "edgesync/proto/admin/v1"
 )
 
@@ -31,8 +35,9 @@ func NewCmdBootstrap(f *cmdutil.Factory, runF func(context.Context, *Options) er
 gateway's identity, and the platform's own sync service with its minimal config.
 
 Run again it finds the same platform and changes nothing; files of identities that went missing are made anew.`,
-		Example: "  edgesync bootstrap --gateway-addr gateway.example.com:50052",
-		Args:    cmdutil.NoArgs,
+		Example: `  edgesync bootstrap --gateway-addr gateway.example.com:50052
+  edgesync bootstrap --gateway-addr gateway.example.com:50052 --database postgres://edgesync@db.example.com/edgesync`,
+		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, bootstrapRun)
 		},
@@ -89,7 +94,7 @@ func ensureIdentities(ctx context.Context, opts *Options, client adminv1.AdminCl
 	if err != nil {
 		return err
 	}
-	platformSync, err := identity.EnsurePlatformSync(ctx, client, stateDir, opts.Now())
+	platformSync, err := ensurePlatformSync(ctx, opts, client, stateDir, created)
 	if err != nil {
 		return err
 	}
@@ -103,6 +108,23 @@ func ensureIdentities(ctx context.Context, opts *Options, client adminv1.AdminCl
 		opts.IO.Tellf("made the identity of the platform's sync service anew: restart its runtime to use it")
 	}
 	return nil
+}
+
+// ensurePlatformSync leaves the identity alone where it may be in another
+// directory of the same platform: a new one would end that one's.
+func ensurePlatformSync(ctx context.Context, opts *Options, client adminv1.AdminClient, stateDir string, created bool) (bool, error) {
+	shared, err := state.OnDatabase(stateDir)
+	if err != nil {
+		return false, err
+	}
+	if shared && !created {
+		_, err := os.Stat(identity.PlatformSyncConfig(stateDir))
+		if errors.Is(err, fs.ErrNotExist) {
+			opts.IO.Tellf("the identity of the platform's sync service stays where the platform was bootstrapped; `edgesync onboard` gives it a new one")
+			return false, nil
+		}
+	}
+	return identity.EnsurePlatformSync(ctx, client, stateDir, opts.Now())
 }
 
 // tellDifferences says which flags a platform that exists already does not follow.

@@ -44,6 +44,7 @@ type Factory struct {
 
 	// Persistent flags.
 	StateDirFlag string
+	DatabaseFlag string
 	// Server is a platform elsewhere, HOST:PORT, and Identity the folder of the
 	// operator that speaks to it; empty for the one of StateDir.
 	Server   string
@@ -57,6 +58,8 @@ func (f *Factory) AddPersistentFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.StringVar(&f.StateDirFlag, "state-dir", "",
 		"directory of the platform (env EDGESYNC_STATE_DIR; default /var/lib/edgesync for root, else $XDG_STATE_HOME/edgesync)")
+	flags.StringVar(&f.DatabaseFlag, "database", "",
+		"postgres:// URL of the platform's database, without a password (env EDGESYNC_DATABASE; default: what the state directory was bootstrapped with)")
 	flags.StringVar(&f.Server, "server", "", "HOST:PORT of the administration API of a platform elsewhere, instead of --state-dir")
 	flags.StringVar(&f.Identity, "identity", "", "folder of the operator's identity for --server")
 	flags.VarP(&f.Format, "output", "o", "output format: table, json or yaml")
@@ -67,6 +70,16 @@ func (f *Factory) AddPersistentFlags(root *cobra.Command) {
 // StateDir is the platform's directory, absolute.
 func (f *Factory) StateDir() (string, error) {
 	return StateDir(f.StateDirFlag, f.Env, f.UID)
+}
+
+// Database is the URL of the platform's database, and whether it stood on the
+// command line; empty means what the state directory says.
+func (f *Factory) Database() (url string, argument bool) {
+	if f.DatabaseFlag != "" {
+		return f.DatabaseFlag, true
+	}
+	url, _ = f.Env("EDGESYNC_DATABASE")
+	return url, false
 }
 
 // CanPrompt tells whether a question may be asked.

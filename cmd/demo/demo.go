@@ -42,7 +42,8 @@ func NewCmdDemo(f *cmdutil.Factory, runF func(context.Context, *Options) error) 
 
 It bootstraps a platform in a temporary directory, adds tenants, onboards an edge sync service for each, gives it an
 Armis and a NetBox source served on loopback, runs it, and compares what the platform then has with what the servers
-have. Everything is real but the two servers, and gone at the end.`,
+have. Everything is real but the two servers, and gone at the end. On a terminal it opens the dashboard over it, and
+ends with that; with --no-input it prints a summary.`,
 		Example: `  edgesync demo
   edgesync demo --devices 50000 --tenants 3 --no-input -o json`,
 		Args: cmdutil.NoArgs,
@@ -83,11 +84,11 @@ func demoRun(ctx context.Context, opts *Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, logs.Close()) }()
 	s := &stage{
-		opts: opts, dir: dir, log: slog.New(slog.NewTextHandler(logs, nil)),
+		opts: opts, dir: dir, dashboard: opts.CanPrompt() && opts.IO.FullScreen() && opts.Format.Human(), log: slog.New(slog.NewTextHandler(logs, nil)),
 		board: &board{streams: opts.IO, now: opts.Now},
 	}
 	d, err := s.play(ctx)
-	if err != nil {
+	if err != nil || s.dashboard {
 		return err
 	}
 	d.Seconds = opts.Now().Sub(began).Round(time.Millisecond).Seconds()

@@ -60,7 +60,7 @@ func (s *stage) newSite(ctx context.Context, servers *errgroup.Group, platform *
 		s.board.expect(slug, source.name, s.opts.Devices)
 	}
 	runtime, err := run.New(run.Config{
-		File: config, Once: true, Logger: s.log.With("tenant", slug), Observe: s.board.observe(slug), Now: s.opts.Now,
+		File: config, Once: !s.dashboard, Logger: s.log.With("tenant", slug), Observe: s.board.observe(slug), Now: s.opts.Now,
 	})
 	if err != nil {
 		return nil, err

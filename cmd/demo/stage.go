@@ -11,8 +11,10 @@ import (
 
 	"edgesync/cmd/serve"
 	"edgesync/cmd/state"
+	"edgesync/cmd/tui"
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/syncrun"
+	interfaces "edgesync/tui"
 )
 
 // stateDir is the platform's folder in the demo's directory.
@@ -24,6 +26,8 @@ type stage struct {
 	dir   string
 	log   *slog.Logger
 	board *board
+	// dashboard is shown instead of a summary; the sync services then go on.
+	dashboard bool
 }
 
 // play sets everything up, lets every source be read once, and counts.
@@ -72,14 +76,34 @@ func (s *stage) sync(ctx context.Context, platform *serve.Platform) (document, e
 			}
 			sites = append(sites, made)
 		}
+		if s.dashboard {
+			return s.show(ctx, platform, sites)
+		}
 		return s.run(ctx, sites)
 	}()
 	var d document
-	if err == nil {
+	if err == nil && !s.dashboard {
 		d, err = s.count(ctx, platform.Admin, sites)
 	}
 	stop()
 	return d, errors.Join(err, servers.Wait())
+}
+
+// show runs the sites' sync services for as long as the operator looks.
+func (s *stage) show(ctx context.Context, platform *serve.Platform, sites []*site) error {
+	group, ctx := errgroup.WithContext(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	for _, one := range sites {
+		group.Go(func() error {
+			if err := one.runtime.Run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("run sync service of tenant %s: %w", one.tenant, err)
+			}
+			return nil
+		})
+	}
+	err := tui.Take(ctx, s.opts.Factory, interfaces.Options{Client: platform.Admin, Out: s.dir})
+	stop()
+	return errors.Join(err, group.Wait())
 }
 
 // run runs the sites' sync services at once, and draws how they get on.

@@ -610,11 +610,16 @@ func TestRunRenewsItsIdentity(t *testing.T) {
 	dir := e.config.Paths().Dir
 	old := p.issuedLongAgo("acme", "edge", time.Now().Add(-50*time.Minute), time.Hour)
 	e.use(old)
-	for name, prepare := range map[string]func(){
-		"at two thirds of its life": func() {},
-		"after its end":             func() { e.use(p.issuedLongAgo("acme", "edge", time.Now().Add(-2*time.Hour), time.Hour)) },
+	// In this order: the second replaces what the first was given.
+	for _, c := range []struct {
+		name    string
+		prepare func()
+	}{
+		{"at two thirds of its life", func() {}},
+		{"after its end", func() { e.use(p.issuedLongAgo("acme", "edge", time.Now().Add(-2*time.Hour), time.Hour)) }},
 	} {
-		prepare()
+		name := c.name
+		c.prepare()
 		before, err := onboarding.LoadIdentity(onboarding.PathsIn(dir))
 		must(t, err)
 		service, err := run.New(run.Config{

@@ -36,6 +36,7 @@ import (
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
 	"edgesync/seal"
+	"edgesync/store/postgres"
 	"edgesync/store/sqlite"
 )
 
@@ -61,13 +62,15 @@ func (c *clock) pass(d time.Duration) {
 
 // platform is a whole platform that serves.
 type platform struct {
-	t     testing.TB
-	dir   string
-	clock *clock
-	core  *core.Core
-	store core.Store
-	keys  *seal.Keyset
-	addr  string
+	t   testing.TB
+	dir string
+	// database is where the platform is, when not in dir.
+	database string
+	clock    *clock
+	core     *core.Core
+	store    core.Store
+	keys     *seal.Keyset
+	addr     string
 	// caAddr is localhost and the enrolment CA's port, the same after a restart.
 	caAddr string
 	// adminAddr is that of the administration API over mTLS.
@@ -110,9 +113,7 @@ func (p *platform) serve(bootstrap bool) {
 	t := p.t
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	store, err := sqlite.Open(ctx, p.dir, sqlite.Options{})
-	must(t, err)
-	p.store = store
+	store := p.open(ctx)
 	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
 	must(t, err)
 	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
@@ -155,17 +156,18 @@ func (p *platform) serve(bootstrap bool) {
 	administration, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	p.adminAddr = administration.Addr().String()
-	done := make(chan error, 3)
+	done := make(chan error, 4)
 	go func() { done <- server.Serve(ctx, listener) }()
 	go func() { done <- enrolment.Serve(ctx, caListener) }()
 	go func() {
 		done <- admin.NewServer(p.core, slog.New(slog.DiscardHandler)).ServeTLS(ctx, administration, p.certificate.Load)
 	}()
+	go func() { done <- p.core.Follow(ctx) }()
 	p.stop = sync.OnceFunc(func() {
 		forget()
 		cancel()
 		<-renewing
-		for range 3 {
+		for range 4 {
 			if err := <-done; err != nil {
 				t.Errorf("serve: %v", err)
 			}
@@ -174,6 +176,18 @@ func (p *platform) serve(bootstrap bool) {
 			t.Errorf("close store: %v", err)
 		}
 	})
+}
+
+func (p *platform) open(ctx context.Context) core.Store {
+	p.t.Helper()
+	if p.database != "" {
+		store, err := postgres.Open(ctx, p.database, postgres.Options{})
+		must(p.t, err)
+		return store
+	}
+	store, err := sqlite.Open(ctx, p.dir, sqlite.Options{})
+	must(p.t, err)
+	return store
 }
 
 func (p *platform) restart() {
@@ -330,7 +344,9 @@ func (e *edge) push(s stream) error {
 		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderSourceID, s.source.String())
 	}
 	call, err := e.client().StreamStatus(ctx)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	for i, updates := range s.chunks {
 		message := chunkOf(t, e.component, i, len(s.chunks), updates...)
 		if s.tenant.ID != uuid.Nil {

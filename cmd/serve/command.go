@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/state"
 )
 
 // Options are the flags of serve.
@@ -45,8 +46,12 @@ func serveRun(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
+	database, err := state.Database(opts.Database())
+	if err != nil {
+		return err
+	}
 	platform, err := Start(ctx, Config{
-		StateDir: dir, Listen: opts.Listen, CAListen: opts.CAListen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen,
+		StateDir: dir, Database: database, Listen: opts.Listen, CAListen: opts.CAListen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen,
 		Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
 	})
 	if err != nil {

@@ -32,6 +32,9 @@ const (
 // Config says which platform is served and where.
 type Config struct {
 	StateDir string
+	// Database is the URL of the platform's database; empty means what the state
+	// directory says.
+	Database string
 	// Listen is the gateway's address; port 0 picks a free one.
 	Listen string
 	// CAListen is that of the enrolment CA, AdminListen that of the admin API over
@@ -66,7 +69,7 @@ type Platform struct {
 // Start opens the platform of a state directory and serves it until ctx ends.
 // When it returns everything is listened on. Wait must be called.
 func Start(ctx context.Context, config Config) (*Platform, error) {
-	opened, err := state.Open(ctx, state.Options{Dir: config.StateDir, Logger: config.Logger, Now: config.Now})
+	opened, err := state.Open(ctx, state.Options{Dir: config.StateDir, Database: config.Database, Logger: config.Logger, Now: config.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +102,7 @@ func (p *Platform) start(ctx context.Context) error {
 	}
 	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
 	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
+	p.group.Go(func() error { return p.state.Core.Follow(ctx) })
 	if listeners.operators != nil {
 		p.group.Go(func() error {
 			return admin.NewServer(p.state.Core, p.config.Logger).ServeTLS(ctx, listeners.operators, p.certificate.Load)

@@ -31,6 +31,9 @@ func Socket(dir string) string { return filepath.Join(dir, socketFile) }
 type settings struct {
 	// KeysetFile is where the keyset is, when not in the directory.
 	KeysetFile string `json:"keyset_file,omitempty"`
+	// Database is the URL of the platform's database, without secrets, when it is
+	// not in the directory.
+	Database string `json:"database,omitempty"`
 }
 
 func readSettings(dir string) (settings, error) {
@@ -100,6 +103,9 @@ func checkKeyset(opts Options) error {
 
 // exists tells whether a platform was ever begun here.
 func exists(dir string) (bool, error) {
+	if kept, err := readSettings(dir); err != nil || kept.Database != "" {
+		return err == nil, err
+	}
 	_, err := os.Stat(filepath.Join(dir, databaseFile))
 	switch {
 	case err == nil:

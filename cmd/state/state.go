@@ -19,6 +19,9 @@ import (
 // Options say which platform is opened and how.
 type Options struct {
 	Dir string
+	// Database is the URL of the platform's database; empty means the one the
+	// directory names, or files in it.
+	Database string
 	// Create makes the directory, the keyset and the store where there are none.
 	Create bool
 	// KeysetFile is where Create puts the keyset, when not in Dir.
@@ -36,10 +39,10 @@ func (o Options) origin() string {
 	return o.Origin
 }
 
-// State is an open platform. Nobody else has it open.
+// State is an open platform. Nobody else has the directory open.
 type State struct {
 	Core  *core.Core
-	store *sqlite.Store
+	store core.Store
 	lock  *os.File
 	// made are the paths that opening may have made, innermost first. They go
 	// again if no platform comes of them.
@@ -49,11 +52,14 @@ type State struct {
 // open takes the directory's lock and opens the platform in it. errHeld is
 // returned while another process has it.
 func open(ctx context.Context, opts Options) (*State, error) {
+	if err := opts.choose(); err != nil {
+		return nil, err
+	}
 	found, err := exists(opts.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if !found && !opts.Create {
+	if !found && !opts.Create && opts.Database == "" {
 		return nil, noPlatform(opts.Dir)
 	}
 	_, missing := os.Stat(opts.Dir)
@@ -74,9 +80,25 @@ func open(ctx context.Context, opts Options) (*State, error) {
 }
 
 func (s *State) load(ctx context.Context, opts Options) error {
-	begun, err := exists(opts.Dir)
+	var keyset *seal.Keyset
+	var err error
+	if opts.Database != "" {
+		keyset, err = s.openDatabase(ctx, opts)
+	} else {
+		keyset, err = s.openFiles(ctx, opts)
+	}
 	if err != nil {
 		return err
+	}
+	s.Core, err = core.New(ctx, core.Options{Store: s.store, Keyset: keyset, Logger: opts.Logger, Now: opts.Now})
+	return err
+}
+
+// openFiles opens the store that is in the directory.
+func (s *State) openFiles(ctx context.Context, opts Options) (*seal.Keyset, error) {
+	begun, err := exists(opts.Dir)
+	if err != nil {
+		return nil, err
 	}
 	var keyset *seal.Keyset
 	if begun {
@@ -85,13 +107,14 @@ func (s *State) load(ctx context.Context, opts Options) error {
 		keyset, err = s.makeKeyset(opts)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.store, err = sqlite.Open(ctx, opts.Dir, sqlite.Options{}); err != nil {
-		return err
+	files, err := sqlite.Open(ctx, opts.Dir, sqlite.Options{})
+	if err != nil {
+		return nil, err
 	}
-	s.Core, err = core.New(ctx, core.Options{Store: s.store, Keyset: keyset, Logger: opts.Logger, Now: opts.Now})
-	return err
+	s.store = files
+	return keyset, nil
 }
 
 // openKeyset never makes one: a new keyset would not open what the lost one
@@ -115,7 +138,9 @@ func (s *State) makeKeyset(opts Options) (*seal.Keyset, error) {
 		if path, err = filepath.Abs(opts.KeysetFile); err != nil {
 			return nil, fmt.Errorf("find keyset file: %w", err)
 		}
-		if err := writeSettings(opts.Dir, settings{KeysetFile: path}); err != nil {
+	}
+	if opts.KeysetFile != "" || opts.Database != "" {
+		if err := writeSettings(opts.Dir, opts.settings()); err != nil {
 			return nil, err
 		}
 	}
@@ -129,7 +154,7 @@ func (s *State) makeKeyset(opts Options) (*seal.Keyset, error) {
 func keysetError(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return cmdutil.Errorf(cmdutil.ExitNotFound, "%w: the platform's keys do not open without it: restore it from a backup", err)
+		return cmdutil.Errorf(cmdutil.ExitNotFound, "%w: the platform's keys do not open without it: copy it from where the platform was bootstrapped, or restore it from a backup", err)
 	case errors.Is(err, seal.ErrNotPrivate):
 		return cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
 	}

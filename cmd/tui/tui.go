@@ -56,8 +56,13 @@ func Show(ctx context.Context, f *cmdutil.Factory, opts tui.Options) error {
 	if err != nil {
 		return err
 	}
-	opts.Client, opts.Now = client, f.Now
-	opts.Unserved = f.Local != nil && f.Local()
+	opts.Client, opts.Unserved = client, f.Local != nil && f.Local()
+	return Take(ctx, f, opts)
+}
+
+// Take takes the terminal over for a platform that is connected.
+func Take(ctx context.Context, f *cmdutil.Factory, opts tui.Options) error {
+	opts.Now = f.Now
 	return tui.Run(ctx, opts, tui.Terminal{In: f.IO.Keyboard, Out: f.IO.Out, Env: environment(f.Env)})
 }
 
@@ -65,6 +70,9 @@ func Show(ctx context.Context, f *cmdutil.Factory, opts tui.Options) error {
 func Here(f *cmdutil.Factory) bool {
 	if f.NoInput || !f.IO.FullScreen() {
 		return false
+	}
+	if f.Server != "" {
+		return true
 	}
 	dir, err := f.StateDir()
 	return err == nil && state.Exists(dir)

@@ -12,7 +12,8 @@ import (
 // what is stored are looked up and those of what is new given out here, so that
 // each table is then written with one statement.
 func (t tenantTx) Apply(ctx context.Context, plan dire.Plan) error {
-	w := &writer{s: t.s, plan: plan}
+	w := &writer{s: t.s, plan: plan, known: t.known}
+	defer clear(t.known)
 	for _, step := range []func(context.Context) error{
 		w.number, w.numberDevices, w.putAssertions, w.putIdentifiers, w.putStanding, w.refresh, w.dropDevices, w.putDevices, w.putLinks, w.putDecisions,
 	} {
@@ -28,6 +29,7 @@ type writer struct {
 	s     session
 	plan  dire.Plan
 	names names
+	known map[dire.Ref]numbers
 	// put and seen hold the number of each assertion of plan.Put and plan.Seen.
 	put, seen []int64
 	// replaced are those of put that were stored before.
@@ -64,14 +66,20 @@ func (w *writer) numberStored(ctx context.Context) error {
 	puts := len(w.plan.Put)
 	w.put, w.seen = make([]int64, puts), make([]int64, len(w.plan.Seen))
 	w.seenDevice = make([]int64, len(w.plan.Seen))
-	rows := make([][]driver.Value, 0, puts+len(w.plan.Seen))
+	rows := make([][]driver.Value, 0, puts)
 	for i := range w.plan.Put {
 		rows = append(rows, []driver.Value{int64(i), w.names.number[w.plan.Put[i].Source], w.plan.Put[i].Key})
 	}
-	for i := range w.plan.Seen {
-		rows = append(rows, []driver.Value{int64(puts + i), w.names.number[w.plan.Seen[i].Source], w.plan.Seen[i].Key})
-	}
 	found := 0
+	for i := range w.plan.Seen {
+		seen := &w.plan.Seen[i]
+		if n, ok := w.known[dire.Ref{Source: seen.Source, Key: seen.Key}]; ok {
+			w.seen[i], w.seenDevice[i] = n.assertion, n.device
+			found++
+			continue
+		}
+		rows = append(rows, []driver.Value{int64(puts + i), w.names.number[seen.Source], seen.Key})
+	}
 	err := w.s.join(ctx, rows, `
 		SELECT b.c0, a.id, s.device FROM batch(?) b
 		CROSS JOIN assertion a ON a.source = b.c1 AND a.key = b.c2
@@ -297,19 +305,27 @@ func (w *writer) refresh(ctx context.Context) error {
 	latest := map[int64]int64{}
 	for i := range w.plan.Seen {
 		seen := &w.plan.Seen[i]
-		rows[i] = []driver.Value{w.seen[i], micros(seen.LastSeen), micros(seen.Run.Started), seen.Run.ID}
+		rows[i] = []driver.Value{w.seen[i], micros(seen.LastSeen), micros(seen.Run.Started), seen.Run.ID, nil}
 		device, at := w.seenDevice[i], seen.LastSeen.UnixMicro()
 		if earlier, ok := latest[device]; !ok || earlier < at {
 			latest[device] = at
 		}
 	}
+	for i := range rows {
+		// Most head a device of their own: one write does for both.
+		if at, ok := latest[w.seen[i]]; ok {
+			rows[i][4] = at
+			delete(latest, w.seen[i])
+		}
+	}
 	err := w.s.insert(ctx, rows, `
-		UPDATE standing SET last_seen = b.c1, run_started = b.c2, run_id = b.c3
+		UPDATE standing SET last_seen = b.c1, run_started = b.c2, run_id = b.c3,
+			device_last_seen = CASE WHEN b.c4 > coalesce(device_last_seen, b.c4 - 1) THEN b.c4 ELSE device_last_seen END
 		FROM batch(?) b WHERE standing.assertion = b.c0`)
 	if err != nil {
 		return fmt.Errorf("refresh assertions: %w", err)
 	}
-	rows = rows[:0]
+	rows = make([][]driver.Value, 0, len(latest))
 	for device, at := range latest {
 		rows = append(rows, []driver.Value{device, at})
 	}

@@ -100,7 +100,7 @@ func (d *database) view(ctx context.Context, fn func(session) error) error {
 		}
 		// Nothing was written: there is nothing to lose in a failed rollback.
 		defer func() { _ = tx.Rollback() }()
-		return fn(session{tx})
+		return fn(newSession(tx))
 	})
 }
 
@@ -113,7 +113,7 @@ func (d *database) update(ctx context.Context, fn func(session) error) error {
 		}
 		// After a commit this does nothing; before it, fn's error is what counts.
 		defer func() { _ = tx.Rollback() }()
-		if err := fn(session{tx}); err != nil {
+		if err := fn(newSession(tx)); err != nil {
 			return err
 		}
 		if err := tx.Commit(); err != nil {
@@ -143,7 +143,27 @@ func retry(ctx context.Context, run func() error) error {
 }
 
 // session is one transaction.
-type session struct{ tx *sql.Tx }
+type session struct {
+	tx *sql.Tx
+	// prepared are the statements that once has prepared.
+	prepared map[string]*sql.Stmt
+}
+
+func newSession(tx *sql.Tx) session { return session{tx, map[string]*sql.Stmt{}} }
+
+// once prepares a statement once for the transaction, which closes it: a long
+// one costs more to prepare than to run for a few rows.
+func (s session) once(ctx context.Context, query string) (*sql.Stmt, error) {
+	if statement, ok := s.prepared[query]; ok {
+		return statement, nil
+	}
+	statement, err := s.tx.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, classify(err)
+	}
+	s.prepared[query] = statement
+	return statement, nil
+}
 
 // exec returns how many rows it changed.
 func (s session) exec(ctx context.Context, query string, args ...any) (int64, error) {
@@ -165,6 +185,20 @@ type scanner interface{ Scan(into ...any) error }
 // each calls fn for every row of a query.
 func (s session) each(ctx context.Context, query string, args []any, fn func(scanner) error) error {
 	rows, err := s.tx.QueryContext(ctx, query, args...)
+	return eachRow(rows, err, fn)
+}
+
+// eachOnce is each for a statement to prepare once.
+func (s session) eachOnce(ctx context.Context, query string, args []any, fn func(scanner) error) error {
+	statement, err := s.once(ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := statement.QueryContext(ctx, args...)
+	return eachRow(rows, err, fn)
+}
+
+func eachRow(rows *sql.Rows, err error, fn func(scanner) error) error {
 	if err != nil {
 		return classify(err)
 	}

@@ -20,7 +20,7 @@ func (t tenantTx) Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Nei
 		return fail(err)
 	}
 	var near dire.Neighbourhood
-	if near.Known, err = t.known(ctx, names, probe); err != nil {
+	if near.Known, err = t.readKnown(ctx, names, probe); err != nil {
 		return fail(err)
 	}
 	reach := probe.Reach(near.Known)
@@ -36,24 +36,27 @@ func (t tenantTx) Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Nei
 	return near, nil
 }
 
-// known reads what is stored of a probe's keys.
-func (t tenantTx) known(ctx context.Context, names names, probe dire.Probe) ([]dire.Known, error) {
+// readKnown reads what is stored of a probe's keys.
+func (t tenantTx) readKnown(ctx context.Context, names names, probe dire.Probe) ([]dire.Known, error) {
 	rows := make([][]driver.Value, len(probe.Keys))
 	for i, key := range probe.Keys {
 		rows[i] = []driver.Value{names.number[probe.Source], key}
 	}
-	var found []dire.Known
+	found := make([]dire.Known, 0, len(rows))
+	clear(t.known)
 	err := t.s.join(ctx, rows, `
 		SELECT a.key, a.partition, a.hash, s.run_id, s.run_started,
 			CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
-			s.last_seen, a.retracted_at
+			s.last_seen, a.retracted_at, a.id, s.device
 		FROM batch(?) b
 		CROSS JOIN assertion a ON a.source = b.c0 AND a.key = b.c1
 		CROSS JOIN standing s ON s.assertion = a.id`,
 		func(row scanner) error {
 			var k dire.Known
+			var n numbers
 			err := row.Scan(&k.Key, names.column(&k.Partition), hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started},
-				&k.DeviceID, timeColumn{&k.LastSeen}, timeColumn{&k.RetractedAt})
+				&k.DeviceID, timeColumn{&k.LastSeen}, timeColumn{&k.RetractedAt}, &n.assertion, &n.device)
+			t.known[dire.Ref{Source: probe.Source, Key: k.Key}] = n
 			found = append(found, k)
 			return err
 		})
@@ -225,10 +228,13 @@ func (t tenantTx) near(ctx context.Context, names names, reach dire.Reach) ([]di
 	var found []dire.Assertion
 	err := withBatch(keys, func(k int64) error {
 		return withBatch(identifiers, func(i int64) error {
-			return withBatch(members, func(m int64) (err error) {
-				found, err = all(ctx, t.s, names.scanAssertion, walkQuery,
-					sql.Named("keys", k), sql.Named("identifiers", i), sql.Named("members", m))
-				return err
+			return withBatch(members, func(m int64) error {
+				args := []any{sql.Named("keys", k), sql.Named("identifiers", i), sql.Named("members", m)}
+				return t.s.eachOnce(ctx, walkQuery, args, func(row scanner) error {
+					a, err := names.scanAssertion(row)
+					found = append(found, a)
+					return err
+				})
 			})
 		})
 	})

@@ -8,10 +8,21 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/core"
+	"edgesync/dire"
 )
 
 // tenantTx is core.TenantTx on one tenant's file.
-type tenantTx struct{ s session }
+type tenantTx struct {
+	s session
+	// known are the numbers that the last neighbourhood has met, until a plan
+	// changes them.
+	known map[dire.Ref]numbers
+}
+
+func newTenantTx(s session) tenantTx { return tenantTx{s: s, known: map[dire.Ref]numbers{}} }
+
+// numbers are those of an assertion and of its device.
+type numbers struct{ assertion, device int64 }
 
 const selectService = `
 	SELECT id, name, component_id, partition, type, is_platform_sync, endpoint, state, version,

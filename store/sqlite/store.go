@@ -47,6 +47,7 @@ type Store struct {
 	opts     Options
 	platform *database
 	tenants  *pool
+	locks    locks
 }
 
 var _ core.Store = (*Store)(nil)
@@ -139,13 +140,13 @@ type tenantStore struct {
 
 func (t tenantStore) View(ctx context.Context, fn func(core.TenantTx) error) error {
 	return t.with(ctx, func(db *database) error {
-		return db.view(ctx, func(s session) error { return fn(tenantTx{s}) })
+		return db.view(ctx, func(s session) error { return fn(newTenantTx(s)) })
 	})
 }
 
 func (t tenantStore) Update(ctx context.Context, fn func(core.TenantTx) error) error {
 	return t.with(ctx, func(db *database) error {
-		return db.update(ctx, func(s session) error { return fn(tenantTx{s}) })
+		return db.update(ctx, func(s session) error { return fn(newTenantTx(s)) })
 	})
 }
 

@@ -24,7 +24,7 @@ const streams = 60
 // part: after each step it holds what a brute-force oracle of the rules says, and
 // once the operators' words are taken back, what the rules alone say.
 func testGuarantees(t *testing.T, place Place) {
-	count := number(t, "EDGESYNC_STREAMS", streams)
+	count := number(t, "EDGESYNC_STREAMS", streams/slowdown)
 	const workers = 2
 	store := open(t, place)
 	var group sync.WaitGroup

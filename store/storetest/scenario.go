@@ -25,7 +25,7 @@ const (
 // VRRP, locally administered MACs, and a sweep that knows addresses only. After
 // each few runs the store holds what a brute-force oracle of the rules says.
 func testScenario(t *testing.T, place Place) {
-	n := number(t, "EDGESYNC_SCENARIO", scenarioDevices)
+	n := number(t, "EDGESYNC_SCENARIO", scenarioDevices/slowdown)
 	store := open(t, place)
 	tenant := createTenant(t, store)
 	rules := diretest.NewOracle()

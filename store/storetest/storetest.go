@@ -47,6 +47,7 @@ func Run(t *testing.T, place Place) {
 		"Neighbourhood": testNeighbourhood,
 		"Known":         testKnown,
 		"Crowds":        testCrowds,
+		"Lock":          testLock,
 		"Snapshots":     testSnapshots,
 		"Holds":         testHolds,
 		"Links":         testLinks,

@@ -101,8 +101,8 @@ type (
 	}
 	filterMsg struct{ tenant, source, state *string }
 	detailMsg struct {
-		detail *adminv1.DeviceDetail
-		err    error
+		why *adminv1.DeviceExplanation
+		err error
 	}
 )
 
@@ -135,7 +135,7 @@ func (p *Page) Update(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return ui.Fail(msg.err)
 		}
-		return ui.Open(newDetail(p.env, msg.detail))
+		return ui.Open(newDetail(p.env, msg.why))
 	case tea.KeyPressMsg:
 		return p.press(msg)
 	case tea.PasteMsg:
@@ -336,8 +336,8 @@ func (p *Page) open() tea.Cmd {
 	}
 	device := p.devices[p.table.Cursor]
 	return p.env.Do(func(ctx context.Context) tea.Msg {
-		detail, err := p.env.Client.GetDevice(ctx, &adminv1.GetDeviceRequest{Tenant: device.GetTenant(), Id: device.GetId()})
-		return detailMsg{detail, err}
+		why, err := p.env.Client.ExplainDevice(ctx, &adminv1.GetDeviceRequest{Tenant: device.GetTenant(), Id: device.GetId()})
+		return detailMsg{why, err}
 	})
 }
 

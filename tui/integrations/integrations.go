@@ -52,7 +52,7 @@ func (p *Page) Keys() []ui.Key {
 		{Keys: "n", Does: "New Source", Off: p.refusal() != ""}, {Keys: "a", Does: "Add Edge Sync Service"},
 		{Keys: "enter", Does: "details", Off: one == nil}, {Keys: "e", Does: "edit", Off: one == nil},
 		{Keys: "t", Does: "test", Off: one == nil}, {Keys: "S", Does: "sync now", Off: one == nil || !one.GetEnabled()},
-		toggle, {Keys: "d", Does: "remove", Off: one == nil}, {Keys: "/", Does: "search", Off: len(p.env.Live.Sources()) == 0},
+		{Keys: "h", Does: "held retractions"}, toggle, {Keys: "d", Does: "remove", Off: one == nil}, {Keys: "/", Does: "search", Off: len(p.env.Live.Sources()) == 0},
 	}
 }
 
@@ -153,6 +153,8 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 		return p.newSource()
 	case "a":
 		return p.addService(p.tenant())
+	case "h":
+		return commands.NewRetractions(p.env)
 	case "/":
 		p.typing = true
 		return nil

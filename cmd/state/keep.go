@@ -1,0 +1,224 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"edgesync/cmd/cmdutil"
+	"edgesync/core"
+	"edgesync/store/dump"
+	"edgesync/store/postgres"
+	"edgesync/store/sqlite"
+)
+
+// keeper is a store of any kind as its own upkeep needs it. The zero id is the
+// platform's.
+type keeper interface {
+	core.Store
+	Version(ctx context.Context, tenant uuid.UUID) (int64, error)
+	Check(ctx context.Context, tenant uuid.UUID) ([]string, error)
+	Dump(ctx context.Context, tenant uuid.UUID, visit func(dump.Table) error) error
+}
+
+var (
+	_ keeper = (*sqlite.Store)(nil)
+	_ keeper = (*postgres.Store)(nil)
+)
+
+// Part is a part of a store: the platform's, or one tenant's.
+type Part struct {
+	// Tenant is empty for the platform's.
+	Tenant string
+	ID     uuid.UUID
+	// Version is that of its schema.
+	Version int64
+	// Problems are what a check found.
+	Problems []string
+	// Rows and Hash are what was copied, over all tables.
+	Rows int64
+	Hash string
+}
+
+// Upkeep is the store of a state directory while no platform runs on it here.
+type Upkeep struct {
+	state *State
+	opts  Options
+	store keeper
+}
+
+// OpenStore takes a state directory and opens its store, which brings the
+// platform's schema up to date. A serve that runs there is not disturbed: it is
+// refused.
+func OpenStore(ctx context.Context, opts Options) (*Upkeep, error) {
+	s, err := Open(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	store, ok := s.store.(keeper)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("keep store: a %T cannot be", s.store), s.Close())
+	}
+	return &Upkeep{state: s, opts: opts, store: store}, nil
+}
+
+// Close gives the directory back.
+func (u *Upkeep) Close() error { return u.state.Close() }
+
+// parts are the platform's part and every tenant's.
+func parts(ctx context.Context, store core.Store) ([]Part, error) {
+	found := []Part{{}}
+	err := store.Platform().View(ctx, func(tx core.PlatformTx) error {
+		found = found[:1]
+		tenants, err := tx.Tenants(ctx)
+		for _, tenant := range tenants {
+			if tenant.State != core.TenantRemoving {
+				found = append(found, Part{Tenant: tenant.Slug, ID: tenant.ID})
+			}
+		}
+		return err
+	})
+	return found, err
+}
+
+// each visits every part and collects them.
+func (u *Upkeep) each(ctx context.Context, visit func(*Part) error) ([]Part, error) {
+	all, err := parts(ctx, u.store)
+	if err != nil {
+		return nil, fmt.Errorf("list tenants: %w", err)
+	}
+	for i := range all {
+		part := &all[i]
+		if part.ID != uuid.Nil {
+			// Opening a tenant brings its schema up to date.
+			if _, err := u.store.Tenant(ctx, part.ID); err != nil {
+				return nil, err
+			}
+		}
+		if part.Version, err = u.store.Version(ctx, part.ID); err != nil {
+			return nil, err
+		}
+		if err := visit(part); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Migrate brings every tenant's schema up to date.
+func (u *Upkeep) Migrate(ctx context.Context) ([]Part, error) {
+	return u.each(ctx, func(*Part) error { return nil })
+}
+
+// Check looks for what should never be in a store.
+func (u *Upkeep) Check(ctx context.Context) ([]Part, error) {
+	return u.each(ctx, func(part *Part) (err error) {
+		part.Problems, err = u.store.Check(ctx, part.ID)
+		return err
+	})
+}
+
+// Copy copies the store into an empty database, compares what arrived with what
+// was sent, and has the directory use the database from then on. The platform's
+// part is last: a copy that was cut short is no platform, and is begun anew.
+func (u *Upkeep) Copy(ctx context.Context, database string) ([]Part, error) {
+	if kept, err := readSettings(u.opts.Dir); err != nil || kept.Database != "" {
+		return nil, errors.Join(err, cmdutil.Errorf(cmdutil.ExitConflict, "copy store: the platform is in database %s already", kept.Database))
+	}
+	into, err := postgres.Open(ctx, database, postgres.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer into.Close()
+	if err := refuseFilled(ctx, into); err != nil {
+		return nil, err
+	}
+	var platform *Part
+	all, err := u.each(ctx, func(part *Part) error {
+		if part.ID == uuid.Nil {
+			platform = part
+			return nil
+		}
+		return u.copyPart(ctx, into, part)
+	})
+	if err == nil {
+		err = u.copyPart(ctx, into, platform)
+	}
+	if err != nil {
+		return nil, err
+	}
+	kept, err := readSettings(u.opts.Dir)
+	if err == nil {
+		kept.Database = postgres.Redact(database)
+		err = writeSettings(u.opts.Dir, kept)
+	}
+	return all, err
+}
+
+// refuseFilled refuses a database that holds a platform.
+func refuseFilled(ctx context.Context, into *postgres.Store) error {
+	err := into.Platform().View(ctx, func(tx core.PlatformTx) error {
+		_, err := tx.Platform(ctx)
+		return err
+	})
+	switch {
+	case errors.Is(err, core.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return cmdutil.Errorf(cmdutil.ExitConflict, "copy store: database %s holds a platform: name an empty one", into.Name())
+}
+
+// copyPart copies one part and compares.
+func (u *Upkeep) copyPart(ctx context.Context, into *postgres.Store, part *Part) error {
+	if part.ID != uuid.Nil {
+		// What an attempt that was cut short left.
+		if err := into.DropTenant(ctx, part.ID); err != nil {
+			return err
+		}
+		if _, err := into.CreateTenant(ctx, part.ID); err != nil {
+			return err
+		}
+	}
+	err := into.Load(ctx, part.ID, func(visit func(dump.Table) error) error { return u.store.Dump(ctx, part.ID, visit) })
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", part.name(), err)
+	}
+	sent, err := sums(ctx, u.store, part.ID)
+	if err != nil {
+		return fmt.Errorf("sum %s: %w", part.name(), err)
+	}
+	arrived, err := sums(ctx, into, part.ID)
+	if err != nil {
+		return fmt.Errorf("sum the copy of %s: %w", part.name(), err)
+	}
+	var total dump.Sum
+	for table, sum := range sent {
+		if arrived[table] != sum {
+			return fmt.Errorf("copy %s: table %s has %d rows with hash %s, and %d with %s arrived", part.name(), table, sum.Rows, sum.Hash(), arrived[table].Rows, arrived[table].Hash())
+		}
+		total.Merge(sum)
+	}
+	part.Rows, part.Hash = total.Rows, total.Hash()
+	return nil
+}
+
+func (p *Part) name() string {
+	if p.ID == uuid.Nil {
+		return "the platform's part"
+	}
+	return "tenant " + p.Tenant
+}
+
+func sums(ctx context.Context, store keeper, tenant uuid.UUID) (map[string]dump.Sum, error) {
+	found := map[string]dump.Sum{}
+	err := store.Dump(ctx, tenant, func(table dump.Table) error {
+		sum, err := dump.Of(table)
+		found[table.Name] = sum
+		return err
+	})
+	return found, err
+}

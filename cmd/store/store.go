@@ -1,0 +1,153 @@
+// Package store is the commands for the upkeep of what a platform is kept in.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/state"
+)
+
+// NewCmdStore makes store.
+func NewCmdStore(f *cmdutil.Factory) *cobra.Command {
+	return cmdutil.NewGroup("store", "Keep the platform's store: its files or its database",
+		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f))
+}
+
+func newCmdMigrate(f *cmdutil.Factory) *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the schemas of the platform and of every tenant up to date",
+		Long: `Bring the schemas of the platform and of every tenant up to date, and print their versions. Without it each is
+brought up to date when it is first used.`,
+		Args: cmdutil.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd.Context(), f, func(u *state.Upkeep) error {
+				parts, err := u.Migrate(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return print(f, parts, "version")
+			})
+		},
+	}
+}
+
+func newCmdCheck(f *cmdutil.Factory) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Look for what should never be in the store",
+		Args:  cmdutil.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withStore(cmd.Context(), f, func(u *state.Upkeep) error {
+				parts, err := u.Check(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if err := print(f, parts, "version", "problems"); err != nil {
+					return err
+				}
+				bad := 0
+				for _, part := range parts {
+					bad += len(part.Problems)
+				}
+				if bad > 0 {
+					return cmdutil.Errorf(cmdutil.ExitFailed, "check store: %d problems were found: restore it from a backup", bad)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func newCmdCopy(f *cmdutil.Factory) *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use:   "copy --to URL",
+		Short: "Move the platform from files to a PostgreSQL database",
+		Long: `Copy the platform in the state directory into an empty PostgreSQL database, compare what arrived with what was
+sent, and have the directory use the database from then on. The files stay as they were. Stop serve first.`,
+		Example: "  edgesync store copy --to postgres://edgesync@db.example.com/edgesync",
+		Args:    cmdutil.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" {
+				return cmdutil.Missing("to")
+			}
+			database, err := state.Database(to, true)
+			if err != nil {
+				return err
+			}
+			return withStore(cmd.Context(), f, func(u *state.Upkeep) error {
+				parts, err := u.Copy(cmd.Context(), database)
+				if err != nil {
+					return err
+				}
+				return print(f, parts, "version", "rows", "hash")
+			})
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "postgres:// URL of the empty database, without a password")
+	return cmd
+}
+
+func withStore(ctx context.Context, f *cmdutil.Factory, work func(*state.Upkeep) error) (err error) {
+	dir, err := f.StateDir()
+	if err != nil {
+		return err
+	}
+	database, err := state.Database(f.Database())
+	if err != nil {
+		return err
+	}
+	upkeep, err := state.OpenStore(ctx, state.Options{Dir: dir, Database: database, Logger: f.Logger(slog.LevelError), Now: f.Now})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, upkeep.Close()) }()
+	return work(upkeep)
+}
+
+// document is a part of a store as scripts read it.
+type document struct {
+	// Tenant is empty for the platform's own part.
+	Tenant   string   `json:"tenant"`
+	TenantID string   `json:"tenant_id,omitempty"`
+	Version  int64    `json:"version"`
+	Problems []string `json:"problems"`
+	Rows     int64    `json:"rows,omitempty"`
+	Hash     string   `json:"hash,omitempty"`
+}
+
+// print prints the parts with some of their columns.
+func print(f *cmdutil.Factory, parts []state.Part, columns ...string) error {
+	documents := make([]document, len(parts))
+	for i, part := range parts {
+		documents[i] = document{Tenant: part.Tenant, Version: part.Version, Problems: append([]string{}, part.Problems...), Rows: part.Rows, Hash: part.Hash}
+		if part.Tenant != "" {
+			documents[i].TenantID = part.ID.String()
+		}
+	}
+	shown := []cmdutil.Column[document]{{Title: "part", Value: func(d document) string {
+		if d.Tenant == "" {
+			return "(platform)"
+		}
+		return d.Tenant
+	}}}
+	values := map[string]func(document) string{
+		"version":  func(d document) string { return strconv.FormatInt(d.Version, 10) },
+		"rows":     func(d document) string { return strconv.FormatInt(d.Rows, 10) },
+		"hash":     func(d document) string { return fmt.Sprintf("%.16s", d.Hash) },
+		"problems": func(d document) string { return strings.Join(d.Problems, "; ") },
+	}
+	for _, column := range columns {
+		shown = append(shown, cmdutil.Column[document]{Title: column, Value: values[column]})
+	}
+	return cmdutil.PrintList(f.IO, f.Format, shown, documents)
+}

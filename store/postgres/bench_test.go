@@ -1,0 +1,117 @@
+package postgres_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"edgesync/core"
+	"edgesync/store/postgres"
+	"edgesync/store/postgres/pgtest"
+)
+
+// batchSize is that of core's largest batch.
+const batchSize = 5000
+
+// BenchmarkIngest reports what 50,000 updates cost in batches of 5,000, from the
+// updates to the commit: new ones, the same again, and with other addresses. Its
+// measure is raw: the rows the new ones became, copied into empty tables in one
+// go, and the indexes built afterwards.
+func BenchmarkIngest(b *testing.B) {
+	const batches = 10
+	for _, stored := range []int{0, 100_000} {
+		b.Run(fmt.Sprintf("stored=%d", stored), func(b *testing.B) {
+			url := pgtest.Start(b).Database(b)
+			store := open(b, url, postgres.Options{})
+			defer store.Close()
+			conn, err := pgx.Connect(b.Context(), url)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close(b.Context())
+			var fresh, unchanged, changed, raw time.Duration
+			for b.Loop() {
+				id := uuid.New()
+				tenant, err := store.CreateTenant(b.Context(), id)
+				if err != nil {
+					b.Fatal(err)
+				}
+				timeIngest(b, tenant, 1, 0, stored, 0)
+				from, to := stored, stored+batches*batchSize
+				fresh += timeIngest(b, tenant, 1, from, to, 0)
+				schema, _ := store.SchemaOf(id)
+				raw += timeRaw(b, conn, schema, from)
+				unchanged += timeIngest(b, tenant, 2, from, to, 0)
+				changed += timeIngest(b, tenant, 3, from, to, 1)
+			}
+			for name, total := range map[string]time.Duration{"fresh": fresh, "unchanged": unchanged, "changed": changed, "raw": raw} {
+				b.ReportMetric(total.Seconds()*1000/float64(b.N*batches), name+"-ms")
+			}
+			b.ReportMetric(raw.Seconds()/fresh.Seconds(), "raw/fresh")
+			b.ReportMetric(fresh.Seconds()/unchanged.Seconds(), "fresh/unchanged")
+			b.ReportMetric(float64(b.N*batches*batchSize)/fresh.Seconds(), "fresh/s")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// timeIngest is the time of the batches, not of making up their updates.
+func timeIngest(b *testing.B, tenant core.TenantStore, run, from, to, epoch int) (took time.Duration) {
+	for ; from < to; from += batchSize {
+		updates := inventory(from, from+batchSize, epoch)
+		begin := time.Now()
+		if _, err := ingest(b.Context(), tenant, armis, run, updates); err != nil {
+			b.Fatal(err)
+		}
+		took += time.Since(begin)
+	}
+	return took
+}
+
+// bulk are the tables a batch fills, each with what its rows are numbered by.
+var bulk = [][2]string{
+	{"assertion", "id"}, {"device", "id"}, {"device_text", "id"}, {"standing", "assertion"}, {"identifier", "assertion"},
+}
+
+// timeRaw copies the rows after a number into tables of their own, in the binary
+// format as they come out of the store, and then builds the indexes.
+func timeRaw(b *testing.B, conn *pgx.Conn, schema string, after int) (took time.Duration) {
+	do := func(statement string) {
+		b.Helper()
+		if _, err := conn.Exec(b.Context(), statement); err != nil {
+			b.Fatal(err)
+		}
+	}
+	do(`DROP SCHEMA IF EXISTS raw CASCADE; CREATE SCHEMA raw`)
+	for _, table := range bulk {
+		name := schema + "." + table[0]
+		do(`CREATE TABLE raw.` + table[0] + ` (LIKE ` + name + ` INCLUDING STORAGE)`)
+		var data strings.Builder
+		query := fmt.Sprintf(`COPY (SELECT * FROM %s WHERE %s > %d ORDER BY %s) TO STDOUT (FORMAT binary)`, name, table[1], after, table[1])
+		if _, err := conn.PgConn().CopyTo(b.Context(), &data, query); err != nil {
+			b.Fatal(err)
+		}
+		rows, err := conn.Query(b.Context(), `
+			SELECT replace(pg_get_indexdef(indexrelid), $1, 'raw') FROM pg_index WHERE indrelid = $2::text::regclass`, schema, name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		indexes, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			b.Fatal(err)
+		}
+		begin := time.Now()
+		if _, err := conn.PgConn().CopyFrom(b.Context(), strings.NewReader(data.String()), `COPY raw.`+table[0]+` FROM STDIN (FORMAT binary)`); err != nil {
+			b.Fatal(err)
+		}
+		for _, index := range indexes {
+			do(index)
+		}
+		took += time.Since(begin)
+	}
+	return took
+}

@@ -1,0 +1,114 @@
+package postgres
+
+import (
+	"cmp"
+	"errors"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// CheckArgument refuses a URL that must not stand on a command line, where every
+// user of the host can read it: one with a password in it.
+func CheckArgument(database string) error {
+	u, err := parse(database)
+	if err != nil {
+		return err
+	}
+	if _, ok := u.User.Password(); ok || u.Query().Has("password") || u.Query().Has("sslpassword") {
+		return errors.New("use database: the URL has a password in it, which every user of this host can read in the list of processes: leave it out and put it in ~/.pgpass, in PGPASSWORD or in EDGESYNC_DATABASE")
+	}
+	return nil
+}
+
+// IsURL tells whether a text is the URL of a PostgreSQL database.
+func IsURL(database string) bool {
+	_, err := parse(database)
+	return err == nil
+}
+
+// parse reads a database URL. Its errors never hold the URL, which may hold a
+// password.
+func parse(database string) (*url.URL, error) {
+	u, err := url.Parse(database)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return nil, errors.New("use database: it is not a URL like postgres://USER@HOST:PORT/DATABASE")
+	}
+	return u, nil
+}
+
+func configure(database string, opts Options) (*pgxpool.Config, error) {
+	u, err := parse(database)
+	if err != nil {
+		return nil, err
+	}
+	config, err := pgxpool.ParseConfig(database)
+	if err != nil {
+		// The error repeats the URL, with what it takes for the password left out.
+		// One it could not read may hold it in a place where it did not look.
+		return nil, errors.New("use database: its URL has a part that cannot be read: check its host, port and parameters")
+	}
+	if opts.Connections > 0 {
+		config.MaxConns = opts.Connections
+	} else if !u.Query().Has("pool_max_conns") {
+		config.MaxConns = defaultConnections
+	}
+	if opts.tracer != nil {
+		config.ConnConfig.Tracer = opts.tracer
+	}
+	for name, value := range parameters(opts) {
+		config.ConnConfig.RuntimeParams[name] = cmp.Or(config.ConnConfig.RuntimeParams[name], value)
+	}
+	return config, nil
+}
+
+// parameters are what a session runs under unless the URL says otherwise. Every
+// join here is meant to follow an index from few rows to few: the planner, which
+// cannot know how many rows a batch brings or a walk meets, must not read whole
+// tables instead. A plan is made for each statement, from the size that tables
+// have by then: one that was kept from when a tenant was empty would be wrong for
+// as long as nobody gathers statistics.
+func parameters(opts Options) map[string]string {
+	return map[string]string{
+		"application_name":                    "edgesync",
+		"statement_timeout":                   milliseconds(opts.StatementTimeout),
+		"lock_timeout":                        milliseconds(opts.StatementTimeout / 2),
+		"idle_in_transaction_session_timeout": milliseconds(opts.StatementTimeout),
+		"jit":                                 "off",
+		"plan_cache_mode":                     "force_custom_plan",
+		"enable_hashjoin":                     "off",
+		"enable_mergejoin":                    "off",
+	}
+}
+
+func name(config *pgx.ConnConfig) string {
+	if strings.HasPrefix(config.Host, "/") {
+		return config.Host + "/" + config.Database
+	}
+	return net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))) + "/" + config.Database
+}
+
+// Redact is a database URL without its secrets.
+func Redact(database string) string {
+	u, err := parse(database)
+	if err != nil {
+		return "(not a URL)"
+	}
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
+	q := u.Query()
+	q.Del("password")
+	q.Del("sslpassword")
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func quote(identifier string) string { return pgx.Identifier{identifier}.Sanitize() }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"edgesync/core"
+)
+
+func scanTokenKey(row scanner) (core.TokenKey, error) {
+	var k core.TokenKey
+	err := row.Scan(idColumn{&k.TenantID}, &k.KeyID, &k.SealedKey, timeColumn{&k.CreatedAt})
+	return k, err
+}
+
+const selectTokenKey = `SELECT tenant_id, key_id, sealed_key, created_at FROM token_key `
+
+func (t platformTx) TokenKey(ctx context.Context, tenant uuid.UUID) (core.TokenKey, error) {
+	key, err := first(ctx, t.s, scanTokenKey, selectTokenKey+`WHERE tenant_id = $1`, id(tenant))
+	if err != nil {
+		return core.TokenKey{}, fmt.Errorf("read token key of tenant %s: %w", tenant, err)
+	}
+	return key, nil
+}
+
+func (t platformTx) TokenKeyByID(ctx context.Context, keyID string) (core.TokenKey, error) {
+	key, err := first(ctx, t.s, scanTokenKey, selectTokenKey+`WHERE key_id = $1`, keyID)
+	if err != nil {
+		return core.TokenKey{}, fmt.Errorf("read token key %q: %w", keyID, err)
+	}
+	return key, nil
+}
+
+func (t platformTx) AddTokenKey(ctx context.Context, k core.TokenKey) error {
+	_, err := t.s.exec(ctx, `INSERT INTO token_key (tenant_id, key_id, sealed_key, created_at) VALUES ($1, $2, $3, $4)`,
+		id(k.TenantID), k.KeyID, blob(k.SealedKey), micros(k.CreatedAt))
+	if err != nil {
+		return fmt.Errorf("add token key of tenant %s: %w", k.TenantID, err)
+	}
+	return nil
+}
+
+func (t platformTx) TenantAuthorities(ctx context.Context, tenant uuid.UUID) ([]core.Authority, error) {
+	authorities, err := all(ctx, t.s, scanAuthority, `
+		SELECT key_id, kind, tenant_id, certificate, sealed_key, state, created_at, ends_at, cross_certificates
+		FROM authority WHERE tenant_id = $1 ORDER BY created_at, key_id`, id(tenant))
+	if err != nil {
+		return nil, fmt.Errorf("list authorities of tenant %s: %w", tenant, err)
+	}
+	return authorities, nil
+}
+
+func (t tenantTx) AddJoinToken(ctx context.Context, k core.JoinToken) error {
+	_, err := t.s.exec(ctx, `
+		INSERT INTO join_token (id, service_id, component, partition, created_by, created_at, expires_at,
+			used_at, used_key, cancelled_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		k.ID, id(k.ServiceID), k.Component, k.Partition, k.CreatedBy, micros(k.CreatedAt), k.ExpiresAt.UnixMicro(),
+		micros(k.UsedAt), k.UsedKey, micros(k.CancelledAt))
+	if err != nil {
+		return fmt.Errorf("add join token %s: %w", k.ID, err)
+	}
+	return nil
+}
+
+const selectJoinToken = `
+	SELECT id, service_id, component, partition, created_by, created_at, expires_at, used_at, used_key, cancelled_at
+	FROM join_token `
+
+func scanJoinToken(row scanner) (core.JoinToken, error) {
+	var k core.JoinToken
+	err := row.Scan(&k.ID, idColumn{&k.ServiceID}, &k.Component, &k.Partition, &k.CreatedBy, timeColumn{&k.CreatedAt},
+		timeColumn{&k.ExpiresAt}, timeColumn{&k.UsedAt}, &k.UsedKey, timeColumn{&k.CancelledAt})
+	return k, err
+}
+
+func (t tenantTx) JoinToken(ctx context.Context, tokenID string) (core.JoinToken, error) {
+	token, err := first(ctx, t.s, scanJoinToken, selectJoinToken+`WHERE id = $1`, tokenID)
+	if err != nil {
+		return core.JoinToken{}, fmt.Errorf("read join token %q: %w", tokenID, err)
+	}
+	return token, nil
+}
+
+func (t tenantTx) JoinTokens(ctx context.Context) ([]core.JoinToken, error) {
+	tokens, err := all(ctx, t.s, scanJoinToken, selectJoinToken+`ORDER BY created_at DESC, seq DESC`)
+	if err != nil {
+		return nil, fmt.Errorf("list join tokens: %w", err)
+	}
+	return tokens, nil
+}
+
+// UseJoinToken is one statement: of any number of callers, in any number of
+// processes, one changes the row.
+func (t tenantTx) UseJoinToken(ctx context.Context, tokenID, key string, at time.Time) (bool, error) {
+	n, err := t.s.exec(ctx, `
+		UPDATE join_token SET used_at = $1, used_key = $2
+		WHERE id = $3 AND used_at IS NULL AND cancelled_at IS NULL AND expires_at > $4`,
+		at.UnixMicro(), key, tokenID, at.UnixMicro())
+	if err != nil {
+		return false, fmt.Errorf("use join token %q: %w", tokenID, err)
+	}
+	return n == 1, nil
+}
+
+func (t tenantTx) RedeemedJoinToken(ctx context.Context, component, key string) (core.JoinToken, error) {
+	token, err := first(ctx, t.s, scanJoinToken, selectJoinToken+`
+		WHERE component = $1 AND used_key = $2 AND used_at IS NOT NULL ORDER BY used_at DESC, seq DESC LIMIT 1`, component, key)
+	if err != nil {
+		return core.JoinToken{}, fmt.Errorf("read redeemed join token of %q: %w", component, err)
+	}
+	return token, nil
+}
+
+func (t tenantTx) CancelJoinTokens(ctx context.Context, component string, at time.Time) (int, error) {
+	var good int
+	err := t.s.one(ctx, `
+		SELECT count(*) FROM join_token
+		WHERE component = $1 AND used_at IS NULL AND cancelled_at IS NULL AND expires_at > $2`,
+		[]any{component, at.UnixMicro()}, &good)
+	if err == nil {
+		_, err = t.s.exec(ctx, `UPDATE join_token SET cancelled_at = $1 WHERE component = $2 AND cancelled_at IS NULL`, at.UnixMicro(), component)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cancel join tokens of %q: %w", component, err)
+	}
+	return good, nil
+}
+
+func (t tenantTx) UseOnce(ctx context.Context, once string, until time.Time) (bool, error) {
+	n, err := t.s.exec(ctx, `INSERT INTO used_once (id, until) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, once, until.UnixMicro())
+	if err != nil {
+		return false, fmt.Errorf("use id once: %w", err)
+	}
+	return n == 1, nil
+}
+
+func (t tenantTx) AddCertificate(ctx context.Context, c core.Certificate) error {
+	_, err := t.s.exec(ctx, `
+		INSERT INTO certificate (serial, issuer, type, partition, component, issued_at, not_after, revoked_at, reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		c.Serial, c.Issuer, c.Type, c.Partition, c.Component, micros(c.IssuedAt), c.NotAfter.UnixMicro(), micros(c.RevokedAt), c.Reason)
+	if err != nil {
+		return fmt.Errorf("add certificate %s: %w", c.Serial, err)
+	}
+	return nil
+}
+
+const selectCertificate = `
+	SELECT serial, issuer, type, partition, component, issued_at, not_after, revoked_at, reason
+	FROM certificate `
+
+func scanCertificate(row scanner) (core.Certificate, error) {
+	var c core.Certificate
+	err := row.Scan(&c.Serial, &c.Issuer, &c.Type, &c.Partition, &c.Component,
+		timeColumn{&c.IssuedAt}, timeColumn{&c.NotAfter}, timeColumn{&c.RevokedAt}, &c.Reason)
+	return c, err
+}
+
+func (t tenantTx) Certificate(ctx context.Context, serial string) (core.Certificate, error) {
+	found, err := first(ctx, t.s, scanCertificate, selectCertificate+`WHERE serial = $1`, serial)
+	if err != nil {
+		return core.Certificate{}, fmt.Errorf("read certificate %q: %w", serial, err)
+	}
+	return found, nil
+}
+
+func (t tenantTx) Certificates(ctx context.Context, component string, endAfter time.Time) ([]core.Certificate, error) {
+	found, err := all(ctx, t.s, scanCertificate, selectCertificate+`
+		WHERE (component = $1 OR $2 = '') AND not_after > $3 AND revoked_at IS NULL ORDER BY seq DESC`,
+		component, component, endAfter.UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("list certificates: %w", err)
+	}
+	return found, nil
+}
+
+func (t tenantTx) CountCertificates(ctx context.Context, component string, issuedSince time.Time) (int, error) {
+	var n int
+	err := t.s.one(ctx, `SELECT count(*) FROM certificate WHERE component = $1 AND issued_at >= $2`, []any{component, issuedSince.UnixMicro()}, &n)
+	if err != nil {
+		return 0, fmt.Errorf("count certificates of %q: %w", component, err)
+	}
+	return n, nil
+}
+
+func (t tenantTx) RevokedCertificates(ctx context.Context, endAfter time.Time) ([]core.Certificate, error) {
+	found, err := all(ctx, t.s, scanCertificate, selectCertificate+`
+		WHERE not_after > $1 AND revoked_at IS NOT NULL ORDER BY seq`, endAfter.UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("list revoked certificates: %w", err)
+	}
+	return found, nil
+}
+
+func (t tenantTx) RevokeCertificate(ctx context.Context, serial, reason string, at time.Time) error {
+	n, err := t.s.exec(ctx, `
+		UPDATE certificate SET reason = CASE WHEN revoked_at IS NULL THEN $1 ELSE reason END, revoked_at = coalesce(revoked_at, $2)
+		WHERE serial = $3`, reason, at.UnixMicro(), serial)
+	if err == nil && n == 0 {
+		err = core.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("revoke certificate %q: %w", serial, err)
+	}
+	t.s.note(core.Signal{Topic: core.TopicConfig})
+	return nil
+}
+
+func (t tenantTx) PruneEnrolment(ctx context.Context, endedBefore time.Time) error {
+	for _, statement := range []string{
+		`DELETE FROM join_token WHERE expires_at < $1`,
+		`DELETE FROM certificate WHERE not_after < $1`,
+		`DELETE FROM used_once WHERE until < $1`,
+	} {
+		if _, err := t.s.exec(ctx, statement, endedBefore.UnixMicro()); err != nil {
+			return fmt.Errorf("forget what ended long ago: %w", err)
+		}
+	}
+	return nil
+}

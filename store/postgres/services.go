@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"edgesync/core"
+)
+
+// tenantTx is core.TenantTx on one tenant's schema.
+type tenantTx struct{ s *session }
+
+const selectService = `
+	SELECT id, name, component_id, partition, type, is_platform_sync, endpoint, state, version,
+		capabilities, hostname, os, arch, cert_serial, cert_expires_at, first_hello_at,
+		last_heartbeat_at, config_version, config_applied_at, created_at
+	FROM service `
+
+func scanService(row scanner) (core.SyncService, error) {
+	var v core.SyncService
+	err := row.Scan(idColumn{&v.ID}, &v.Name, &v.ComponentID, &v.Partition, &v.Type, &v.IsPlatformSync,
+		&v.Endpoint, &v.State, &v.Version, asJSON(&v.Capabilities), &v.Hostname, &v.OS, &v.Arch,
+		&v.CertSerial, timeColumn{&v.CertExpiresAt}, timeColumn{&v.FirstHelloAt},
+		timeColumn{&v.LastHeartbeatAt}, &v.ConfigVersion, timeColumn{&v.ConfigAppliedAt}, timeColumn{&v.CreatedAt})
+	return v, err
+}
+
+func (t tenantTx) Services(ctx context.Context) ([]core.SyncService, error) {
+	services, err := all(ctx, t.s, scanService, selectService+`ORDER BY name, id`)
+	if err != nil {
+		return nil, fmt.Errorf("list services: %w", err)
+	}
+	return services, nil
+}
+
+func (t tenantTx) Service(ctx context.Context, service uuid.UUID) (core.SyncService, error) {
+	found, err := first(ctx, t.s, scanService, selectService+`WHERE id = $1`, id(service))
+	if err != nil {
+		return core.SyncService{}, fmt.Errorf("read service %s: %w", service, err)
+	}
+	return found, nil
+}
+
+func (t tenantTx) ServiceByComponent(ctx context.Context, component string) (core.SyncService, error) {
+	found, err := first(ctx, t.s, scanService, selectService+`WHERE component_id = $1`, component)
+	if err != nil {
+		return core.SyncService{}, fmt.Errorf("read service of component %q: %w", component, err)
+	}
+	return found, nil
+}
+
+func (t tenantTx) PutService(ctx context.Context, v core.SyncService) error {
+	_, err := t.s.exec(ctx, `
+		INSERT INTO service (id, name, component_id, partition, type, is_platform_sync, endpoint, state,
+			version, capabilities, hostname, os, arch, cert_serial, cert_expires_at, first_hello_at,
+			last_heartbeat_at, config_version, config_applied_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, component_id = excluded.component_id,
+			partition = excluded.partition, type = excluded.type,
+			is_platform_sync = excluded.is_platform_sync, endpoint = excluded.endpoint,
+			state = excluded.state, version = excluded.version, capabilities = excluded.capabilities,
+			hostname = excluded.hostname, os = excluded.os, arch = excluded.arch,
+			cert_serial = excluded.cert_serial, cert_expires_at = excluded.cert_expires_at,
+			first_hello_at = excluded.first_hello_at, last_heartbeat_at = excluded.last_heartbeat_at,
+			config_version = excluded.config_version, config_applied_at = excluded.config_applied_at,
+			created_at = excluded.created_at`,
+		id(v.ID), v.Name, v.ComponentID, v.Partition, v.Type, v.IsPlatformSync, v.Endpoint, v.State,
+		v.Version, jsonList(v.Capabilities), v.Hostname, v.OS, v.Arch, v.CertSerial, micros(v.CertExpiresAt),
+		micros(v.FirstHelloAt), micros(v.LastHeartbeatAt), v.ConfigVersion,
+		micros(v.ConfigAppliedAt), micros(v.CreatedAt))
+	if err != nil {
+		return fmt.Errorf("put service %q: %w", v.ComponentID, err)
+	}
+	t.s.note(core.Signal{Topic: core.TopicConfig})
+	return nil
+}
+
+func (t tenantTx) Heartbeat(ctx context.Context, service uuid.UUID, at time.Time) error {
+	n, err := t.s.exec(ctx, `UPDATE service SET last_heartbeat_at = $1 WHERE id = $2`, micros(at), id(service))
+	if err == nil && n == 0 {
+		err = core.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("record heartbeat of service %s: %w", service, err)
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"edgesync/core"
+)
+
+// view runs fn on one snapshot.
+func (s *Store) view(ctx context.Context, target *schema, fn func(*session) error) error {
+	return s.again(ctx, func() error {
+		return s.transaction(ctx, target, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, func(tx pgx.Tx) error {
+			w := &session{tx: tx}
+			defer w.abandon()
+			return fn(w)
+		})
+	})
+}
+
+// update runs fn in one transaction. Whoever writes to a schema holds its lock
+// from the first statement to the commit, in whatever process: what fn reads is
+// still so when it is committed, rows are never locked in different orders, and
+// a tenant's batches are stored one after the other.
+func (s *Store) update(ctx context.Context, target *schema, fn func(*session) error) error {
+	select {
+	case target.turn <- struct{}{}:
+		defer func() { <-target.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return s.again(ctx, func() error {
+		token := uuid.New()
+		err := s.transaction(ctx, target, `BEGIN ISOLATION LEVEL READ COMMITTED`, func(tx pgx.Tx) error {
+			if err := begin(ctx, tx, target, token); err != nil {
+				return err
+			}
+			w := &session{tx: tx}
+			defer w.abandon()
+			if err := fn(w); err != nil {
+				return err
+			}
+			if err := w.settle(); err != nil {
+				return err
+			}
+			return s.tell(ctx, tx, target, w)
+		})
+		var unknown *unknownOutcome
+		if errors.As(err, &unknown) {
+			return s.resolve(ctx, target, token, unknown)
+		}
+		return err
+	})
+}
+
+// begin takes the writer's lock and leaves a mark by which a commit whose answer
+// was lost can be told from one that did not happen.
+func begin(ctx context.Context, tx pgx.Tx, target *schema, token uuid.UUID) error {
+	now := time.Now()
+	_, err := tx.Exec(ctx, `INSERT INTO committed (token, at) SELECT $2, $3 FROM (SELECT pg_advisory_xact_lock($1)) l`,
+		target.lock, token, now.UnixMicro())
+	if err == nil && rand.IntN(sweepEvery) == 0 {
+		_, err = tx.Exec(ctx, `DELETE FROM committed WHERE at < $1`, now.Add(-markLife).UnixMicro())
+	}
+	if err != nil {
+		return fmt.Errorf("begin write: %w", err)
+	}
+	return nil
+}
+
+const (
+	// markLife is far longer than anybody asks for an outcome.
+	markLife = time.Hour
+	// sweepEvery is how many transactions it takes, on average, until one clears
+	// old marks away.
+	sweepEvery = 500
+)
+
+// transaction runs fn in a transaction under a schema's role.
+func (s *Store) transaction(ctx context.Context, target *schema, beginning string, fn func(pgx.Tx) error) error {
+	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		// One round trip. The schemas of pg_catalog are searched in any case.
+		tx, err := conn.BeginTx(ctx, pgx.TxOptions{
+			BeginQuery: beginning + `; SET LOCAL ROLE ` + quote(target.role) + `; SET LOCAL search_path = ` + quote(target.name),
+		})
+		if err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		committed := false
+		defer func() {
+			if !committed {
+				// fn's error is what counts; one that cannot be rolled back is closed.
+				rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockDeadline)
+				defer cancel()
+				_ = tx.Rollback(rollback)
+			}
+		}()
+		if err := fn(tx); err != nil {
+			return err
+		}
+		err = tx.Commit(ctx)
+		committed = err == nil
+		if err != nil && lost(err) {
+			return &unknownOutcome{err}
+		}
+		if err != nil {
+			return fmt.Errorf("commit: %w", classify(err))
+		}
+		return nil
+	})
+}
+
+// unknownOutcome is a commit that nobody answered.
+type unknownOutcome struct{ cause error }
+
+func (u *unknownOutcome) Error() string { return "commit: its outcome is unknown: " + u.cause.Error() }
+func (u *unknownOutcome) Unwrap() error { return u.cause }
+
+// resolve finds out what became of a commit that was not answered: nil if it
+// happened, an error to try again on if it did not. The writer's lock is taken
+// first, so that a server process that still commits is waited for.
+func (s *Store) resolve(ctx context.Context, target *schema, token uuid.UUID, unknown *unknownOutcome) error {
+	happened := false
+	err := s.again(ctx, func() error {
+		return s.transaction(ctx, target, `BEGIN ISOLATION LEVEL READ COMMITTED`, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, target.lock); err != nil {
+				return err
+			}
+			return tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM committed WHERE token = $1)`, token).Scan(&happened)
+		})
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: ask for it: %w", unknown.Error(), err)
+	case happened:
+		return nil
+	}
+	return &notCommitted{unknown.cause}
+}
+
+// notCommitted is a transaction that was lost for certain.
+type notCommitted struct{ cause error }
+
+func (n *notCommitted) Error() string { return "commit: the server ended it: " + n.cause.Error() }
+func (n *notCommitted) Unwrap() error { return n.cause }
+
+// The pace at which a transaction is tried again.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// again runs a transaction until it gets through to its end, for as long as it
+// fails for what passes: a restart of the server, or another transaction.
+func (s *Store) again(ctx context.Context, run func() error) error {
+	deadline := time.Now().Add(s.opts.Patience)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := run()
+		if err == nil || !passes(err) || time.Now().After(deadline) {
+			return caused(ctx, unavailable(err))
+		}
+		select {
+		case <-ctx.Done():
+			return caused(ctx, err)
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		}
+	}
+}
+
+// caused adds to an error why the caller gave up, if that is what it came from.
+func caused(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+}
+
+// unavailable is err as core tells it to who asked, if it is of the connection.
+func unavailable(err error) error {
+	var told *core.Error
+	var unknown *unknownOutcome
+	if err == nil || errors.As(err, &told) || !lost(err) && !errors.As(err, &unknown) {
+		return err
+	}
+	return core.Unavailable(err)
+}
+
+// passes tells whether what failed may succeed when it is done again from its
+// beginning. A commit whose outcome is not known is none of these.
+func passes(err error) bool {
+	var never *notCommitted
+	if errors.As(err, &never) {
+		return true
+	}
+	var unknown *unknownOutcome
+	if errors.As(err, &unknown) {
+		return false
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code {
+		case "40001", "40P01": // serialization failure, deadlock
+			return true
+		case "XX000": // of a role that two processes grant at once
+			return e.Message == "tuple concurrently updated"
+		}
+	}
+	return lost(err)
+}
+
+// lost tells whether an error is of the connection, not of what was asked.
+func lost(err error) bool {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code[:2] {
+		case "08":
+			return true
+		case "57":
+			return e.Code == "57P01" || e.Code == "57P02" || e.Code == "57P03"
+		}
+		return false
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var connecting *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connecting) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}

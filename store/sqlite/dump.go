@@ -1,0 +1,114 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"edgesync/store/dump"
+)
+
+// Dump hands out every table of a tenant's file, or with the zero id of
+// platform.db, as of one moment. visit must read each table before it returns.
+func (s *Store) Dump(ctx context.Context, tenant uuid.UUID, visit func(dump.Table) error) error {
+	return s.read(ctx, tenant, func(tx session) error {
+		tables, err := all(ctx, tx, scanText, `
+			SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name <> 'goose_db_version' ORDER BY name`)
+		for _, table := range tables {
+			if err == nil {
+				err = tx.dump(ctx, table, visit)
+			}
+		}
+		return err
+	})
+}
+
+// read runs fn on one snapshot of a tenant's file, or of platform.db.
+func (s *Store) read(ctx context.Context, tenant uuid.UUID, fn func(session) error) error {
+	if tenant == uuid.Nil {
+		return s.platform.view(ctx, fn)
+	}
+	return tenantStore{pool: s.tenants, id: tenant}.with(ctx, func(db *database) error { return db.view(ctx, fn) })
+}
+
+func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }
+
+func (s session) dump(ctx context.Context, table string, visit func(dump.Table) error) error {
+	columns, err := all(ctx, s, scanText, `SELECT name FROM pragma_table_info(?) ORDER BY name`, table)
+	if err != nil {
+		return fmt.Errorf("read columns of %s: %w", table, err)
+	}
+	rows, err := s.tx.QueryContext(ctx, `SELECT "`+strings.Join(columns, `", "`)+`" FROM "`+table+`"`)
+	if err != nil {
+		return fmt.Errorf("read table %s: %w", table, err)
+	}
+	defer rows.Close()
+	row, into := make([]any, len(columns)), make([]any, len(columns))
+	for i := range row {
+		into[i] = &row[i]
+	}
+	never, err := all(ctx, s, scanText, `SELECT name FROM pragma_table_info(?) WHERE "notnull"`, table)
+	if err != nil {
+		return fmt.Errorf("read columns of %s: %w", table, err)
+	}
+	err = visit(dump.Table{Name: table, Columns: columns, Next: func() ([]any, error) {
+		if !rows.Next() {
+			return nil, rows.Err()
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		for i, cell := range row {
+			// The driver hands an empty blob out as it does NULL.
+			if blob, ok := cell.([]byte); (cell == nil || ok && blob == nil) && slices.Contains(never, columns[i]) {
+				row[i] = []byte{}
+			}
+		}
+		return row, nil
+	}})
+	return errors.Join(err, rows.Err())
+}
+
+// Version is the version of a tenant's schema, or with the zero id of the
+// platform's.
+func (s *Store) Version(ctx context.Context, tenant uuid.UUID) (v int64, err error) {
+	err = s.read(ctx, tenant, func(tx session) error {
+		return tx.one(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
+	})
+	return v, err
+}
+
+// Check looks for what should never be in a tenant's file, or with the zero id
+// in platform.db, and tells each with a number.
+func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, err error) {
+	err = s.read(ctx, tenant, func(tx session) error {
+		found = nil
+		damage, err := all(ctx, tx, scanText, `PRAGMA integrity_check(10)`)
+		if err != nil {
+			return err
+		}
+		for _, line := range damage {
+			if line != "ok" {
+				found = append(found, line)
+			}
+		}
+		if tenant == uuid.Nil {
+			return nil
+		}
+		for _, rule := range dump.Rules {
+			var n int64
+			if err := tx.one(ctx, rule.Count, nil, &n); err != nil {
+				return fmt.Errorf("check for %s: %w", rule.Name, err)
+			}
+			if n > 0 {
+				found = append(found, fmt.Sprintf("%d %s", n, rule.Name))
+			}
+		}
+		return nil
+	})
+	return found, err
+}
