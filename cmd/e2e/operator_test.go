@@ -72,7 +72,7 @@ var mayCall = map[string]string{
 	"ExplainDevice": "viewer", "MergeDevices": "operator", "UnmergeDevice": "operator", "SplitDevice": "operator",
 	"ListDuplicates": "viewer", "SimulateRules": "viewer",
 	"ListRetractions": "viewer", "ReleaseRetractions": "operator", "RejectRetractions": "operator",
-	"ListEvents": "viewer", "TailEvents": "viewer",
+	"ListEvents": "viewer", "TailEvents": "viewer", "Watch": "viewer",
 	"AddOperator": "admin", "ListOperators": "admin", "RevokeOperator": "admin",
 	"ListCertificates": "viewer", "ListAuthorities": "viewer",
 	"RotateAuthority": "admin", "RotateRoot": "admin platform",
@@ -142,7 +142,7 @@ func invoke(t testing.TB, conn *grpc.ClientConn, method protoreflect.MethodDescr
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if method.Name() == "TailEvents" { // It has no end of its own.
+	if method.Name() == "TailEvents" || method.Name() == "Watch" { // They have no end of their own.
 		ctx, cancel = context.WithTimeout(ctx, 200*time.Millisecond)
 		defer cancel()
 	}
