@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,12 +75,28 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// ports hands out ports below those the system picks for connections, each once:
+// one that was free and is given back may be anybody's a moment later.
+var ports = struct {
+	sync.Mutex
+	next int
+}{next: 20_000 + os.Getpid()%100*100}
+
 func freeAddr() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	ports.Lock()
+	defer ports.Unlock()
+	var err error
+	for range 1000 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(ports.next))
+		if ports.next++; ports.next > 32_000 {
+			ports.next = 20_000
+		}
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", addr); err == nil {
+			return addr, listener.Close()
+		}
 	}
-	return listener.Addr().String(), listener.Close()
+	return "", err
 }
 
 // exitcode CODE COMMAND ARG... runs a command that must end with the code.
