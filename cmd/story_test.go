@@ -162,6 +162,9 @@ func (x *terminal) background(args ...string) (stop func()) {
 		}
 	}
 	x.t.Cleanup(stop)
+	if args[0] == "serve" { // Else the terminal would open the state itself.
+		x.appears(filepath.Join("state", "admin.sock"))
+	}
 	return stop
 }
 
@@ -197,7 +200,6 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 	x.run("bootstrap", "--gateway-addr", gateway, "--ca-addr", ca)
 	x.background("serve", "--listen", gateway, "--ca-listen", ca, "--metrics-listen", "")
 	x.background("faker", "--listen", inventory, "--armis", "300", "--netbox", "200", "--seed", "7")
-	x.appears(filepath.Join("state", "admin.sock")) // Else the terminal would open the state itself.
 
 	x.text("edgesync; echo left with $?")
 	x.keys("Enter")
