@@ -83,6 +83,7 @@ var rules = map[string]rule{
 	adminv1.Admin_ListEvents_FullMethodName: {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_TailEvents_FullMethodName: {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_Watch_FullMethodName:      {core.RoleViewer, tenant, "tenant"},
+	adminv1.Admin_ListRuns_FullMethodName:   {core.RoleViewer, tenant, "tenant"},
 
 	adminv1.Admin_AddOperator_FullMethodName:    {core.RoleAdmin, tenant, "tenant"},
 	adminv1.Admin_ListOperators_FullMethodName:  {core.RoleAdmin, tenant, "tenant"},

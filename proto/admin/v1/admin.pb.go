@@ -857,8 +857,11 @@ type SyncService struct {
 	// The configuration it said it runs, and since when.
 	ConfigVersion   string                 `protobuf:"bytes,40,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	ConfigAppliedAt *timestamppb.Timestamp `protobuf:"bytes,41,opt,name=config_applied_at,json=configAppliedAt,proto3" json:"config_applied_at,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What it said waits in its outbox to be delivered.
+	OutboxBytes   int64 `protobuf:"varint,50,opt,name=outbox_bytes,json=outboxBytes,proto3" json:"outbox_bytes,omitempty"`
+	OutboxRuns    int64 `protobuf:"varint,51,opt,name=outbox_runs,json=outboxRuns,proto3" json:"outbox_runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SyncService) Reset() {
@@ -1064,6 +1067,20 @@ func (x *SyncService) GetConfigAppliedAt() *timestamppb.Timestamp {
 		return x.ConfigAppliedAt
 	}
 	return nil
+}
+
+func (x *SyncService) GetOutboxBytes() int64 {
+	if x != nil {
+		return x.OutboxBytes
+	}
+	return 0
+}
+
+func (x *SyncService) GetOutboxRuns() int64 {
+	if x != nil {
+		return x.OutboxRuns
+	}
+	return 0
 }
 
 type OnboardServiceRequest struct {
@@ -4018,9 +4035,15 @@ func (x *SyncedSource) GetError() string {
 }
 
 type TestSourceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name or id; empty for a source that is not saved yet.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// Test this instead of what is saved, run by that service and with those
+	// credentials, as CreateSourceRequest and UpdateSourceRequest say.
+	Spec          *SourceSpec       `protobuf:"bytes,3,opt,name=spec,proto3" json:"spec,omitempty"`
+	Service       string            `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`
+	Credentials   map[string][]byte `protobuf:"bytes,5,rep,name=credentials,proto3" json:"credentials,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4067,6 +4090,27 @@ func (x *TestSourceRequest) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *TestSourceRequest) GetSpec() *SourceSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *TestSourceRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *TestSourceRequest) GetCredentials() map[string][]byte {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
 }
 
 type TestSourceResponse struct {
@@ -5918,7 +5962,10 @@ type WatchUpdate struct {
 	// Recorded since the update before, oldest first.
 	Events []*Event `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"`
 	// Some events were left out: they came faster than they were read.
-	EventsMissed  bool `protobuf:"varint,8,opt,name=events_missed,json=eventsMissed,proto3" json:"events_missed,omitempty"`
+	EventsMissed bool `protobuf:"varint,8,opt,name=events_missed,json=eventsMissed,proto3" json:"events_missed,omitempty"`
+	// Who watches. In the first update only; absent on the platform's own machine,
+	// where everything is allowed.
+	Caller        *Operator `protobuf:"bytes,9,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6009,6 +6056,294 @@ func (x *WatchUpdate) GetEventsMissed() bool {
 	return false
 }
 
+func (x *WatchUpdate) GetCaller() *Operator {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+type ListRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name or id of a source, or of a sync service all of whose sources are meant;
+	// each needs its tenant.
+	Source  string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// 0 means 50.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsRequest) Reset() {
+	*x = ListRunsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsRequest) ProtoMessage() {}
+
+func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListRunsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *ListRunsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// Run is one discovery of one source.
+type Run struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source   string                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId string                 `protobuf:"bytes,4,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// "snapshot" or "incremental"; empty while it is not known.
+	Mode      string                 `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// Absent while it is under way.
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// "success", "partial", "failed" or "timeout"; empty while it is under way.
+	Result string `protobuf:"bytes,8,opt,name=result,proto3" json:"result,omitempty"`
+	// How many devices its service counted.
+	Devices int64 `protobuf:"varint,9,opt,name=devices,proto3" json:"devices,omitempty"`
+	// Updates stored or found unchanged, and how many were announced, or -1.
+	Received int64 `protobuf:"varint,10,opt,name=received,proto3" json:"received,omitempty"`
+	Total    int64 `protobuf:"varint,11,opt,name=total,proto3" json:"total,omitempty"`
+	// Updates that say that a thing is gone, and those that name nothing.
+	Deleted int64 `protobuf:"varint,12,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Refused int64 `protobuf:"varint,13,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Things that its deletions retracted.
+	Retracted     int64  `protobuf:"varint,14,opt,name=retracted,proto3" json:"retracted,omitempty"`
+	Error         string `protobuf:"bytes,15,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Run) Reset() {
+	*x = Run{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Run) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Run) ProtoMessage() {}
+
+func (x *Run) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Run.ProtoReflect.Descriptor instead.
+func (*Run) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *Run) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Run) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Run) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Run) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *Run) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Run) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *Run) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
+func (x *Run) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *Run) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *Run) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *Run) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Run) GetDeleted() int64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *Run) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *Run) GetRetracted() int64 {
+	if x != nil {
+		return x.Retracted
+	}
+	return 0
+}
+
+func (x *Run) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type ListRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest first.
+	Runs          []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsResponse) Reset() {
+	*x = ListRunsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsResponse) ProtoMessage() {}
+
+func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListRunsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *ListRunsResponse) GetRuns() []*Run {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
 type Operator struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -6027,7 +6362,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6039,7 +6374,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6052,7 +6387,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{82}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Operator) GetName() string {
@@ -6118,7 +6453,7 @@ type AddOperatorRequest struct {
 
 func (x *AddOperatorRequest) Reset() {
 	*x = AddOperatorRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6130,7 +6465,7 @@ func (x *AddOperatorRequest) String() string {
 func (*AddOperatorRequest) ProtoMessage() {}
 
 func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6143,7 +6478,7 @@ func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddOperatorRequest.ProtoReflect.Descriptor instead.
 func (*AddOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{83}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *AddOperatorRequest) GetName() string {
@@ -6186,7 +6521,7 @@ type AddOperatorResponse struct {
 
 func (x *AddOperatorResponse) Reset() {
 	*x = AddOperatorResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6198,7 +6533,7 @@ func (x *AddOperatorResponse) String() string {
 func (*AddOperatorResponse) ProtoMessage() {}
 
 func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6211,7 +6546,7 @@ func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddOperatorResponse.ProtoReflect.Descriptor instead.
 func (*AddOperatorResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{84}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *AddOperatorResponse) GetOperator() *Operator {
@@ -6245,7 +6580,7 @@ type ListOperatorsRequest struct {
 
 func (x *ListOperatorsRequest) Reset() {
 	*x = ListOperatorsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6257,7 +6592,7 @@ func (x *ListOperatorsRequest) String() string {
 func (*ListOperatorsRequest) ProtoMessage() {}
 
 func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6270,7 +6605,7 @@ func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperatorsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{85}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ListOperatorsRequest) GetTenant() string {
@@ -6289,7 +6624,7 @@ type ListOperatorsResponse struct {
 
 func (x *ListOperatorsResponse) Reset() {
 	*x = ListOperatorsResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6301,7 +6636,7 @@ func (x *ListOperatorsResponse) String() string {
 func (*ListOperatorsResponse) ProtoMessage() {}
 
 func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6314,7 +6649,7 @@ func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperatorsResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{86}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ListOperatorsResponse) GetOperators() []*Operator {
@@ -6335,7 +6670,7 @@ type RevokeOperatorRequest struct {
 
 func (x *RevokeOperatorRequest) Reset() {
 	*x = RevokeOperatorRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6347,7 +6682,7 @@ func (x *RevokeOperatorRequest) String() string {
 func (*RevokeOperatorRequest) ProtoMessage() {}
 
 func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6360,7 +6695,7 @@ func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeOperatorRequest.ProtoReflect.Descriptor instead.
 func (*RevokeOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{87}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *RevokeOperatorRequest) GetName() string {
@@ -6408,7 +6743,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6420,7 +6755,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6433,7 +6768,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{88}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *Certificate) GetTenant() string {
@@ -6555,7 +6890,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6567,7 +6902,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6580,7 +6915,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{89}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ListCertificatesRequest) GetTenant() string {
@@ -6613,7 +6948,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6625,7 +6960,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6638,7 +6973,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{90}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ListCertificatesResponse) GetCertificates() []*Certificate {
@@ -6669,7 +7004,7 @@ type Authority struct {
 
 func (x *Authority) Reset() {
 	*x = Authority{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6681,7 +7016,7 @@ func (x *Authority) String() string {
 func (*Authority) ProtoMessage() {}
 
 func (x *Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6694,7 +7029,7 @@ func (x *Authority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authority.ProtoReflect.Descriptor instead.
 func (*Authority) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{91}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *Authority) GetKeyId() string {
@@ -6763,7 +7098,7 @@ type ListAuthoritiesRequest struct {
 
 func (x *ListAuthoritiesRequest) Reset() {
 	*x = ListAuthoritiesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6775,7 +7110,7 @@ func (x *ListAuthoritiesRequest) String() string {
 func (*ListAuthoritiesRequest) ProtoMessage() {}
 
 func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6788,7 +7123,7 @@ func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuthoritiesRequest.ProtoReflect.Descriptor instead.
 func (*ListAuthoritiesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{92}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ListAuthoritiesRequest) GetTenant() string {
@@ -6807,7 +7142,7 @@ type ListAuthoritiesResponse struct {
 
 func (x *ListAuthoritiesResponse) Reset() {
 	*x = ListAuthoritiesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6819,7 +7154,7 @@ func (x *ListAuthoritiesResponse) String() string {
 func (*ListAuthoritiesResponse) ProtoMessage() {}
 
 func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6832,7 +7167,7 @@ func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuthoritiesResponse.ProtoReflect.Descriptor instead.
 func (*ListAuthoritiesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{93}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ListAuthoritiesResponse) GetAuthorities() []*Authority {
@@ -6853,7 +7188,7 @@ type RotateAuthorityRequest struct {
 
 func (x *RotateAuthorityRequest) Reset() {
 	*x = RotateAuthorityRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6865,7 +7200,7 @@ func (x *RotateAuthorityRequest) String() string {
 func (*RotateAuthorityRequest) ProtoMessage() {}
 
 func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6878,7 +7213,7 @@ func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*RotateAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{94}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *RotateAuthorityRequest) GetTenant() string {
@@ -6905,7 +7240,7 @@ type RotateRootRequest struct {
 
 func (x *RotateRootRequest) Reset() {
 	*x = RotateRootRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6917,7 +7252,7 @@ func (x *RotateRootRequest) String() string {
 func (*RotateRootRequest) ProtoMessage() {}
 
 func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6930,7 +7265,7 @@ func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateRootRequest.ProtoReflect.Descriptor instead.
 func (*RotateRootRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{95}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *RotateRootRequest) GetLeaked() bool {
@@ -6953,7 +7288,7 @@ type Rotation struct {
 
 func (x *Rotation) Reset() {
 	*x = Rotation{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6965,7 +7300,7 @@ func (x *Rotation) String() string {
 func (*Rotation) ProtoMessage() {}
 
 func (x *Rotation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6978,7 +7313,7 @@ func (x *Rotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
 func (*Rotation) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{96}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *Rotation) GetTenant() string {
@@ -7066,7 +7401,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06resume\x18\x02 \x01(\bR\x06resume\")\n" +
 	"\x13RemoveTenantRequest\x12\x12\n" +
 	"\x04slug\x18\x01 \x01(\tR\x04slug\"\x16\n" +
-	"\x14RemoveTenantResponse\"\xaa\a\n" +
+	"\x14RemoveTenantResponse\"\xee\a\n" +
 	"\vSyncService\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -7095,7 +7430,10 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\fsource_count\x18\x16 \x01(\x05R\vsourceCount\x120\n" +
 	"\x14failing_source_count\x18\x17 \x01(\x05R\x12failingSourceCount\x12%\n" +
 	"\x0econfig_version\x18( \x01(\tR\rconfigVersion\x12F\n" +
-	"\x11config_applied_at\x18) \x01(\v2\x1a.google.protobuf.TimestampR\x0fconfigAppliedAt\"\x96\x01\n" +
+	"\x11config_applied_at\x18) \x01(\v2\x1a.google.protobuf.TimestampR\x0fconfigAppliedAt\x12!\n" +
+	"\foutbox_bytes\x182 \x01(\x03R\voutboxBytes\x12\x1f\n" +
+	"\voutbox_runs\x183 \x01(\x03R\n" +
+	"outboxRuns\"\x96\x01\n" +
 	"\x15OnboardServiceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
@@ -7363,10 +7701,16 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06result\x18\x05 \x01(\tR\x06result\x12\x18\n" +
 	"\adevices\x18\x06 \x01(\x03R\adevices\x12\"\n" +
 	"\facknowledged\x18\a \x01(\x03R\facknowledged\x12\x14\n" +
-	"\x05error\x18\b \x01(\tR\x05error\"C\n" +
+	"\x05error\x18\b \x01(\tR\x05error\"\xa9\x02\n" +
 	"\x11TestSourceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
-	"\x06source\x18\x02 \x01(\tR\x06source\"\xd6\x01\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x121\n" +
+	"\x04spec\x18\x03 \x01(\v2\x1d.edgesync.admin.v1.SourceSpecR\x04spec\x12\x18\n" +
+	"\aservice\x18\x04 \x01(\tR\aservice\x12W\n" +
+	"\vcredentials\x18\x05 \x03(\v25.edgesync.admin.v1.TestSourceRequest.CredentialsEntryR\vcredentials\x1a>\n" +
+	"\x10CredentialsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xd6\x01\n" +
 	"\x12TestSourceResponse\x12\x0e\n" +
 	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -7516,7 +7860,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\bservices\x18\x02 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\bservices\x123\n" +
 	"\asources\x18\x03 \x03(\v2\x19.edgesync.admin.v1.SourceR\asources\x12!\n" +
 	"\fdevice_count\x18\x04 \x01(\x03R\vdeviceCount\x12)\n" +
-	"\x10updates_received\x18\x05 \x01(\x03R\x0fupdatesReceived\"\xbb\x03\n" +
+	"\x10updates_received\x18\x05 \x01(\x03R\x0fupdatesReceived\"\xf0\x03\n" +
 	"\vWatchUpdate\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x127\n" +
 	"\bplatform\x18\x02 \x01(\v2\x1b.edgesync.admin.v1.PlatformR\bplatform\x12:\n" +
@@ -7525,7 +7869,34 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x11platform_services\x18\x05 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\x10platformServices\x12:\n" +
 	"\x19platform_services_changed\x18\x06 \x01(\bR\x17platformServicesChanged\x120\n" +
 	"\x06events\x18\a \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\x12#\n" +
-	"\revents_missed\x18\b \x01(\bR\feventsMissed\"\x80\x02\n" +
+	"\revents_missed\x18\b \x01(\bR\feventsMissed\x123\n" +
+	"\x06caller\x18\t \x01(\v2\x1b.edgesync.admin.v1.OperatorR\x06caller\"q\n" +
+	"\x0fListRunsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\xba\x03\n" +
+	"\x03Run\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x04 \x01(\tR\bsourceId\x12\x12\n" +
+	"\x04mode\x18\x05 \x01(\tR\x04mode\x129\n" +
+	"\n" +
+	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
+	"\vfinished_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAt\x12\x16\n" +
+	"\x06result\x18\b \x01(\tR\x06result\x12\x18\n" +
+	"\adevices\x18\t \x01(\x03R\adevices\x12\x1a\n" +
+	"\breceived\x18\n" +
+	" \x01(\x03R\breceived\x12\x14\n" +
+	"\x05total\x18\v \x01(\x03R\x05total\x12\x18\n" +
+	"\adeleted\x18\f \x01(\x03R\adeleted\x12\x18\n" +
+	"\arefused\x18\r \x01(\x03R\arefused\x12\x1c\n" +
+	"\tretracted\x18\x0e \x01(\x03R\tretracted\x12\x14\n" +
+	"\x05error\x18\x0f \x01(\tR\x05error\">\n" +
+	"\x10ListRunsResponse\x12*\n" +
+	"\x04runs\x18\x01 \x03(\v2\x16.edgesync.admin.v1.RunR\x04runs\"\x80\x02\n" +
 	"\bOperator\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -7603,7 +7974,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"old_key_id\x18\x02 \x01(\tR\boldKeyId\x12\x1c\n" +
 	"\n" +
 	"new_key_id\x18\x03 \x01(\tR\bnewKeyId\x123\n" +
-	"\aends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt2\xe1\"\n" +
+	"\aends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt2\xb6#\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -7649,7 +8020,8 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x0fListRetractions\x12).edgesync.admin.v1.ListRetractionsRequest\x1a*.edgesync.admin.v1.ListRetractionsResponse\x12o\n" +
 	"\x12ReleaseRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12n\n" +
 	"\x11RejectRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12J\n" +
-	"\x05Watch\x12\x1f.edgesync.admin.v1.WatchRequest\x1a\x1e.edgesync.admin.v1.WatchUpdate0\x01\x12\\\n" +
+	"\x05Watch\x12\x1f.edgesync.admin.v1.WatchRequest\x1a\x1e.edgesync.admin.v1.WatchUpdate0\x01\x12S\n" +
+	"\bListRuns\x12\".edgesync.admin.v1.ListRunsRequest\x1a#.edgesync.admin.v1.ListRunsResponse\x12\\\n" +
 	"\vAddOperator\x12%.edgesync.admin.v1.AddOperatorRequest\x1a&.edgesync.admin.v1.AddOperatorResponse\x12b\n" +
 	"\rListOperators\x12'.edgesync.admin.v1.ListOperatorsRequest\x1a(.edgesync.admin.v1.ListOperatorsResponse\x12W\n" +
 	"\x0eRevokeOperator\x12(.edgesync.admin.v1.RevokeOperatorRequest\x1a\x1b.edgesync.admin.v1.Operator\x12k\n" +
@@ -7671,7 +8043,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 102)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 106)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),          // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),         // 1: edgesync.admin.v1.BootstrapResponse
@@ -7755,227 +8127,239 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*WatchRequest)(nil),              // 79: edgesync.admin.v1.WatchRequest
 	(*TenantSummary)(nil),             // 80: edgesync.admin.v1.TenantSummary
 	(*WatchUpdate)(nil),               // 81: edgesync.admin.v1.WatchUpdate
-	(*Operator)(nil),                  // 82: edgesync.admin.v1.Operator
-	(*AddOperatorRequest)(nil),        // 83: edgesync.admin.v1.AddOperatorRequest
-	(*AddOperatorResponse)(nil),       // 84: edgesync.admin.v1.AddOperatorResponse
-	(*ListOperatorsRequest)(nil),      // 85: edgesync.admin.v1.ListOperatorsRequest
-	(*ListOperatorsResponse)(nil),     // 86: edgesync.admin.v1.ListOperatorsResponse
-	(*RevokeOperatorRequest)(nil),     // 87: edgesync.admin.v1.RevokeOperatorRequest
-	(*Certificate)(nil),               // 88: edgesync.admin.v1.Certificate
-	(*ListCertificatesRequest)(nil),   // 89: edgesync.admin.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil),  // 90: edgesync.admin.v1.ListCertificatesResponse
-	(*Authority)(nil),                 // 91: edgesync.admin.v1.Authority
-	(*ListAuthoritiesRequest)(nil),    // 92: edgesync.admin.v1.ListAuthoritiesRequest
-	(*ListAuthoritiesResponse)(nil),   // 93: edgesync.admin.v1.ListAuthoritiesResponse
-	(*RotateAuthorityRequest)(nil),    // 94: edgesync.admin.v1.RotateAuthorityRequest
-	(*RotateRootRequest)(nil),         // 95: edgesync.admin.v1.RotateRootRequest
-	(*Rotation)(nil),                  // 96: edgesync.admin.v1.Rotation
-	nil,                               // 97: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                               // 98: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                               // 99: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                               // 100: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                               // 101: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 102: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 103: google.protobuf.Duration
+	(*ListRunsRequest)(nil),           // 82: edgesync.admin.v1.ListRunsRequest
+	(*Run)(nil),                       // 83: edgesync.admin.v1.Run
+	(*ListRunsResponse)(nil),          // 84: edgesync.admin.v1.ListRunsResponse
+	(*Operator)(nil),                  // 85: edgesync.admin.v1.Operator
+	(*AddOperatorRequest)(nil),        // 86: edgesync.admin.v1.AddOperatorRequest
+	(*AddOperatorResponse)(nil),       // 87: edgesync.admin.v1.AddOperatorResponse
+	(*ListOperatorsRequest)(nil),      // 88: edgesync.admin.v1.ListOperatorsRequest
+	(*ListOperatorsResponse)(nil),     // 89: edgesync.admin.v1.ListOperatorsResponse
+	(*RevokeOperatorRequest)(nil),     // 90: edgesync.admin.v1.RevokeOperatorRequest
+	(*Certificate)(nil),               // 91: edgesync.admin.v1.Certificate
+	(*ListCertificatesRequest)(nil),   // 92: edgesync.admin.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil),  // 93: edgesync.admin.v1.ListCertificatesResponse
+	(*Authority)(nil),                 // 94: edgesync.admin.v1.Authority
+	(*ListAuthoritiesRequest)(nil),    // 95: edgesync.admin.v1.ListAuthoritiesRequest
+	(*ListAuthoritiesResponse)(nil),   // 96: edgesync.admin.v1.ListAuthoritiesResponse
+	(*RotateAuthorityRequest)(nil),    // 97: edgesync.admin.v1.RotateAuthorityRequest
+	(*RotateRootRequest)(nil),         // 98: edgesync.admin.v1.RotateRootRequest
+	(*Rotation)(nil),                  // 99: edgesync.admin.v1.Rotation
+	nil,                               // 100: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                               // 101: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                               // 102: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                               // 103: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                               // 104: edgesync.admin.v1.Event.DetailsEntry
+	nil,                               // 105: edgesync.admin.v1.TestSourceRequest.CredentialsEntry
+	(*timestamppb.Timestamp)(nil),     // 106: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 107: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,   // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	102, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	102, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	102, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	106, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	106, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	106, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,   // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	102, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	102, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	102, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	102, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
-	102, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
+	106, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	106, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	106, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	106, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	106, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
 	14,  // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
 	5,   // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	14,  // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
 	24,  // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	103, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	103, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	103, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	97,  // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	107, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	107, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	107, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	100, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
 	25,  // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	102, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	102, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	102, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	106, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	106, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	106, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
 	25,  // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	98,  // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	101, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
 	26,  // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
 	25,  // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	99,  // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	102, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	102, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	102, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	102, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	102, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	100, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	102, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	106, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	106, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	106, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	106, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	106, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	103, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
 	35,  // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
 	36,  // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	102, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	101, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	102, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	106, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	104, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	106, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	41,  // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	103, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	107, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
 	46,  // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
 	14,  // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
-	102, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	102, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
-	102, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
-	102, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	106, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	106, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	106, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	106, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
 	46,  // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
 	53,  // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
-	56,  // 48: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
-	103, // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
-	102, // 50: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
-	58,  // 51: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
-	57,  // 52: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	58,  // 53: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
-	57,  // 54: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	102, // 55: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
-	102, // 56: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
-	57,  // 57: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
-	37,  // 58: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
-	58,  // 59: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
-	60,  // 60: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
-	61,  // 61: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
-	59,  // 62: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
-	59,  // 63: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
-	62,  // 64: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
-	37,  // 65: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
-	69,  // 66: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
-	58,  // 67: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
-	57,  // 68: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	72,  // 69: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
-	72,  // 70: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
-	102, // 71: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
-	102, // 72: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
-	75,  // 73: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
-	6,   // 74: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
-	14,  // 75: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
-	26,  // 76: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
-	102, // 77: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
-	3,   // 78: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
-	80,  // 79: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
-	14,  // 80: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
-	41,  // 81: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
-	102, // 82: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
-	102, // 83: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
-	82,  // 84: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
-	5,   // 85: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
-	82,  // 86: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
-	102, // 87: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
-	102, // 88: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	102, // 89: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
-	88,  // 90: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
-	102, // 91: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
-	102, // 92: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	102, // 93: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
-	91,  // 94: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
-	102, // 95: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
-	0,   // 96: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,   // 97: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,   // 98: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,   // 99: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,   // 100: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10,  // 101: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11,  // 102: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12,  // 103: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15,  // 104: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17,  // 105: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19,  // 106: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20,  // 107: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21,  // 108: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22,  // 109: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27,  // 110: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28,  // 111: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30,  // 112: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31,  // 113: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32,  // 114: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33,  // 115: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38,  // 116: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38,  // 117: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40,  // 118: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42,  // 119: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42,  // 120: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	44,  // 121: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
-	47,  // 122: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
-	49,  // 123: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
-	50,  // 124: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
-	51,  // 125: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
-	54,  // 126: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
-	40,  // 127: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	64,  // 128: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
-	65,  // 129: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
-	66,  // 130: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
-	68,  // 131: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
-	71,  // 132: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
-	74,  // 133: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
-	77,  // 134: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	77,  // 135: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	79,  // 136: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
-	83,  // 137: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
-	85,  // 138: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
-	87,  // 139: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
-	89,  // 140: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
-	92,  // 141: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
-	94,  // 142: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
-	95,  // 143: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
-	1,   // 144: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,   // 145: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,   // 146: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,   // 147: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,   // 148: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,   // 149: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,   // 150: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13,  // 151: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16,  // 152: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18,  // 153: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14,  // 154: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 155: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 156: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23,  // 157: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26,  // 158: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29,  // 159: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26,  // 160: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26,  // 161: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26,  // 162: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34,  // 163: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35,  // 164: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39,  // 165: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37,  // 166: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43,  // 167: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41,  // 168: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	45,  // 169: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
-	48,  // 170: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
-	46,  // 171: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
-	5,   // 172: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
-	52,  // 173: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
-	55,  // 174: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
-	63,  // 175: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
-	37,  // 176: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
-	67,  // 177: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
-	67,  // 178: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
-	70,  // 179: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
-	73,  // 180: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
-	76,  // 181: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
-	78,  // 182: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	78,  // 183: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	81,  // 184: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
-	84,  // 185: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
-	86,  // 186: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
-	82,  // 187: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
-	90,  // 188: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
-	93,  // 189: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
-	96,  // 190: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
-	96,  // 191: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
-	144, // [144:192] is the sub-list for method output_type
-	96,  // [96:144] is the sub-list for method input_type
-	96,  // [96:96] is the sub-list for extension type_name
-	96,  // [96:96] is the sub-list for extension extendee
-	0,   // [0:96] is the sub-list for field type_name
+	25,  // 48: edgesync.admin.v1.TestSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	105, // 49: edgesync.admin.v1.TestSourceRequest.credentials:type_name -> edgesync.admin.v1.TestSourceRequest.CredentialsEntry
+	56,  // 50: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
+	107, // 51: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
+	106, // 52: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	58,  // 53: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 54: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	58,  // 55: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
+	57,  // 56: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	106, // 57: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
+	106, // 58: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
+	57,  // 59: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
+	37,  // 60: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
+	58,  // 61: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
+	60,  // 62: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
+	61,  // 63: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
+	59,  // 64: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
+	59,  // 65: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
+	62,  // 66: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
+	37,  // 67: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
+	69,  // 68: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
+	58,  // 69: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 70: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	72,  // 71: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
+	72,  // 72: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
+	106, // 73: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
+	106, // 74: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
+	75,  // 75: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
+	6,   // 76: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
+	14,  // 77: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
+	26,  // 78: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
+	106, // 79: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
+	3,   // 80: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
+	80,  // 81: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
+	14,  // 82: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
+	41,  // 83: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
+	85,  // 84: edgesync.admin.v1.WatchUpdate.caller:type_name -> edgesync.admin.v1.Operator
+	106, // 85: edgesync.admin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	106, // 86: edgesync.admin.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	83,  // 87: edgesync.admin.v1.ListRunsResponse.runs:type_name -> edgesync.admin.v1.Run
+	106, // 88: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
+	106, // 89: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
+	85,  // 90: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
+	5,   // 91: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
+	85,  // 92: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
+	106, // 93: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
+	106, // 94: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	106, // 95: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
+	91,  // 96: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
+	106, // 97: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
+	106, // 98: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	106, // 99: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
+	94,  // 100: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
+	106, // 101: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
+	0,   // 102: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,   // 103: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,   // 104: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,   // 105: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,   // 106: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10,  // 107: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11,  // 108: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12,  // 109: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15,  // 110: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17,  // 111: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19,  // 112: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20,  // 113: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21,  // 114: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22,  // 115: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27,  // 116: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28,  // 117: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30,  // 118: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31,  // 119: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32,  // 120: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33,  // 121: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38,  // 122: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38,  // 123: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40,  // 124: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42,  // 125: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42,  // 126: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44,  // 127: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47,  // 128: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49,  // 129: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50,  // 130: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	51,  // 131: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
+	54,  // 132: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
+	40,  // 133: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	64,  // 134: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
+	65,  // 135: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
+	66,  // 136: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
+	68,  // 137: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
+	71,  // 138: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
+	74,  // 139: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
+	77,  // 140: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	77,  // 141: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	79,  // 142: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
+	82,  // 143: edgesync.admin.v1.Admin.ListRuns:input_type -> edgesync.admin.v1.ListRunsRequest
+	86,  // 144: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
+	88,  // 145: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
+	90,  // 146: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
+	92,  // 147: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
+	95,  // 148: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
+	97,  // 149: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
+	98,  // 150: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
+	1,   // 151: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,   // 152: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,   // 153: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,   // 154: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,   // 155: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,   // 156: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,   // 157: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13,  // 158: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16,  // 159: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18,  // 160: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14,  // 161: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 162: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 163: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23,  // 164: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26,  // 165: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29,  // 166: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26,  // 167: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26,  // 168: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26,  // 169: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34,  // 170: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35,  // 171: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39,  // 172: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37,  // 173: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43,  // 174: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41,  // 175: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45,  // 176: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48,  // 177: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46,  // 178: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,   // 179: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	52,  // 180: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
+	55,  // 181: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
+	63,  // 182: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
+	37,  // 183: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
+	67,  // 184: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
+	67,  // 185: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
+	70,  // 186: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
+	73,  // 187: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
+	76,  // 188: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
+	78,  // 189: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	78,  // 190: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	81,  // 191: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
+	84,  // 192: edgesync.admin.v1.Admin.ListRuns:output_type -> edgesync.admin.v1.ListRunsResponse
+	87,  // 193: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
+	89,  // 194: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
+	85,  // 195: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
+	93,  // 196: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
+	96,  // 197: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
+	99,  // 198: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
+	99,  // 199: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
+	151, // [151:200] is the sub-list for method output_type
+	102, // [102:151] is the sub-list for method input_type
+	102, // [102:102] is the sub-list for extension type_name
+	102, // [102:102] is the sub-list for extension extendee
+	0,   // [0:102] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -7989,7 +8373,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   102,
+			NumMessages:   106,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -67,6 +67,7 @@ const (
 	Admin_ReleaseRetractions_FullMethodName = "/edgesync.admin.v1.Admin/ReleaseRetractions"
 	Admin_RejectRetractions_FullMethodName  = "/edgesync.admin.v1.Admin/RejectRetractions"
 	Admin_Watch_FullMethodName              = "/edgesync.admin.v1.Admin/Watch"
+	Admin_ListRuns_FullMethodName           = "/edgesync.admin.v1.Admin/ListRuns"
 	Admin_AddOperator_FullMethodName        = "/edgesync.admin.v1.Admin/AddOperator"
 	Admin_ListOperators_FullMethodName      = "/edgesync.admin.v1.Admin/ListOperators"
 	Admin_RevokeOperator_FullMethodName     = "/edgesync.admin.v1.Admin/RevokeOperator"
@@ -159,6 +160,8 @@ type AdminClient interface {
 	// Watch streams how the platform stands: all of it first, then whatever has
 	// changed, a few times a second at the most, until the caller ends it.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error)
+	// ListRuns answers the latest runs, also those under way.
+	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error)
 	ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error)
@@ -630,6 +633,16 @@ func (c *adminClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_WatchClient = grpc.ServerStreamingClient[WatchUpdate]
 
+func (c *adminClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRunsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AddOperatorResponse)
@@ -783,6 +796,8 @@ type AdminServer interface {
 	// Watch streams how the platform stands: all of it first, then whatever has
 	// changed, a few times a second at the most, until the caller ends it.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error
+	// ListRuns answers the latest runs, also those under way.
+	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error)
 	ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error)
@@ -930,6 +945,9 @@ func (UnimplementedAdminServer) RejectRetractions(context.Context, *SettleRetrac
 }
 func (UnimplementedAdminServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedAdminServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
 }
 func (UnimplementedAdminServer) AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddOperator not implemented")
@@ -1683,6 +1701,24 @@ func _Admin_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_WatchServer = grpc.ServerStreamingServer[WatchUpdate]
 
+func _Admin_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRuns(ctx, req.(*ListRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_AddOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddOperatorRequest)
 	if err := dec(in); err != nil {
@@ -1963,6 +1999,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RejectRetractions",
 			Handler:    _Admin_RejectRetractions_Handler,
+		},
+		{
+			MethodName: "ListRuns",
+			Handler:    _Admin_ListRuns_Handler,
 		},
 		{
 			MethodName: "AddOperator",
