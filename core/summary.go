@@ -260,6 +260,10 @@ func (w *watch) refresh(ctx context.Context, id uuid.UUID) (removed string, err 
 	if err != nil {
 		return "", err
 	}
+	holds, err := holdsIn(ctx, s)
+	if err != nil {
+		return "", err
+	}
 	known := w.known[id]
 	if known == nil {
 		known = &standing{}
@@ -275,7 +279,9 @@ func (w *watch) refresh(ctx context.Context, id uuid.UUID) (removed string, err 
 	}
 	known.summary.Sources = known.summary.Sources[:0:0]
 	for _, source := range sources {
-		known.summary.Sources = append(known.summary.Sources, view(source, tenant, services))
+		one := view(source, tenant, services)
+		one.Holds = holds[source.ID.String()]
+		known.summary.Sources = append(known.summary.Sources, one)
 	}
 	return "", nil
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "edgesync/proto/admin/v1"
@@ -37,6 +38,8 @@ type platform struct {
 	refuse  error
 	onboard []*adminv1.OnboardServiceRequest
 	created []*adminv1.CreateSourceRequest
+	tested  []*adminv1.TestSourceRequest
+	test    *adminv1.TestSourceResponse
 	asked   []string
 }
 
@@ -83,8 +86,118 @@ func (p *platform) CountDevices(context.Context, *adminv1.ListDevicesRequest, ..
 	return &adminv1.CountDevicesResponse{Count: int64(len(p.devices))}, p.call("CountDevices")
 }
 
-func (p *platform) ExplainDevice(context.Context, *adminv1.GetDeviceRequest, ...grpc.CallOption) (*adminv1.DeviceExplanation, error) {
-	return p.detail, p.call("ExplainDevice")
+func (p *platform) ExplainDevice(_ context.Context, in *adminv1.GetDeviceRequest, _ ...grpc.CallOption) (*adminv1.DeviceExplanation, error) {
+	return p.detail, p.call("ExplainDevice " + in.GetId())
+}
+
+func (p *platform) GetDevice(_ context.Context, in *adminv1.GetDeviceRequest, _ ...grpc.CallOption) (*adminv1.DeviceDetail, error) {
+	for _, device := range p.devices {
+		if device.GetId() == in.GetId() {
+			return &adminv1.DeviceDetail{Device: device}, nil
+		}
+	}
+	return nil, status.Error(codes.NotFound, "there is no device "+in.GetId())
+}
+
+func (p *platform) ListDuplicates(context.Context, *adminv1.ListDuplicatesRequest, ...grpc.CallOption) (*adminv1.ListDuplicatesResponse, error) {
+	answer := &adminv1.ListDuplicatesResponse{}
+	for _, kind := range []string{"hostname", "serial"} {
+		one := &adminv1.Duplicate{Tenant: "acme", Kind: kind, Partition: "default", Value: "twin\x1b[31m-" + kind, Count: 3}
+		for _, device := range p.devices[:min(3, len(p.devices))] {
+			one.Devices = append(one.Devices, device.GetId())
+		}
+		answer.Duplicates = append(answer.Duplicates, one)
+	}
+	return answer, p.call("ListDuplicates")
+}
+
+func (p *platform) MergeDevices(_ context.Context, in *adminv1.MergeDevicesRequest, _ ...grpc.CallOption) (*adminv1.DeviceDetail, error) {
+	return nil, p.call(fmt.Sprintf("MergeDevices %d because %s", len(in.GetIds()), in.GetReason()))
+}
+
+func (p *platform) SplitDevice(_ context.Context, in *adminv1.SplitDeviceRequest, _ ...grpc.CallOption) (*adminv1.PartedDevices, error) {
+	return &adminv1.PartedDevices{Devices: make([]*adminv1.DeviceDetail, 2)}, p.call(fmt.Sprintf("SplitDevice %v because %s", in.GetMembers(), in.GetReason()))
+}
+
+func (p *platform) ListRuns(_ context.Context, in *adminv1.ListRunsRequest, _ ...grpc.CallOption) (*adminv1.ListRunsResponse, error) {
+	run := func(result string, began, took time.Duration, devices int64) *adminv1.Run {
+		one := &adminv1.Run{Id: "r", Tenant: "acme", Source: "hq-armis", SourceId: "src-ar", Mode: "snapshot", StartedAt: ago(began), Result: result, Devices: devices, Received: devices, Total: devices}
+		if result != "" {
+			one.FinishedAt = ago(began - took)
+		}
+		return one
+	}
+	runs := []*adminv1.Run{
+		run("", 42*time.Second, 0, 12_000), run("success", 10*time.Minute, 95*time.Second, 1_200_000),
+		run("failed", 20*time.Minute, 1200*time.Millisecond, 0), run("partial", 26*time.Hour, 31*time.Second, 900_000),
+	}
+	runs[1].Retracted = 12
+	runs[2].Error = "read page 3: 502 Bad Gateway\x1b[2J"
+	runs[3].Refused = 7
+	return &adminv1.ListRunsResponse{Runs: runs}, p.call("ListRuns " + in.GetService() + in.GetSource())
+}
+
+func (p *platform) TestSource(_ context.Context, in *adminv1.TestSourceRequest, _ ...grpc.CallOption) (*adminv1.TestSourceResponse, error) {
+	p.tested = append(p.tested, in)
+	if err := p.call("TestSource " + in.GetSource()); err != nil || p.test != nil {
+		return p.test, err
+	}
+	answer := &adminv1.TestSourceResponse{Ok: true, Total: 1_200_000, Took: durationpb.New(1234 * time.Millisecond)}
+	for i := range 5 {
+		answer.Samples = append(answer.Samples, &adminv1.SampleDevice{
+			Hostname: fmt.Sprintf("host-%d\x1b[31m 工場", i), Ip: fmt.Sprintf("10.0.0.%d", i), Mac: fmt.Sprintf("00:50:56:00:00:%02x", i), Manufacturer: "Dell", Model: "R740",
+		})
+	}
+	return answer, nil
+}
+
+type progressStream struct {
+	grpc.ClientStream
+	progress []*adminv1.SyncNowProgress
+}
+
+func (s *progressStream) Recv() (*adminv1.SyncNowProgress, error) {
+	if len(s.progress) == 0 {
+		return nil, io.EOF
+	}
+	next := s.progress[0]
+	s.progress = s.progress[1:]
+	return next, nil
+}
+
+func (p *platform) SyncNow(_ context.Context, in *adminv1.SyncNowRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[adminv1.SyncNowProgress], error) {
+	return &progressStream{progress: []*adminv1.SyncNowProgress{
+		{Total: 2, Sources: []*adminv1.SyncedSource{{SourceId: "a", Name: "hq-armis", State: "waiting"}, {SourceId: "b", Name: "dc-netbox", State: "waiting"}}},
+		{Total: 2, Done: 2, Failed: 1, Devices: 900, Acknowledged: 900, Finished: true, Sources: []*adminv1.SyncedSource{
+			{SourceId: "a", Name: "hq-armis", State: "done", Result: "success", Devices: 900, Acknowledged: 900},
+			{SourceId: "b", Name: "dc-netbox", State: "done", Result: "failed", Error: "502 Bad Gateway\x1b[2J"},
+		}},
+	}}, p.call("SyncNow " + in.GetService() + in.GetSource())
+}
+
+func (p *platform) RemoveTenant(_ context.Context, in *adminv1.RemoveTenantRequest, _ ...grpc.CallOption) (*adminv1.RemoveTenantResponse, error) {
+	return nil, p.call("RemoveTenant " + in.GetSlug())
+}
+
+func (p *platform) SuspendTenant(_ context.Context, in *adminv1.SuspendTenantRequest, _ ...grpc.CallOption) (*adminv1.Tenant, error) {
+	return nil, p.call(fmt.Sprintf("SuspendTenant %s %v", in.GetSlug(), in.GetResume()))
+}
+
+func (p *platform) CreateTenant(_ context.Context, in *adminv1.CreateTenantRequest, _ ...grpc.CallOption) (*adminv1.Tenant, error) {
+	return nil, p.call("CreateTenant " + in.GetSlug())
+}
+
+func (p *platform) RevokeService(_ context.Context, in *adminv1.RevokeServiceRequest, _ ...grpc.CallOption) (*adminv1.SyncService, error) {
+	return nil, p.call("RevokeService " + in.GetService())
+}
+
+func (p *platform) CreateJoinToken(_ context.Context, in *adminv1.CreateJoinTokenRequest, _ ...grpc.CallOption) (*adminv1.CreateJoinTokenResponse, error) {
+	made := service("svc-new", in.GetTenant(), in.GetName(), "offline", 0)
+	made.FirstHelloAt, made.LastHeartbeatAt = nil, nil
+	return &adminv1.CreateJoinTokenResponse{
+		Service: made, Token: "edge.token", GatewayAddr: in.GetGatewayAddr(),
+		JoinToken: &adminv1.JoinToken{Partition: in.GetPartition(), ExpiresAt: ago(-24 * time.Hour)},
+	}, p.call("CreateJoinToken " + in.GetName())
 }
 
 func (p *platform) UnmergeDevice(_ context.Context, in *adminv1.UnmergeDeviceRequest, _ ...grpc.CallOption) (*adminv1.PartedDevices, error) {
@@ -149,22 +262,22 @@ func (s *screen) send(msg tea.Msg) {
 		}
 		if many, ok := next.(tea.BatchMsg); ok {
 			for _, cmd := range many {
-				queue = append(queue, run(cmd))
+				queue = append(queue, perform(cmd))
 			}
 			continue
 		}
 		if many, ok := sequence(next); ok {
 			for _, cmd := range many {
-				queue = append(queue, run(cmd))
+				queue = append(queue, perform(cmd))
 			}
 			continue
 		}
 		_, cmd := s.model.Update(next)
-		queue = append(queue, run(cmd))
+		queue = append(queue, perform(cmd))
 	}
 }
 
-func run(cmd tea.Cmd) tea.Msg {
+func perform(cmd tea.Cmd) tea.Msg {
 	if cmd == nil {
 		return nil
 	}
@@ -255,13 +368,16 @@ func fullPlatform() live.Snapshot {
 	acme, globex := tenant("acme", 1_234_567), tenant("globex", 890)
 	globex.Tenant.State = "suspended"
 	acme.Services = []*adminv1.SyncService{service("svc-hq", "acme", "HQ Sync", "degraded", 12*time.Second), service("svc-plant", "acme", "Plant\x1b[31m 工場", "online", 3*time.Second)}
-	acme.Services[0].FailingSourceCount = 1
+	acme.Services[0].FailingSourceCount, acme.Services[0].OutboxRuns, acme.Services[0].OutboxBytes = 1, 3, 5<<20
+	acme.Services[0].ConfigVersion, acme.Services[0].ConfigAppliedAt = "c0ffee", ago(3*time.Hour)
 	globex.Services = []*adminv1.SyncService{service("svc-gx", "globex", "globex edge", "offline", 26*time.Hour)}
 	failing := source("src-nb", "acme", "dc-netbox", "netbox", "svc-hq", "failed", 0)
 	failing.LastErrorMessage, failing.ConsecutiveFailures = "read page 3: 502 Bad Gateway\x1b]0;pwned\x07", 4
 	off := source("src-gx", "globex", "gx-armis", "armis", "svc-gx", "partial", 890)
 	off.Enabled = false
-	acme.Sources = []*adminv1.Source{failing, source("src-ar", "acme", "hq-armis", "armis", "svc-hq", "success", 1_200_000)}
+	held := source("src-ar", "acme", "hq-armis", "armis", "svc-hq", "success", 1_200_000)
+	held.HeldRetractions = 900_000
+	acme.Sources = []*adminv1.Source{failing, held}
 	globex.Sources = []*adminv1.Source{off}
 	s.Shared = s.Tenants[1].Services
 	s.Tenants = []*adminv1.TenantSummary{acme, globex, s.Tenants[1]}
@@ -301,7 +417,7 @@ func deviceDetail() *adminv1.DeviceExplanation {
 	}}
 	pair := []*adminv1.AssertionRef{{Source: "hq-armis", Key: "4711"}, {Source: "dc-netbox", Key: "dcim-7"}}
 	return &adminv1.DeviceExplanation{
-		Detail: detail,
+		Detail: detail, Identifiers: []*adminv1.Identifier{{Kind: "mac", Value: device.Mac}, {Kind: "serial", Value: "SN1"}},
 		Joins: []*adminv1.Join{
 			{Rule: "mac", Identifier: &adminv1.Identifier{Kind: "mac", Value: device.Mac}, Assertions: pair},
 			{Rule: "operator", By: "local:0", Reason: "same\x1b[31m rack", Assertions: pair},

@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/tui/live"
 	"edgesync/tui/ui"
 )
@@ -56,33 +58,53 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
-// TestGoldenDialogs draws what stands over the pages.
+// TestGoldenDialogs draws what stands over the pages and in their place.
 func TestGoldenDialogs(t *testing.T) {
+	offline := status.Error(codes.Unavailable, `test source "dc2": sync service "HQ Sync" is offline: start it on its host, then try again`)
+	draft := []string{"2", "n", "tab", "dc2", "tab", "tab", "tab", "https://armis.example", "ctrl+t"}
+	dialogs := []struct {
+		name string
+		keys []string
+		set  func(*platform)
+	}{
+		{"help", []string{"1", "?"}, nil},
+		{"new-source", []string{"2", "n"}, nil},
+		{"test-draft", draft, nil},
+		{"test-draft-wrong", draft, func(p *platform) { p.test = &adminv1.TestSourceResponse{Reason: "token", Message: "status 401\x1b[2J"} }},
+		{"test-draft-offline", draft, func(p *platform) { p.refuse = offline }},
+		{"test-source", []string{"2", "t"}, nil},
+		{"sync-source", []string{"2", "S"}, nil},
+		{"search-sources", []string{"2", "/", "armis"}, nil},
+		{"source-detail", []string{"2", "enter"}, nil},
+		{"edit-source", []string{"2", "e"}, nil},
+		{"retractions", []string{"2", "h"}, nil},
+		{"remove-source", []string{"2", "d"}, nil},
+		{"service-detail", []string{"3", "down", "enter"}, nil},
+		{"revoke-service", []string{"3", "down", "R"}, nil},
+		{"rename-service", []string{"3", "r"}, nil},
+		{"search-devices", []string{"4", "/", "host-000001"}, nil},
+		{"device-detail", []string{"4", "enter"}, nil},
+		{"split-device", []string{"4", "enter", "x", "down", "space"}, nil},
+		{"merge-devices", []string{"4", "space", "space", "m"}, nil},
+		{"duplicates", []string{"4", "D"}, nil},
+		{"shared", []string{"4", "D", "enter", "space"}, nil},
+		{"choose-tenant", []string{"4", "t"}, nil},
+		{"event-detail", []string{"5", "enter"}, nil},
+		{"tenant-detail", []string{"6", "enter"}, nil},
+		{"new-tenant", []string{"6", "c"}, nil},
+		{"suspend-tenant", []string{"6", "s"}, nil},
+		{"remove-tenant", []string{"6", "d", "glo"}, nil},
+		{"long-error", []string{"2", "space"}, func(p *platform) { p.refuse = offline }},
+	}
 	for _, size := range sizes {
-		p := &platform{devices: manyDevices(60), detail: deviceDetail()}
-		s := newScreen(t, p, size.width, size.height)
-		s.live(fullPlatform())
-		for _, dialog := range []struct {
-			name string
-			keys []string
-		}{
-			{"help", []string{"1", "?"}},
-			{"new-source", []string{"2", "n"}},
-			{"source-detail", []string{"2", "enter"}},
-			{"edit-source", []string{"2", "e"}},
-			{"retractions", []string{"2", "h"}},
-			{"remove-source", []string{"2", "d"}},
-			{"service-detail", []string{"3", "down", "enter"}},
-			{"rename-service", []string{"3", "r"}},
-			{"device-detail", []string{"4", "enter"}},
-			{"choose-tenant", []string{"4", "t"}},
-			{"event-detail", []string{"5", "enter"}},
-			{"tenant-detail", []string{"6", "enter"}},
-			{"new-tenant", []string{"6", "c"}},
-			{"wizard-tenant", []string{"2", "a"}},
-			{"wizard-name", []string{"2", "a", "enter", "Site B"}},
-			{"wizard-review", []string{"2", "a", "enter", "Site B", "enter", "enter", "enter", "enter", "enter"}},
-		} {
+		for _, dialog := range dialogs {
+			p := &platform{devices: manyDevices(60), detail: deviceDetail()}
+			s := newScreen(t, p, size.width, size.height)
+			s.live(fullPlatform())
+			s.press("4") // Its devices are read before anything is refused.
+			if dialog.set != nil {
+				dialog.set(p)
+			}
 			s.press(dialog.keys...)
 			golden(t, s, "dialog-"+dialog.name)
 			for range 8 {
@@ -91,6 +113,63 @@ func TestGoldenDialogs(t *testing.T) {
 			if len(s.model.dialogs) != 0 {
 				t.Fatalf("%s is still open", dialog.name)
 			}
+		}
+	}
+}
+
+// TestGoldenWizard draws each step of the wizard, also in the smallest window.
+func TestGoldenWizard(t *testing.T) {
+	out := filepath.Join(os.TempDir(), "edgesync-golden")
+	if err := os.MkdirAll(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(out) })
+	for _, size := range append(sizes, struct{ width, height int }{ui.MinWidth, ui.MinHeight}) {
+		s := newScreen(t, &platform{}, size.width, size.height)
+		snapshot := fullPlatform()
+		s.live(snapshot)
+		step := func(name string, keys ...string) {
+			t.Helper()
+			s.press(keys...)
+			golden(t, s, "wizard-"+name)
+		}
+		step("tenant", "2", "a")
+		step("tenant-wrong", "esc", "a")
+		step("name", "enter", "Site 工場 B")
+		step("name-wrong", "tab", "ctrl+u", "no partition", "enter")
+		step("gateway", "ctrl+u", "default", "enter")
+		step("gateway-wrong", "ctrl+u", "nowhere", "enter")
+		step("handover-package", "ctrl+u", "127.0.0.1:1", "enter")
+		step("handover-token", "right", "tab", "ctrl+u", out, "tab")
+		step("review", "2h", "enter")
+		step("waiting", "enter")
+		made := service("svc-new", "acme", "Site 工場 B", "online", time.Second)
+		made.FirstHelloAt = ago(time.Second)
+		snapshot.Tenants[0].Services = append(snapshot.Tenants[0].Services, made)
+		s.live(snapshot)
+		step("online")
+	}
+	s := newScreen(t, &platform{}, 80, 24)
+	s.live(emptyPlatform())
+	s.press("2", "a", "enter", "Site B", "enter", "enter", "enter", "tab", "ctrl+u", "/proc/nowhere", "enter", "enter")
+	golden(t, s, "wizard-refused")
+}
+
+// TestGoldenOperators draws what operators see who may not do everything.
+func TestGoldenOperators(t *testing.T) {
+	for name, caller := range map[string]*adminv1.Operator{
+		"viewer":       {Name: "vera", Role: "viewer"},
+		"bound-tenant": {Name: "bob", Role: "operator", Tenant: "acme"},
+	} {
+		s := newScreen(t, &platform{devices: manyDevices(5)}, 80, 24)
+		snapshot := fullPlatform()
+		if snapshot.Caller = caller; caller.GetTenant() != "" {
+			snapshot.Tenants = snapshot.Tenants[:1]
+		}
+		s.live(snapshot)
+		for i, page := range s.model.pages {
+			s.press(fmt.Sprint(i + 1))
+			golden(t, s, name+"-"+strings.ToLower(strings.ReplaceAll(page.Name(), " ", "-")))
 		}
 	}
 }

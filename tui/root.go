@@ -5,10 +5,13 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+
+	"github.com/charmbracelet/x/ansi"
 
 	"edgesync/onboarding"
 	adminv1 "edgesync/proto/admin/v1"
@@ -58,8 +61,6 @@ type model struct {
 	active  int
 	dialogs []ui.Dialog
 	alone   bool
-	// unserved is Options.Unserved, never nil.
-	unserved func() bool
 
 	width, height int
 	toast         ui.ToastMsg
@@ -77,13 +78,13 @@ func newModel(ctx context.Context, opts Options, feed *live.Feed) *model {
 	if opts.Unserved == nil {
 		opts.Unserved = func() bool { return false }
 	}
-	env := &ui.Env{Client: opts.Client, Now: opts.Now, Styles: ui.NewStyles(true), Tenant: opts.Tenant}
+	env := &ui.Env{Client: opts.Client, Now: opts.Now, Styles: ui.NewStyles(true), Tenant: opts.Tenant, Unserved: opts.Unserved}
 	env.Do = func(work func(context.Context) tea.Msg) tea.Cmd {
 		return func() tea.Msg { return work(ctx) }
 	}
-	m := &model{env: env, feed: feed, context: ctx, unserved: opts.Unserved}
+	m := &model{env: env, feed: feed, context: ctx}
 	addService := func(tenant string) tea.Cmd {
-		return ui.Open(wizard.New(env, wizard.Options{Tenant: tenant, Out: opts.Out, AddSource: integrations.NewSource}))
+		return env.Open(wizard.New(env, wizard.Options{Tenant: tenant, Out: opts.Out, AddSource: integrations.NewSource}))
 	}
 	m.pages = []ui.Page{
 		overview.New(env), integrations.New(env, addService), services.New(env, addService),
@@ -125,41 +126,71 @@ func second() tea.Cmd {
 
 // Update implements tea.Model.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	cmd := m.take(msg)
+	for {
+		changes := m.env.Changes()
+		if len(changes) == 0 {
+			return m, cmd
+		}
+		for _, change := range changes {
+			cmd = tea.Batch(cmd, m.change(change))
+		}
+	}
+}
+
+// change opens or closes a dialog.
+func (m *model) change(c ui.Change) tea.Cmd {
+	if c.Off {
+		return m.closeDialog(c.Dialog)
+	}
+	m.dialogs = append(m.dialogs, c.Dialog)
+	return tea.Batch(c.Dialog.Update(ui.ShownMsg{}), c.And)
+}
+
+// take has a message answered.
+func (m *model) take(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-		return m, nil
+		return nil
 	case tea.BackgroundColorMsg:
 		m.env.Styles = ui.NewStyles(msg.IsDark())
-		return m, nil
+		return nil
 	case snapshotMsg:
 		m.env.Live = msg.Snapshot
-		return m, tea.Batch(m.tell(ui.LiveMsg{}), m.next())
+		if tenant := msg.Caller.GetTenant(); tenant != "" { // There is no other for this operator.
+			m.env.Tenant = tenant
+		}
+		return tea.Batch(m.tell(ui.LiveMsg{}), m.next())
 	case ui.TickMsg:
 		if m.toast.Text != "" && m.env.Now().Sub(m.toastAt) > toastLife {
 			m.toast = ui.ToastMsg{}
 		}
-		return m, tea.Batch(m.tell(msg), second())
-	case ui.OpenMsg:
-		m.dialogs = append(m.dialogs, msg.Dialog)
-		return m, msg.Dialog.Update(ui.ShownMsg{})
-	case ui.CloseMsg:
-		return m, m.closeDialog()
+		return tea.Batch(m.tell(msg), second())
 	case ui.ToastMsg:
-		m.toast, m.toastAt = msg, m.env.Now()
-		return m, nil
+		return m.say(msg)
 	case ui.GotoMsg:
-		return m, m.goTo(msg.Page)
+		return m.goTo(msg.Page)
 	case tea.KeyPressMsg:
-		return m, m.press(msg)
+		return m.press(msg)
 	case tea.PasteMsg:
-		return m, m.front()(msg)
+		return m.front()(msg)
 	case tea.MouseClickMsg:
-		return m, m.click(msg)
+		return m.click(msg)
 	case tea.MouseWheelMsg:
-		return m, m.wheel(msg)
+		return m.wheel(msg)
 	}
-	return m, m.tell(msg)
+	return m.tell(msg)
+}
+
+// say puts text into the status line, and what is wrong but has no room there
+// into a dialog: its end says what to do.
+func (m *model) say(msg ui.ToastMsg) tea.Cmd {
+	if msg.Bad && ansi.StringWidth(msg.Text) > m.width-4 && m.width > 0 {
+		return m.env.Open(ui.Notice(m.env, "That did not work", msg.Text, true))
+	}
+	m.toast, m.toastAt = msg, m.env.Now()
+	return nil
 }
 
 // tell hands a message to all: whoever asked for it knows it.
@@ -182,11 +213,9 @@ func (m *model) front() func(tea.Msg) tea.Cmd {
 	return m.pages[m.active].Update
 }
 
-func (m *model) closeDialog() tea.Cmd {
-	if len(m.dialogs) == 0 {
-		return nil
-	}
-	m.dialogs = m.dialogs[:len(m.dialogs)-1]
+// closeDialog takes a dialog off the stack, wherever it is in it.
+func (m *model) closeDialog(gone ui.Dialog) tea.Cmd {
+	m.dialogs = slices.DeleteFunc(m.dialogs, func(one ui.Dialog) bool { return one == gone })
 	if m.alone && len(m.dialogs) == 0 {
 		return tea.Quit
 	}
@@ -195,13 +224,16 @@ func (m *model) closeDialog() tea.Cmd {
 
 func (m *model) press(msg tea.KeyPressMsg) tea.Cmd {
 	key := msg.String()
-	if key == "ctrl+c" {
+	switch key {
+	case "ctrl+c":
 		return tea.Quit
+	case "ctrl+z":
+		return tea.Suspend
 	}
 	if n := len(m.dialogs); n > 0 {
 		if key == "esc" {
-			if m.dialogs[n-1].Escape() {
-				return m.closeDialog()
+			if top := m.dialogs[n-1]; top.Escape() {
+				return m.closeDialog(top)
 			}
 			return nil
 		}
@@ -215,7 +247,7 @@ func (m *model) press(msg tea.KeyPressMsg) tea.Cmd {
 	case "q":
 		return tea.Quit
 	case "?":
-		return ui.Open(m.help())
+		return m.env.Open(m.help())
 	case "tab", "right":
 		return m.show((m.active + 1) % len(m.pages))
 	case "shift+tab", "left":

@@ -25,21 +25,35 @@ type Terminal struct {
 const framesPerSecond = 120
 
 // Run shows the interface until the operator quits or ctx ends. However it ends
-// the terminal is as it was.
+// the terminal is as it was; a *Fault tells of a bug that ended it.
 func Run(ctx context.Context, opts Options, terminal Terminal) error {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	feed := live.NewFeed(opts.Client, opts.Tenant, opts.Now)
-	var following sync.WaitGroup
-	defer following.Wait()
-	defer cancel()
-	following.Go(func() { feed.Run(ctx) })
-	program := tea.NewProgram(newModel(ctx, opts, feed),
+	return run(ctx, cancel, newModel(ctx, opts, feed), feed, terminal)
+}
+
+// run shows a model until it quits or ctx ends, which cancel does.
+func run(ctx context.Context, cancel func(), shown tea.Model, feed *live.Feed, terminal Terminal, more ...tea.ProgramOption) error {
+	g := &guard{inner: shown}
+	program := tea.NewProgram(g, append([]tea.ProgramOption{
 		tea.WithContext(ctx), tea.WithInput(terminal.In), tea.WithOutput(terminal.Out),
-		tea.WithEnvironment(terminal.Env), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
+		tea.WithEnvironment(terminal.Env), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(),
+	}, more...)...)
+	var helping sync.WaitGroup
+	defer helping.Wait()
+	defer cancel()
+	g.end = func() { helping.Go(program.Quit) } // Quit waits for who may be here.
+	helping.Go(func() {
+		defer g.catch("follow the platform")
+		feed.Run(ctx)
+	})
 	_, err := program.Run()
+	if fault := g.Fault(); fault != nil {
+		return fault
+	}
 	if err != nil && (errors.Is(err, tea.ErrProgramPanic) || !errors.Is(err, tea.ErrProgramKilled)) {
 		return fmt.Errorf("show terminal interface: %w", err)
 	}

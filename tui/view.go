@@ -6,6 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"edgesync/tui/ui"
 )
@@ -14,10 +15,11 @@ import (
 const (
 	tabLine  = 1
 	bodyLine = 3
-	// around is what is not body: header, tabs and rule above, status and keys
-	// below.
-	around = 5
 )
+
+// bodyHeight is what the header, the tabs and the rule above and the status and
+// the keys below leave.
+func (m *model) bodyHeight() int { return m.height - bodyLine - 1 - len(m.keys()) }
 
 // View implements tea.Model.
 func (m *model) View() tea.View {
@@ -36,22 +38,57 @@ func (m *model) screen() string {
 		return fmt.Sprintf("This window is %d × %d.\nMake it %d × %d or larger.\nCtrl-C ends.", m.width, m.height, ui.MinWidth, ui.MinHeight)
 	}
 	s := &m.env.Styles
-	body := fill(m.pages[m.active].View(m.width, m.height-around), m.width, m.height-around)
+	n := len(m.dialogs)
 	over := ""
-	if len(m.dialogs) > 0 { // Drawn first: its keys follow from what it shows.
-		over = m.dialog()
+	keys := m.keys()
+	if n > 0 { // Its keys follow from what it shows, and its room from its keys.
+		over = m.dialog(n - 1)
+		if again := m.keys(); len(again) != len(keys) {
+			over = m.dialog(n - 1)
+		}
+		keys = m.keys()
 	}
-	if m.alone {
-		body = fill("", m.width, m.height-around)
+	height := m.height - bodyLine - 1 - len(keys)
+	body := ""
+	switch {
+	case n > 0 && m.whole(n-1):
+		body = over
+	case n > 0:
+		body = s.Dim.Render(ansi.Strip(fill(m.behind(n-1, height), m.width, height)))
+	default:
+		body = m.pages[m.active].View(m.width, height)
 	}
-	screen := strings.Join([]string{
-		m.header(), m.tabs(), s.Dim.Render(strings.Repeat("─", m.width)), body, m.status(), m.keys(),
-	}, "\n")
-	if len(m.dialogs) == 0 {
+	screen := strings.Join(append([]string{
+		m.header(), m.tabs(), s.Dim.Render(strings.Repeat("─", m.width)), fill(body, m.width, height), m.status(),
+	}, keys...), "\n")
+	if n == 0 || m.whole(n-1) {
 		return screen
 	}
 	x, y := m.dialogCorner()
-	return lipgloss.NewCompositor(lipgloss.NewLayer(screen), lipgloss.NewLayer(over).X(x-2).Y(y-1)).Render()
+	return lipgloss.NewCompositor(lipgloss.NewLayer(screen), lipgloss.NewLayer(over).X(x-2).Y(y-2)).Render()
+}
+
+// whole tells whether a dialog takes the place of the page: a sheet, and in a low
+// window any.
+func (m *model) whole(n int) bool {
+	if m.height < tallWindow {
+		return true
+	}
+	sheet, ok := m.dialogs[n].(ui.Sheet)
+	return ok && sheet.Whole()
+}
+
+// behind is what stands behind a dialog: a sheet below it, or the page.
+func (m *model) behind(n, height int) string {
+	for n--; n >= 0; n-- {
+		if m.whole(n) {
+			return m.dialog(n)
+		}
+	}
+	if m.alone {
+		return ""
+	}
+	return m.pages[m.active].View(m.width, height)
 }
 
 // fill makes text exactly height lines, none wider than width.
@@ -76,7 +113,10 @@ func (m *model) header() string {
 		left += "  " + s.Dim.Render(ui.Clean(p.GetTrustDomain()))
 	}
 	if m.env.Tenant != "" {
-		left += "  tenant " + ui.Clean(m.env.Tenant)
+		left += "  tenant " + s.Bold.Render(ui.Clean(m.env.Tenant))
+	}
+	if caller := m.env.Live.Caller; caller != nil {
+		left += "  " + s.Dim.Render(ui.Clean(caller.GetName())+", "+ui.Clean(caller.GetRole()))
 	}
 	state := s.Dim.Render("connecting …")
 	switch live := m.env.Live; {
@@ -84,7 +124,7 @@ func (m *model) header() string {
 		state = s.Bad.Render("○ not live: reconnecting")
 	case live.Problem != "":
 		state = s.Bad.Render("○ not connected")
-	case live.Ready && m.unserved():
+	case live.Ready && m.env.Unserved():
 		state = s.Warn.Render("◐ edgesync serve is not running")
 	case live.Ready:
 		state = s.Good.Render("● live")
@@ -150,72 +190,117 @@ func (m *model) status() string {
 	return ""
 }
 
-func (m *model) keys() string {
+// tallWindow is from how many lines on the keys may take two.
+const tallWindow = 20
+
+// keys are the lines of keys at the bottom.
+func (m *model) keys() []string {
 	var keys []ui.Key
 	if n := len(m.dialogs); n > 0 {
 		keys = m.dialogs[n-1].Keys()
-	} else {
-		if keys = m.pages[m.active].Keys(); !m.pages[m.active].Typing() {
-			keys = append(keys, ui.Key{Keys: "?", Does: "help"}, ui.Key{Keys: "q", Does: "quit"})
-		}
+	} else if keys = m.pages[m.active].Keys(); !m.pages[m.active].Typing() {
+		keys = append(keys, ui.Key{Keys: "?", Does: "help"}, ui.Key{Keys: "q", Does: "quit"})
 	}
-	return keyLine(&m.env.Styles, keys, m.width)
+	lines := 1
+	if m.height >= tallWindow {
+		lines = 2
+	}
+	return keyLines(&m.env.Styles, keys, m.width, lines)
 }
 
-// keyLine draws as many keys as fit. The last two, help and quit, are kept.
-func keyLine(s *ui.Styles, keys []ui.Key, width int) string {
-	wide := func(k ui.Key) int { return lipgloss.Width(k.Keys) + 1 + lipgloss.Width(k.Does) + 2 }
-	total := 1
-	for _, k := range keys {
-		total += wide(k)
-	}
-	for drop := len(keys) - 3; total > width && drop >= 0; drop-- {
-		total -= wide(keys[drop])
+// keyLines draws as many keys as fit into the lines there may be. The last two,
+// help and quit, are kept; that there are more is said.
+func keyLines(s *ui.Styles, keys []ui.Key, width, most int) []string {
+	rows := layKeys(keys, width)
+	for drop := len(keys) - 3; len(rows) > most && drop >= 0; drop-- {
 		keys = append(append([]ui.Key{}, keys[:drop]...), keys[drop+1:]...)
-	}
-	var b strings.Builder
-	b.WriteByte(' ')
-	for _, k := range keys {
-		if k.Off {
-			b.WriteString(s.Disabled.Render(k.Keys+" "+k.Does) + "  ")
-			continue
+		if i := len(keys) - 2; i >= 0 && keys[i].Keys == "?" {
+			keys[i].Does = "more keys"
 		}
-		b.WriteString(s.Key.Render(k.Keys) + " " + s.KeyText.Render(k.Does) + "  ")
+		rows = layKeys(keys, width)
 	}
-	return ui.Cut(strings.TrimRight(b.String(), " "), width)
+	lines := make([]string, len(rows))
+	for i, row := range rows {
+		var b strings.Builder
+		b.WriteByte(' ')
+		for _, k := range row {
+			if k.Off {
+				b.WriteString(s.Disabled.Render(k.Keys+" "+k.Does) + "  ")
+				continue
+			}
+			b.WriteString(s.Key.Render(k.Keys) + " " + s.KeyText.Render(k.Does) + "  ")
+		}
+		lines[i] = ui.Cut(strings.TrimRight(b.String(), " "), width)
+	}
+	return lines
 }
 
-// dialogSize is the room inside the top dialog's border.
-func (m *model) dialogSize() (width, height int) {
-	return min(m.width-4, ui.DialogWidth) - 4, m.height - around - 2
+// layKeys breaks keys into lines.
+func layKeys(keys []ui.Key, width int) [][]ui.Key {
+	rows := [][]ui.Key{nil}
+	used := 1
+	for _, k := range keys {
+		wide := lipgloss.Width(k.Keys) + 1 + lipgloss.Width(k.Does)
+		if used+wide > width && len(rows[len(rows)-1]) > 0 {
+			rows, used = append(rows, nil), 1
+		}
+		rows[len(rows)-1] = append(rows[len(rows)-1], k)
+		used += wide + 2
+	}
+	return rows
 }
 
-// dialogCorner is where the inside of the top dialog begins.
+// dialogSize is the room inside a dialog: of a sheet the body but for its title,
+// of one before the page that inside its border.
+func (m *model) dialogSize(n int) (width, height int) {
+	height = m.bodyHeight()
+	if m.whole(n) {
+		return m.width - 2, height - 1
+	}
+	width = ui.DialogWidth
+	if m.width < ui.DialogWidth+8 { // Nothing is left of the page to its sides.
+		width = m.width
+	}
+	return width - 4, height - 3
+}
+
+// dialogCorner is where the text of the top dialog begins.
 func (m *model) dialogCorner() (x, y int) {
-	width, height := m.dialogSize()
-	lines := min(strings.Count(m.dialogs[len(m.dialogs)-1].View(width, height-1), "\n")+1, height-1)
-	// The title takes a line.
-	return (m.width-width-4)/2 + 2, bodyLine + (height-lines-1)/2 + 1
+	n := len(m.dialogs) - 1
+	width, height := m.dialogSize(n)
+	if m.whole(n) {
+		return 1, bodyLine + 1
+	}
+	lines := min(strings.Count(m.dialogs[n].View(width, height), "\n")+1, height)
+	return (m.width-width-4)/2 + 2, bodyLine + (height-lines)/2 + 2
 }
 
-func (m *model) dialog() string {
-	top := m.dialogs[len(m.dialogs)-1]
-	width, height := m.dialogSize()
+func (m *model) dialog(n int) string {
+	top := m.dialogs[n]
+	width, height := m.dialogSize(n)
 	s := &m.env.Styles
-	text := top.View(width, height-1)
-	lines := append([]string{s.Title.Render(ui.Fit(ui.Clean(top.Title()), width))}, strings.Split(text, "\n")...)
+	lines := strings.Split(top.View(width, height), "\n")
+	lines = lines[:min(len(lines), height)]
+	if m.whole(n) {
+		lines = append([]string{s.Dim.Render("‹ ") + s.Title.Render(ui.Cut(ui.Clean(top.Title()), width-2))}, lines...)
+		for i, line := range lines {
+			lines[i] = " " + ui.Cut(line, width)
+		}
+		return strings.Join(lines, "\n")
+	}
+	lines = append([]string{s.Title.Render(ui.Fit(ui.Clean(top.Title()), width))}, lines...)
 	for i, line := range lines {
 		line = ui.Cut(line, width)
 		lines[i] = line + strings.Repeat(" ", max(width-lipgloss.Width(line), 0))
 	}
-	return s.Box.Render(strings.Join(lines[:min(len(lines), height)], "\n"))
+	return s.Box.Render(strings.Join(lines, "\n"))
 }
 
 // help lists all keys of the page and those that work everywhere.
 func (m *model) help() ui.Dialog {
 	s := &m.env.Styles
 	page := m.pages[m.active]
-	return &ui.Lines{Heading: "Keys of " + page.Name(), Text: func(width int) []string {
+	return &ui.Lines{Env: m.env, Heading: "Keys of " + page.Name(), Text: func(width int) []string {
 		var lines []string
 		add := func(k ui.Key) {
 			lines = append(lines, s.Key.Render(ui.Fit(k.Keys, 12))+" "+ui.Cut(k.Does, width-13))
@@ -229,7 +314,7 @@ func (m *model) help() ui.Dialog {
 			{Keys: "↑ ↓ pgup …", Does: "move; j and k, g and G do too"}, {Keys: "/", Does: "search, where there is a list"},
 			{Keys: "enter", Does: "open"}, {Keys: "esc", Does: "close, or go back"},
 			{Keys: "mouse", Does: "click a tab or a row, turn the wheel; hold shift to select text"},
-			{Keys: "q ctrl-c", Does: "quit"},
+			{Keys: "q ctrl-c", Does: "quit; ctrl-z suspends"},
 		} {
 			add(k)
 		}

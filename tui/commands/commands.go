@@ -50,14 +50,19 @@ func NewSync(env *ui.Env, heading string, request *adminv1.SyncNowRequest) tea.C
 		}
 		return next()
 	})
-	return tea.Batch(ui.Open(d), begin)
+	return env.OpenAnd(d, begin)
 }
 
 // Title implements ui.Dialog.
 func (d *Sync) Title() string { return d.heading }
 
 // Keys implements ui.Dialog.
-func (d *Sync) Keys() []ui.Key { return []ui.Key{{Keys: "esc", Does: "close; the sync goes on"}} }
+func (d *Sync) Keys() []ui.Key {
+	if d.err != "" || d.last.GetFinished() {
+		return []ui.Key{{Keys: "esc", Does: "close"}}
+	}
+	return []ui.Key{{Keys: "esc", Does: "close; the sync goes on"}}
+}
 
 // Escape implements ui.Dialog.
 func (d *Sync) Escape() bool {
@@ -67,6 +72,10 @@ func (d *Sync) Escape() bool {
 
 // Update implements ui.Dialog.
 func (d *Sync) Update(msg tea.Msg) tea.Cmd {
+	if key, ok := msg.(tea.KeyPressMsg); ok && (key.String() == "enter" || key.String() == "q") {
+		d.stop()
+		return d.env.Close(d, nil)
+	}
 	progress, ok := msg.(progressMsg)
 	if !ok || progress.dialog != d {
 		return nil
@@ -108,89 +117,30 @@ func (d *Sync) View(width, _ int) string {
 	if d.last == nil {
 		return s.Dim.Render("Asking the sync service …")
 	}
-	done, total := d.last.GetDone(), max(d.last.GetTotal(), 1)
-	room := max(width-34, 10)
-	full := int(done) * room / int(total)
-	lines := []string{fmt.Sprintf("%s%s  %d of %d sources, %s",
-		s.Accent.Render(strings.Repeat("█", full)), s.Dim.Render(strings.Repeat("░", room-full)), done, d.last.GetTotal(), ui.Plural(d.last.GetAcknowledged(), "device")), ""}
+	total := max(d.last.GetTotal(), 1)
+	room := max(min(width-20, 40), 10)
+	full := int(d.last.GetDone()) * room / int(total)
+	lines := []string{
+		s.Accent.Render(strings.Repeat("█", full)) + s.Dim.Render(strings.Repeat("░", room-full)) +
+			fmt.Sprintf("  %d of %s", d.last.GetDone(), ui.Plural(int64(d.last.GetTotal()), "source")),
+		ui.Count(d.last.GetDevices()) + " found, " + ui.Plural(d.last.GetAcknowledged(), "update") + " stored", "",
+	}
 	for _, source := range d.sources {
 		state := source.GetState()
 		if source.GetResult() != "" {
 			state = source.GetResult()
 		}
 		lines = append(lines, s.State(state).Render(ui.Mark(state)+" "+ui.Fit(state, 9))+" "+
-			ui.Fit(ui.Clean(source.GetName()), max(width-40, 8))+" "+ui.Count(source.GetAcknowledged())+" of "+ui.Count(source.GetDevices()))
+			ui.Fit(ui.Clean(source.GetName()), max(width-44, 8))+" "+ui.Count(source.GetAcknowledged())+" of "+ui.Count(source.GetDevices()))
 		if source.GetError() != "" {
 			lines = append(lines, s.Bad.Render("  "+ui.Cut(ui.Clean(source.GetError()), width-2)))
 		}
 	}
-	if d.last.GetFinished() {
-		lines = append(lines, "", s.Good.Render("✓ done"))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Test is a dialog of what a test of a source found.
-type Test struct {
-	env    *ui.Env
-	name   string
-	answer *adminv1.TestSourceResponse
-	err    string
-}
-
-type testedMsg struct {
-	dialog *Test
-	answer *adminv1.TestSourceResponse
-	err    error
-}
-
-// NewTest tests a source where it runs.
-func NewTest(env *ui.Env, source *adminv1.Source) tea.Cmd {
-	d := &Test{env: env, name: source.GetSpec().GetName()}
-	return tea.Batch(ui.Open(d), env.Do(func(ctx context.Context) tea.Msg {
-		answer, err := env.Client.TestSource(ctx, &adminv1.TestSourceRequest{Tenant: source.GetTenant(), Source: source.GetId()})
-		return testedMsg{d, answer, err}
-	}))
-}
-
-// Title implements ui.Dialog.
-func (d *Test) Title() string { return "Test of source " + d.name }
-
-// Keys implements ui.Dialog.
-func (d *Test) Keys() []ui.Key { return []ui.Key{{Keys: "esc", Does: "close"}} }
-
-// Escape implements ui.Dialog.
-func (d *Test) Escape() bool { return true }
-
-// Update implements ui.Dialog.
-func (d *Test) Update(msg tea.Msg) tea.Cmd {
-	if tested, ok := msg.(testedMsg); ok && tested.dialog == d {
-		if d.answer = tested.answer; tested.err != nil {
-			d.err = ui.ErrorText(tested.err)
-		}
-	}
-	return nil
-}
-
-// View implements ui.Dialog.
-func (d *Test) View(width, _ int) string {
-	s := &d.env.Styles
 	switch {
-	case d.err != "":
-		return s.Bad.Render(strings.Join(ui.Wrap("✗ "+d.err, width), "\n"))
-	case d.answer == nil:
-		return s.Dim.Render("The sync service reads a little of it …")
-	case !d.answer.GetOk():
-		return s.Bad.Render(strings.Join(ui.Wrap("✗ "+ui.Clean(d.answer.GetReason()+": "+d.answer.GetMessage()), width), "\n"))
-	}
-	took := d.answer.GetTook().AsDuration().Milliseconds()
-	lines := []string{s.Good.Render(fmt.Sprintf("✓ it answers, in %d ms", took))}
-	if d.answer.GetTotal() >= 0 {
-		lines[0] += "  " + s.Bold.Render(ui.Plural(d.answer.GetTotal(), "device"))
-	}
-	lines = append(lines, "")
-	for _, sample := range d.answer.GetSamples() {
-		lines = append(lines, ui.Fit(ui.Clean(sample.GetHostname()), 24)+" "+ui.Fit(ui.Clean(sample.GetIp()), 15)+" "+ui.Cut(ui.Clean(sample.GetMac()), width-41))
+	case d.last.GetFinished() && d.last.GetFailed() > 0:
+		lines = append(lines, "", s.Bad.Render("✗ "+ui.Plural(int64(d.last.GetFailed()), "source")+" did not come over whole"))
+	case d.last.GetFinished():
+		lines = append(lines, "", s.Good.Render("✓ done"))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -29,9 +29,9 @@ type heldMsg struct {
 // NewRetractions lists what is held of a tenant, or with an empty slug of all.
 func NewRetractions(env *ui.Env) tea.Cmd {
 	d := &Retractions{env: env, table: ui.Table{Columns: []ui.Column{
-		{Title: "SOURCE", Share: 1}, {Title: "TENANT", Width: 12}, {Title: "WOULD RETRACT", Width: 22}, {Title: "HELD", Width: 8},
+		{Title: "SOURCE", Share: 1}, {Title: "TENANT", Width: 12}, {Title: "WOULD GO", Width: 24}, {Title: "HELD", Width: 8},
 	}}}
-	return tea.Batch(ui.Open(d), d.read())
+	return env.OpenAnd(d, d.read())
 }
 
 func (d *Retractions) read() tea.Cmd {
@@ -46,7 +46,7 @@ func (d *Retractions) Title() string { return "Held retractions" }
 
 // Keys implements ui.Dialog.
 func (d *Retractions) Keys() []ui.Key {
-	none := len(d.held) == 0
+	none := len(d.held) == 0 || d.env.Refusal(ui.Operator) != ""
 	return []ui.Key{{Keys: "r", Does: "retract them", Off: none}, {Keys: "x", Does: "spare them", Off: none}, {Keys: "esc", Does: "close"}}
 }
 
@@ -64,6 +64,9 @@ func (d *Retractions) Update(msg tea.Msg) tea.Cmd {
 	}
 	if key, ok := msg.(tea.KeyPressMsg); ok && len(d.held) > 0 {
 		one := d.held[d.table.Cursor]
+		if refusal := d.env.Refusal(ui.Operator); refusal != "" && (key.String() == "r" || key.String() == "x") {
+			return ui.Refuse("settle held retractions", refusal)
+		}
 		settle := &adminv1.SettleRetractionsRequest{Tenant: one.GetTenant(), Source: one.GetSourceId()}
 		switch key.String() {
 		case "r":
@@ -83,7 +86,7 @@ func (d *Retractions) Update(msg tea.Msg) tea.Cmd {
 }
 
 func (d *Retractions) ask(question, verb string, act func(context.Context) error) tea.Cmd {
-	return ui.Open(&ui.Confirm{Env: d.env, Question: question, Verb: verb, Then: tea.Sequence(
+	return d.env.Open(&ui.Confirm{Env: d.env, Question: question, Verb: verb, Then: tea.Sequence(
 		d.env.Do(func(ctx context.Context) tea.Msg {
 			if err := act(ctx); err != nil {
 				return ui.ToastMsg{Text: ui.ErrorText(err), Bad: true}

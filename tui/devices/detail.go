@@ -12,42 +12,118 @@ import (
 	"edgesync/tui/ui"
 )
 
-// newDetail tells what a device is, why it is one, and of every value which
-// source says it. What operators merged can be taken back.
-func newDetail(env *ui.Env, why *adminv1.DeviceExplanation) ui.Dialog {
-	device := why.GetDetail().GetDevice()
-	name := cmp.Or(device.GetHostname(), device.GetId())
-	merged := slices.ContainsFunc(why.GetJoins(), func(j *adminv1.Join) bool { return j.GetRule() == "operator" })
-	return &ui.Lines{
-		Heading: name, Extra: []ui.Key{{Keys: "u", Does: "unmerge", Off: !merged}},
-		Text: func(width int) []string { return explain(env, why, width) },
-		On: func(key string) tea.Cmd {
-			if key != "u" || !merged {
-				return nil
+// detail tells what a device is, why it is one, and of every value which source
+// says it. What operators merged can be taken back, and members parted.
+type detail struct {
+	*ui.Lines
+	env        *ui.Env
+	tenant, id string
+	why        *adminv1.DeviceExplanation
+	err        string
+}
+
+type explainedMsg struct {
+	dialog *detail
+	why    *adminv1.DeviceExplanation
+	err    error
+}
+
+func openDetail(env *ui.Env, tenant, id string) tea.Cmd {
+	d := &detail{env: env, tenant: tenant, id: id}
+	d.Lines = &ui.Lines{Env: env, Self: d, Sheet: true, Text: d.text, Extra: d.extra, On: d.press, Heard: d.heard}
+	return env.OpenAnd(d, d.read())
+}
+
+func (d *detail) read() tea.Cmd {
+	return d.env.Do(func(ctx context.Context) tea.Msg {
+		why, err := d.env.Client.ExplainDevice(ctx, &adminv1.GetDeviceRequest{Tenant: d.tenant, Id: d.id})
+		return explainedMsg{d, why, err}
+	})
+}
+
+// Title implements ui.Dialog.
+func (d *detail) Title() string {
+	return "Device " + cmp.Or(d.why.GetDetail().GetDevice().GetHostname(), d.id)
+}
+
+func (d *detail) heard(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case explainedMsg:
+		if msg.dialog == d {
+			if d.why, d.err = msg.why, ""; msg.err != nil {
+				d.err = ui.ErrorText(msg.err)
 			}
-			return ui.Open(&ui.Confirm{
-				Env: env, Verb: "unmerge", Question: "Take back all that operators merged into " + name + "?",
-				Then: env.Do(func(ctx context.Context) tea.Msg {
-					parted, err := env.Client.UnmergeDevice(ctx, &adminv1.UnmergeDeviceRequest{Tenant: device.GetTenant(), Id: device.GetId()})
-					if err != nil {
-						return ui.ToastMsg{Text: ui.ErrorText(err), Bad: true}
-					}
-					return ui.ToastMsg{Text: "parted into " + ui.Plural(int64(len(parted.GetDevices())), "device")}
-				}),
-			})
-		},
+		}
+	case changedMsg:
+		return d.read()
 	}
+	return nil
+}
+
+func (d *detail) text(width int) []string {
+	switch {
+	case d.err != "":
+		lines := ui.Wrap("✗ "+d.err, width)
+		for i, line := range lines {
+			lines[i] = d.env.Styles.Bad.Render(line)
+		}
+		return lines
+	case d.why == nil:
+		return []string{d.env.Styles.Dim.Render("Reading …")}
+	}
+	return explain(d.env, d.why, width)
+}
+
+// merged tells whether operators have made it of several.
+func (d *detail) merged() bool {
+	return slices.ContainsFunc(d.why.GetJoins(), func(j *adminv1.Join) bool { return j.GetRule() == "operator" })
+}
+
+func (d *detail) extra() []ui.Key {
+	off := d.env.Refusal(ui.Operator) != ""
+	return []ui.Key{
+		{Keys: "u", Does: "unmerge", Off: off || !d.merged()}, {Keys: "x", Does: "split", Off: off || len(d.why.GetDetail().GetAssertions()) < 2},
+	}
+}
+
+func (d *detail) press(key string) tea.Cmd {
+	what := map[string]string{"u": "unmerge", "x": "split"}[key]
+	if what == "" || d.why == nil {
+		return nil
+	}
+	if refusal := d.env.Refusal(ui.Operator); refusal != "" {
+		return ui.Refuse(what, refusal)
+	}
+	switch {
+	case key == "x" && len(d.why.GetDetail().GetAssertions()) < 2:
+		return ui.Refuse(what, "only one source says anything of it: there is nothing to part")
+	case key == "x":
+		return d.env.Open(newSplit(d.env, d.why.GetDetail()))
+	case !d.merged():
+		return ui.Refuse(what, "no operator has merged anything into it")
+	}
+	return d.env.Open(&ui.Confirm{
+		Env: d.env, Heading: "Unmerge?", Verb: "unmerge", Question: "Take back all that operators merged into " + cmp.Or(d.why.GetDetail().GetDevice().GetHostname(), d.id) + "?",
+		Then: d.env.Do(func(ctx context.Context) tea.Msg {
+			parted, err := d.env.Client.UnmergeDevice(ctx, &adminv1.UnmergeDeviceRequest{Tenant: d.tenant, Id: d.id})
+			if err != nil {
+				return ui.ToastMsg{Text: ui.ErrorText(err), Bad: true}
+			}
+			return changedMsg{"parted into " + ui.Plural(int64(len(parted.GetDevices())), "device")}
+		}),
+	})
 }
 
 func explain(env *ui.Env, why *adminv1.DeviceExplanation, width int) []string {
 	s := &env.Styles
-	lines := record(env, why.GetDetail().GetDevice(), width)
+	lines := record(env, why, width)
 	lines = append(lines, "", s.Bold.Render("Why it is one device"))
 	lines = append(lines, joins(env, why, width)...)
 	lines = append(lines, "", s.Bold.Render("Why it is this: who says what"))
 	for _, f := range why.GetFields() {
-		lines = append(lines, s.Label.Render(ui.Fit(ui.Clean(f.GetField()), 16))+" "+ui.Fit(ui.Clean(f.GetValue()), 28)+" "+
-			s.Good.Render(ui.Cut(ui.Clean(f.GetFrom().GetSource()), max(width-46, 4))))
+		value := max(min(width-40, 60), 24)
+		lines = append(lines, ui.Cut(s.Label.Render(ui.Fit(ui.Clean(f.GetField()), 16))+" "+ui.Fit(ui.Clean(f.GetValue()), value)+" "+
+			s.Good.Render(ui.Clean(f.GetFrom().GetSource())), width))
 	}
 	lines = append(lines, "", s.Bold.Render("What each source says"))
 	for _, a := range why.GetDetail().GetAssertions() {
@@ -108,11 +184,15 @@ func decision(env *ui.Env, d *adminv1.Decision, width int) string {
 	return ui.Cut(ui.Clean(text), width)
 }
 
-func record(env *ui.Env, d *adminv1.Device, width int) []string {
-	s, now := &env.Styles, env.Now()
+func record(env *ui.Env, why *adminv1.DeviceExplanation, width int) []string {
+	s, now, d := &env.Styles, env.Now(), why.GetDetail().GetDevice()
 	state := d.GetState()
 	if d.GetAvailable() {
 		state += ", available"
+	}
+	var identifiers []string
+	for _, i := range why.GetIdentifiers() {
+		identifiers = append(identifiers, i.GetKind()+" "+i.GetValue())
 	}
 	var lines []string
 	for _, pair := range [][2]string{
@@ -120,10 +200,16 @@ func record(env *ui.Env, d *adminv1.Device, width int) []string {
 		{"made by", strings.TrimSpace(d.GetManufacturer() + " " + d.GetModel())}, {"system", d.GetOperatingSystem()},
 		{"type", d.GetDeviceType()}, {"site", d.GetSite()}, {"tags", strings.Join(d.GetTags(), ", ")},
 		{"first seen", ui.Ago(d.GetFirstSeen(), now)}, {"last seen", ui.Ago(d.GetLastSeen(), now)},
+		{"named by", strings.Join(d.GetSources(), ", ")},
 	} {
 		if pair[1] != "" {
 			lines = append(lines, ui.Pair(s, pair[0], pair[1], width))
 		}
+	}
+	label := "identifiers"
+	for _, line := range ui.Wrap(ui.Clean(strings.Join(identifiers, ", ")), width-17) {
+		lines = append(lines, ui.Pair(s, label, line, width))
+		label = ""
 	}
 	return lines
 }

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/tui/ui"
@@ -21,8 +24,9 @@ const (
 	// firstPage is how many devices a search brings at first, and mostRows the
 	// most it brings when one scrolls on.
 	firstPage, mostRows = 200, 20_000
-	// settle is how long the typing rests before a search is asked for.
-	settle = 120 * time.Millisecond
+	// settle is how long the typing rests before a search is asked for: keys that
+	// come at once, such as a paste or one held down, are one search.
+	settle = 40 * time.Millisecond
 	// refresh is how soon a changed inventory is read again, and refreshShare
 	// how many times longer than the reading took.
 	refresh, refreshShare = 2 * time.Second, 20
@@ -40,6 +44,8 @@ type Page struct {
 	limit                 int64
 
 	devices []*adminv1.Device
+	// marked are those to be merged, by id.
+	marked map[string]*adminv1.Device
 	// count is how many match, -1 while that is not known.
 	count   int64
 	err     string
@@ -59,10 +65,10 @@ type Page struct {
 // New makes the page.
 func New(env *ui.Env) *Page {
 	return &Page{
-		env: env, tenant: env.Tenant, state: "active", limit: firstPage, count: -1,
+		env: env, tenant: env.Tenant, state: "active", limit: firstPage, count: -1, marked: map[string]*adminv1.Device{},
 		search: ui.NewForm(ui.Text("search", "Search", "", "")),
 		table: ui.Table{Columns: []ui.Column{
-			{Title: "HOSTNAME", Share: 2}, {Title: "IP", Width: 15}, {Title: "MAC", Width: 17, Level: 1},
+			{}, {Title: "HOSTNAME", Share: 2}, {Title: "IP", Width: 15}, {Title: "MAC", Width: 17, Level: 1},
 			{Title: "TENANT", Width: 10, Level: 2}, {Title: "SOURCES", Share: 1}, {Title: "TYPE", Width: 14, Level: 3},
 			{Title: "SEEN", Width: 8},
 		}},
@@ -80,10 +86,23 @@ func (p *Page) Keys() []ui.Key {
 	if p.typing {
 		return []ui.Key{{Keys: "↑↓", Does: "move"}, {Keys: "enter", Does: "to the list"}, {Keys: "esc", Does: "clear"}}
 	}
-	return []ui.Key{
-		{Keys: "/", Does: "search"}, {Keys: "enter", Does: "why", Off: len(p.devices) == 0},
-		{Keys: "t", Does: "tenant", Off: p.env.Tenant != ""}, {Keys: "o", Does: "source", Off: p.tenant == ""}, {Keys: "s", Does: "state: " + p.state},
+	none := p.current() == nil
+	merge := ui.Key{Keys: "m", Does: "merge", Off: len(p.marked) < 2 || p.env.Refusal(ui.Operator) != ""}
+	if n := len(p.marked); n > 0 {
+		merge.Does = fmt.Sprintf("merge %d marked", n)
 	}
+	return []ui.Key{
+		{Keys: "/", Does: "search"}, {Keys: "enter", Does: "why", Off: none},
+		{Keys: "t", Does: "tenant", Off: p.env.Tenant != ""}, {Keys: "o", Does: "source", Off: p.tenant == ""}, {Keys: "s", Does: "state: " + p.state},
+		{Keys: "space", Does: "mark", Off: none}, merge, {Keys: "D", Does: "duplicates"},
+	}
+}
+
+func (p *Page) current() *adminv1.Device {
+	if p.table.Cursor >= len(p.devices) {
+		return nil
+	}
+	return p.devices[p.table.Cursor]
 }
 
 // What comes back to the page.
@@ -100,10 +119,8 @@ type (
 		count      int64
 	}
 	filterMsg struct{ tenant, source, state *string }
-	detailMsg struct {
-		why *adminv1.DeviceExplanation
-		err error
-	}
+	// changedMsg tells that devices were merged or parted.
+	changedMsg struct{ text string }
 )
 
 // Update implements ui.Page.
@@ -131,11 +148,9 @@ func (p *Page) Update(msg tea.Msg) tea.Cmd {
 		}
 	case filterMsg:
 		return p.filter(msg)
-	case detailMsg:
-		if msg.err != nil {
-			return ui.Fail(msg.err)
-		}
-		return ui.Open(newDetail(p.env, msg.why))
+	case changedMsg:
+		clear(p.marked)
+		return tea.Batch(ui.Toast(msg.text), p.ask())
 	case tea.KeyPressMsg:
 		return p.press(msg)
 	case tea.PasteMsg:
@@ -171,7 +186,15 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 	case "esc":
 		return p.clear()
 	case "enter":
-		return p.open()
+		if device := p.current(); device != nil {
+			return openDetail(p.env, device.GetTenant(), device.GetId())
+		}
+	case "space":
+		p.mark()
+	case "m":
+		return p.merge()
+	case "D":
+		return openDuplicates(p.env, p.tenant)
 	case "t":
 		return p.chooseTenant()
 	case "o":
@@ -200,6 +223,7 @@ func (p *Page) edit(msg tea.Msg) tea.Cmd {
 }
 
 func (p *Page) clear() tea.Cmd {
+	clear(p.marked)
 	p.search.Fields[0].Set("")
 	p.source, p.state, p.tenant = "", "active", p.env.Tenant
 	p.table.Cursor, p.limit = 0, firstPage
@@ -330,15 +354,37 @@ func (p *Page) refresh() tea.Cmd {
 	return p.ask()
 }
 
-func (p *Page) open() tea.Cmd {
-	if p.table.Cursor >= len(p.devices) {
-		return nil
+// mark marks the device at the cursor, or takes its mark away, and goes on to the
+// next.
+func (p *Page) mark() {
+	device := p.current()
+	if device == nil {
+		return
 	}
-	device := p.devices[p.table.Cursor]
-	return p.env.Do(func(ctx context.Context) tea.Msg {
-		why, err := p.env.Client.ExplainDevice(ctx, &adminv1.GetDeviceRequest{Tenant: device.GetTenant(), Id: device.GetId()})
-		return detailMsg{why, err}
-	})
+	if p.marked[device.GetId()] != nil {
+		delete(p.marked, device.GetId())
+	} else {
+		p.marked[device.GetId()] = device
+	}
+	p.table.Cursor++
+	p.table.Clamp(len(p.devices))
+}
+
+// merge asks why the marked devices are one.
+func (p *Page) merge() tea.Cmd {
+	if refusal := p.env.Refusal(ui.Operator); refusal != "" {
+		return ui.Refuse("merge", refusal)
+	}
+	if len(p.marked) < 2 {
+		return ui.Refuse("merge", "mark two devices or more first, with space")
+	}
+	devices := slices.SortedFunc(maps.Values(p.marked), func(a, b *adminv1.Device) int { return cmp.Compare(a.GetId(), b.GetId()) })
+	for _, device := range devices {
+		if device.GetTenant() != devices[0].GetTenant() {
+			return ui.Refuse("merge", "the marked devices are of several tenants")
+		}
+	}
+	return p.env.Open(newMerge(p.env, devices))
 }
 
 func (p *Page) chooseTenant() tea.Cmd {
@@ -350,7 +396,7 @@ func (p *Page) chooseTenant() tea.Cmd {
 		slug := tenant.GetTenant().GetSlug()
 		options = append(options, ui.Option{Value: slug, Label: slug, Note: ui.Plural(tenant.GetDeviceCount(), "device")})
 	}
-	return ui.Open(&ui.Choice{Env: p.env, Heading: "Devices of which tenant?", Options: options, Pick: func(slug string) tea.Cmd {
+	return p.env.Open(&ui.Choice{Env: p.env, Heading: "Devices of which tenant?", Options: options, Pick: func(slug string) tea.Cmd {
 		return func() tea.Msg { return filterMsg{tenant: &slug} }
 	}})
 }
@@ -366,7 +412,7 @@ func (p *Page) chooseSource() tea.Cmd {
 	for _, source := range tenant.GetSources() {
 		options = append(options, ui.Option{Value: source.GetSpec().GetName(), Label: source.GetSpec().GetName(), Note: source.GetSpec().GetSourceType()})
 	}
-	return ui.Open(&ui.Choice{Env: p.env, Heading: "Devices of which source?", Options: options, Pick: func(name string) tea.Cmd {
+	return p.env.Open(&ui.Choice{Env: p.env, Heading: "Devices of which source?", Options: options, Pick: func(name string) tea.Cmd {
 		return func() tea.Msg { return filterMsg{source: &name} }
 	}})
 }
@@ -400,7 +446,7 @@ func (p *Page) View(width, height int) string {
 		}
 		return ui.Waiting(p.env, "Reading devices …")
 	}
-	head := ui.Cut(" "+p.summary(), width)
+	head := p.summary(width)
 	lines := 1
 	if p.typing || p.search.Value("search") != "" {
 		head = ui.SearchLine(p.env, p.search, p.typing, width) + "\n" + head
@@ -413,6 +459,7 @@ func (p *Page) View(width, height int) string {
 		return head + "\n" + p.nothing(width)
 	}
 	now := p.env.Now()
+	p.table.Top, p.table.Columns[0].Width = lines, min(len(p.marked), 1) // The marks have room while there are some.
 	return head + "\n" + p.table.View(s, width, height-lines, len(p.devices), func(i int) []ui.Cell {
 		d := p.devices[i]
 		seen := strings.TrimSuffix(ui.Ago(d.GetLastSeen(), now), " ago")
@@ -420,14 +467,19 @@ func (p *Page) View(width, height int) string {
 		if d.GetState() == "retracted" {
 			seen, style = "gone", s.Warn
 		}
+		mark := ui.Cell{}
+		if p.marked[d.GetId()] != nil {
+			mark = ui.Cell{Text: "✓", Style: s.Accent}
+		}
 		return []ui.Cell{
-			{Text: cmp.Or(d.GetHostname(), d.GetId())}, {Text: d.GetIp()}, {Text: d.GetMac()}, {Text: d.GetTenant()},
+			mark, {Text: cmp.Or(d.GetHostname(), d.GetId())}, {Text: d.GetIp()}, {Text: d.GetMac()}, {Text: d.GetTenant()},
 			{Text: strings.Join(d.GetSources(), ",")}, {Text: d.GetDeviceType()}, {Text: seen, Style: style},
 		}
 	})
 }
 
-func (p *Page) summary() string {
+// summary is how many devices match what, and where in them the cursor is.
+func (p *Page) summary(width int) string {
 	s := &p.env.Styles
 	text := ""
 	if n := p.total(); n >= 0 {
@@ -448,7 +500,12 @@ func (p *Page) summary() string {
 	} else {
 		text += s.Dim.Render(fmt.Sprintf("  in %d ms", p.cost.Milliseconds()))
 	}
-	return text
+	where := ""
+	if len(p.devices) > 0 {
+		where = "row " + ui.Count(int64(p.table.Cursor)+1)
+	}
+	text = ui.Cut(" "+text, width-len(where)-3)
+	return text + strings.Repeat(" ", max(width-lipgloss.Width(text)-len(where)-2, 1)) + s.Dim.Render(where)
 }
 
 func (p *Page) nothing(width int) string {

@@ -3,6 +3,7 @@
 package events
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ type Page struct {
 	search    *ui.Form
 	typing    bool
 	severity  string
+	tenant    string
 	frozen    []*adminv1.Event
 	shown     []*adminv1.Event
 	following bool
@@ -42,7 +44,7 @@ func (p *Page) Typing() bool { return p.typing }
 // Keys implements ui.Page.
 func (p *Page) Keys() []ui.Key {
 	if p.typing {
-		return []ui.Key{{Keys: "enter", Does: "keep the search"}, {Keys: "esc", Does: "clear it"}}
+		return []ui.Key{{Keys: "↑↓", Does: "move"}, {Keys: "enter", Does: "keep the search"}, {Keys: "esc", Does: "clear it"}}
 	}
 	follow := "hold still"
 	if !p.following {
@@ -50,7 +52,8 @@ func (p *Page) Keys() []ui.Key {
 	}
 	return []ui.Key{
 		{Keys: "/", Does: "search"}, {Keys: "s", Does: "severity: " + p.severityName()},
-		{Keys: "enter", Does: "details"}, {Keys: "f", Does: follow},
+		{Keys: "t", Does: "tenant: " + cmp.Or(ui.Clean(p.tenant), "all"), Off: p.env.Tenant != ""},
+		{Keys: "enter", Does: "details", Off: p.current() == nil}, {Keys: "f", Does: follow},
 	}
 }
 
@@ -76,6 +79,10 @@ func (p *Page) Update(msg tea.Msg) tea.Cmd {
 			p.search.Update(msg)
 			p.filter()
 		}
+		return nil
+	case tenantMsg:
+		p.tenant = string(msg)
+		p.filter()
 		return nil
 	}
 	p.table.Update(msg, len(p.shown))
@@ -105,6 +112,9 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 			p.typing = false
 		case "enter":
 			p.typing = false
+		case "up", "down", "pgup", "pgdown":
+			p.table.Update(msg, len(p.shown))
+			return nil
 		default:
 			p.search.Update(msg)
 		}
@@ -116,7 +126,9 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 		p.typing = true
 	case "esc":
 		p.search.Fields[0].Set("")
-		p.severity = ""
+		p.severity, p.tenant = "", ""
+	case "t":
+		return p.chooseTenant()
 	case "s":
 		levels := []string{"", "warning", "error"}
 		p.severity = levels[(slices.Index(levels, p.severity)+1)%len(levels)]
@@ -125,7 +137,7 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 		p.frozen = p.env.Live.Events
 	case "enter":
 		if event := p.current(); event != nil {
-			return ui.Open(p.detail(event))
+			return p.env.Open(p.detail(event))
 		}
 	default:
 		p.table.Update(msg, len(p.shown))
@@ -133,6 +145,22 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 	}
 	p.filter()
 	return nil
+}
+
+// tenantMsg is the slug of the tenant chosen, empty for all.
+type tenantMsg string
+
+func (p *Page) chooseTenant() tea.Cmd {
+	if p.env.Tenant != "" {
+		return nil
+	}
+	options := []ui.Option{{Label: "all tenants"}}
+	for _, tenant := range p.env.Live.Tenants {
+		options = append(options, ui.Option{Value: tenant.GetTenant().GetSlug(), Label: tenant.GetTenant().GetSlug(), Note: tenant.GetTenant().GetName()})
+	}
+	return p.env.Open(&ui.Choice{Env: p.env, Heading: "Events of which tenant?", Options: options, Pick: func(slug string) tea.Cmd {
+		return func() tea.Msg { return tenantMsg(slug) }
+	}})
 }
 
 func (p *Page) current() *adminv1.Event {
@@ -161,6 +189,9 @@ func (p *Page) matches(e *adminv1.Event, search string) bool {
 	if p.severity == "warning" && e.GetSeverity() == "info" || p.severity == "error" && e.GetSeverity() != "error" {
 		return false
 	}
+	if p.tenant != "" && p.tenant != e.GetTenant() {
+		return false
+	}
 	if search == "" {
 		return true
 	}
@@ -186,13 +217,18 @@ func (p *Page) View(width, height int) string {
 		head += p.env.Styles.Warn.Render(" Some events came too fast to be shown; `edgesync event list` has them.") + "\n"
 		height--
 	}
+	if !p.following {
+		head += p.env.Styles.Accent.Render(" Held still: f follows again") + "\n"
+		height--
+	}
 	if len(p.shown) == 0 {
 		return head + ui.Nothing(p.env, width, "No event to show.", "What happens on the platform appears here at once. Esc shows all again.")
 	}
+	p.table.Top = strings.Count(head, "\n")
 	return head + p.table.View(&p.env.Styles, width, height, len(p.shown), func(i int) []ui.Cell {
 		e := p.shown[i]
 		return []ui.Cell{
-			{Text: ui.TimeOf(e.GetTime()).In(p.env.Now().Location()).Format("15:04:05")}, p.mark(e),
+			{Text: ui.Stamp(e.GetTime(), p.env.Now())}, p.mark(e),
 			{Text: e.GetTenant()}, {Text: e.GetType()}, {Text: e.GetMessage()}, {Text: e.GetActor()},
 		}
 	})
@@ -214,8 +250,7 @@ func mark(env *ui.Env, e *adminv1.Event) ui.Cell {
 func Line(env *ui.Env, e *adminv1.Event, width int) string {
 	const tenants = 12
 	sign := mark(env, e)
-	when := ui.TimeOf(e.GetTime()).In(env.Now().Location()).Format("15:04:05")
-	return env.Styles.Dim.Render(when) + " " + sign.Style.Render(sign.Text) + " " +
+	return env.Styles.Dim.Render(ui.Stamp(e.GetTime(), env.Now())) + " " + sign.Style.Render(sign.Text) + " " +
 		env.Styles.Label.Render(ui.Fit(ui.Clean(e.GetTenant()), tenants)) + " " + ui.Cut(ui.Clean(e.GetMessage()), width-tenants-12)
 }
 
@@ -226,7 +261,7 @@ func (p *Page) detail(e *adminv1.Event) ui.Dialog {
 // Detail is a dialog of one event.
 func Detail(env *ui.Env, e *adminv1.Event) ui.Dialog {
 	s := &env.Styles
-	return &ui.Lines{Heading: e.GetType(), Text: func(width int) []string {
+	return &ui.Lines{Env: env, Heading: e.GetType(), Text: func(width int) []string {
 		lines := append(ui.Wrap(ui.Clean(e.GetMessage()), width), "")
 		for _, pair := range [][2]string{
 			{"time", ui.TimeOf(e.GetTime()).Format("2006-01-02 15:04:05.000 MST")}, {"severity", e.GetSeverity()},

@@ -13,6 +13,7 @@ import (
 
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/proto/payload"
+	"edgesync/tui/commands"
 	"edgesync/tui/services"
 	"edgesync/tui/ui"
 )
@@ -79,11 +80,17 @@ func (f *form) fields(spec *adminv1.SourceSpec, tenant *ui.Field) {
 		ui.Choose("service", "Sync service", "", "The one that reads it. An edge service reaches its own network; the platform's only public addresses.", nil),
 		ui.Text("endpoint", "Endpoint", spec.GetEndpoint(), "Base URL of its API, such as https://acme.armis.com."),
 		ui.Secret("credential", "Credential", ""),
-		ui.Text("query", "Query", queryText(spec), "What to read, as LABEL=QUERY; several divided by ;. Empty means everything."),
+		empty(ui.Text("query", "Query", queryText(spec), "What to read, as LABEL=QUERY; several divided by ;. Empty means everything."), "(everything)"),
 		ui.Text("partition", "Partition", spec.GetPartition(), "Where its devices belong: equal addresses in two partitions are two devices."),
-		ui.Text("poll", "Poll interval", interval(spec.GetPollInterval()), "Time between two runs, such as 15m. Empty means the sync service's own."),
+		empty(ui.Text("poll", "Poll interval", interval(spec.GetPollInterval()), "Time between two runs, such as 15m. Empty means the sync service's own."), "(the sync service's own)"),
 		ui.Choose("verify", "Verify TLS", verify, "Whether its certificate is checked.", []ui.Option{{Value: "yes", Label: "yes"}, {Value: "no", Label: "no", Note: "accepts any certificate"}}),
 	)
+}
+
+// empty says what an empty field means.
+func empty(field *ui.Field, means string) *ui.Field {
+	field.Empty = means
+	return field
 }
 
 func queryText(spec *adminv1.SourceSpec) string {
@@ -133,7 +140,7 @@ func (f *form) arrange() {
 	credential := f.field("credential")
 	credential.Help = key + ", kept encrypted and never shown again."
 	if f.before != nil {
-		credential.Help = key + ". Empty leaves the one there is."
+		credential.Help, credential.Empty = key+". Empty leaves the one there is.", "(the one there is)"
 	}
 	var shown []*ui.Field
 	for _, field := range f.all {
@@ -171,7 +178,10 @@ func (f *form) Title() string {
 
 // Keys implements ui.Dialog.
 func (f *form) Keys() []ui.Key {
-	return []ui.Key{{Keys: "tab ↑↓", Does: "field"}, {Keys: "←→", Does: "choose"}, {Keys: "ctrl+s", Does: "save"}, {Keys: "esc", Does: "cancel"}}
+	return []ui.Key{
+		{Keys: "tab ↑↓", Does: "field"}, {Keys: "←→", Does: "choose"}, {Keys: "ctrl+t", Does: "test"},
+		{Keys: "ctrl+s", Does: "save"}, {Keys: "esc", Does: "cancel"},
+	}
 }
 
 // Escape implements ui.Dialog.
@@ -188,13 +198,16 @@ func (f *form) Update(msg tea.Msg) tea.Cmd {
 			f.err = ui.ErrorText(msg.err)
 			return nil
 		}
-		return tea.Sequence(ui.Close, ui.Toast("source "+msg.source.GetSpec().GetName()+" is saved: "+msg.source.GetSyncServiceName()+" runs it"))
+		return f.env.Close(f, ui.Toast("source "+msg.source.GetSpec().GetName()+" is saved: "+msg.source.GetSyncServiceName()+" runs it"))
 	case ui.LiveMsg:
 		f.arrange()
 		return nil
 	}
 	if f.busy {
 		return nil
+	}
+	if key, ok := msg.(tea.KeyPressMsg); ok && key.String() == "ctrl+t" {
+		return f.test()
 	}
 	submit := f.form.Update(msg)
 	f.arrange()
@@ -210,10 +223,7 @@ func (f *form) save() tea.Cmd {
 		f.err = ui.Clean(err.Error())
 		return nil
 	}
-	credentials := map[string][]byte{}
-	if value := strings.TrimSpace(f.form.Value("credential")); value != "" {
-		credentials[credentialKey(f.sourceType())] = []byte(value)
-	}
+	credentials := f.credentials()
 	f.busy, f.err = true, ""
 	tenant, service := f.tenant(), f.form.Value("service")
 	return f.env.Do(func(ctx context.Context) tea.Msg {
@@ -227,6 +237,31 @@ func (f *form) save() tea.Cmd {
 		})
 		return savedMsg{f, source, err}
 	})
+}
+
+func (f *form) credentials() map[string][]byte {
+	credentials := map[string][]byte{}
+	if value := strings.TrimSpace(f.form.Value("credential")); value != "" {
+		credentials[credentialKey(f.sourceType())] = []byte(value)
+	}
+	return credentials
+}
+
+// test has the chosen service try what the form says. Nothing is saved by it.
+func (f *form) test() tea.Cmd {
+	spec, err := f.spec()
+	if err != nil {
+		f.err = ui.Clean(err.Error())
+		return nil
+	}
+	f.err = ""
+	request := &adminv1.TestSourceRequest{
+		Tenant: f.tenant(), Spec: spec, Service: f.form.Value("service"), Credentials: f.credentials(),
+	}
+	if f.before != nil {
+		request.Source = f.before.GetId()
+	}
+	return commands.NewTest(f.env, spec.GetName(), request)
 }
 
 // spec is what the form says, over what there was before.

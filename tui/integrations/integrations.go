@@ -43,23 +43,53 @@ func (p *Page) Typing() bool { return p.typing }
 
 // Keys implements ui.Page.
 func (p *Page) Keys() []ui.Key {
+	if p.typing {
+		return []ui.Key{{Keys: "↑↓", Does: "move"}, {Keys: "enter", Does: "keep the search"}, {Keys: "esc", Does: "clear it"}}
+	}
 	one := p.current()
-	toggle := ui.Key{Keys: "space", Does: "disable", Off: one == nil}
+	keys := []ui.Key{
+		{Keys: "n", Does: "New Source", Off: p.refusal() != ""}, {Keys: "a", Does: "Add Edge Sync Service", Off: p.env.Refusal(ui.Operator) != ""},
+		{Keys: "enter", Does: "details", Off: one == nil},
+	}
+	keys = append(keys, p.actions(one)...)
+	held := "held retractions"
+	if n := p.held(); n > 0 {
+		held += fmt.Sprintf(" (%d)", n)
+	}
+	return append(keys, ui.Key{Keys: "h", Does: held}, ui.Key{Keys: "/", Does: "search", Off: len(p.env.Live.Sources()) == 0})
+}
+
+// actions are what can be done to a source.
+func (p *Page) actions(one *adminv1.Source) []ui.Key {
+	none := one == nil || p.env.Refusal(ui.Operator) != ""
+	toggle := ui.Key{Keys: "space", Does: "disable", Off: none}
 	if one != nil && !one.GetEnabled() {
 		toggle.Does = "enable"
 	}
 	return []ui.Key{
-		{Keys: "n", Does: "New Source", Off: p.refusal() != ""}, {Keys: "a", Does: "Add Edge Sync Service"},
-		{Keys: "enter", Does: "details", Off: one == nil}, {Keys: "e", Does: "edit", Off: one == nil},
-		{Keys: "t", Does: "test", Off: one == nil}, {Keys: "S", Does: "sync now", Off: one == nil || !one.GetEnabled()},
-		{Keys: "h", Does: "held retractions"}, toggle, {Keys: "d", Does: "remove", Off: one == nil}, {Keys: "/", Does: "search", Off: len(p.env.Live.Sources()) == 0},
+		{Keys: "e", Does: "edit", Off: none}, {Keys: "t", Does: "test", Off: none},
+		{Keys: "S", Does: "sync now", Off: none || !one.GetEnabled()}, toggle, {Keys: "d", Does: "remove", Off: none},
 	}
+}
+
+// held is how many sources hold retractions for an operator.
+func (p *Page) held() int {
+	n := 0
+	for _, source := range p.env.Live.Sources() {
+		if source.GetHeldRetractions() > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // refusal is why no source can be added now, or empty.
 func (p *Page) refusal() string {
 	if !p.env.Live.Ready {
 		return "waiting for the platform"
+	}
+	if refusal := p.env.Refusal(ui.Operator); refusal != "" {
+		return refusal
 	}
 	tenants := p.env.Live.Customers()
 	if len(tenants) == 0 {
@@ -109,9 +139,9 @@ func (p *Page) Update(msg tea.Msg) tea.Cmd {
 		case 0:
 			return p.newSource()
 		case 1:
-			return p.addService(p.tenant())
+			return p.add()
 		}
-		msg.Y -= p.head()
+		p.table.Top = p.head()
 		p.table.Update(msg, len(p.shown))
 		return nil
 	}
@@ -135,24 +165,13 @@ func (p *Page) filter() {
 func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 	key := msg.String()
 	if p.typing {
-		switch key {
-		case "esc":
-			p.search.Fields[0].Set("")
-			p.typing = false
-		case "enter":
-			p.typing = false
-		default:
-			p.search.Update(msg)
-		}
-		p.filter()
-		return nil
+		return p.typed(msg)
 	}
-	one := p.current()
 	switch key {
 	case "n":
 		return p.newSource()
 	case "a":
-		return p.addService(p.tenant())
+		return p.add()
 	case "h":
 		return commands.NewRetractions(p.env)
 	case "/":
@@ -163,34 +182,73 @@ func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 		p.filter()
 		return nil
 	}
-	if one == nil {
-		return nil
-	}
-	switch key {
-	case "enter":
-		return ui.Open(p.detail(one.GetId()))
-	case "e":
-		return ui.Open(newEdit(p.env, one))
-	case "t":
-		return commands.NewTest(p.env, one)
-	case "S":
-		if one.GetEnabled() {
-			return commands.NewSync(p.env, "Sync of source "+one.GetSpec().GetName(), &adminv1.SyncNowRequest{Tenant: one.GetTenant(), Source: one.GetId()})
+	if one := p.current(); one != nil {
+		if key == "enter" {
+			return p.env.Open(p.detail(one))
 		}
-	case "space":
-		return p.toggle(one)
-	case "d":
-		return p.remove(one)
+		if cmd := p.act(one, key); cmd != nil {
+			return cmd
+		}
 	}
 	p.table.Update(msg, len(p.shown))
 	return nil
 }
 
+// typed takes a key of the search.
+func (p *Page) typed(msg tea.KeyPressMsg) tea.Cmd {
+	switch msg.String() {
+	case "esc":
+		p.search.Fields[0].Set("")
+		p.typing = false
+	case "enter":
+		p.typing = false
+	case "up", "down", "pgup", "pgdown":
+		p.table.Update(msg, len(p.shown))
+		return nil
+	default:
+		p.search.Update(msg)
+	}
+	p.filter()
+	return nil
+}
+
+// act does what a key says to a source; nil for a key that says nothing.
+func (p *Page) act(one *adminv1.Source, key string) tea.Cmd {
+	what := map[string]string{"e": "edit", "t": "test", "S": "sync now", "space": "change", "d": "remove"}[key]
+	if what == "" {
+		return nil
+	}
+	if refusal := p.env.Refusal(ui.Operator); refusal != "" {
+		return ui.Refuse(what, refusal)
+	}
+	switch key {
+	case "e":
+		return p.env.Open(newEdit(p.env, one))
+	case "t":
+		return commands.NewTest(p.env, one.GetSpec().GetName(), &adminv1.TestSourceRequest{Tenant: one.GetTenant(), Source: one.GetId()})
+	case "S":
+		if !one.GetEnabled() {
+			return ui.Refuse(what, "the source is disabled: space enables it")
+		}
+		return commands.NewSync(p.env, "Sync of source "+one.GetSpec().GetName(), &adminv1.SyncNowRequest{Tenant: one.GetTenant(), Source: one.GetId()})
+	case "space":
+		return p.toggle(one)
+	}
+	return p.remove(one)
+}
+
+func (p *Page) add() tea.Cmd {
+	if refusal := p.env.Refusal(ui.Operator); refusal != "" {
+		return ui.Refuse("Add Edge Sync Service", refusal)
+	}
+	return p.addService(p.tenant())
+}
+
 func (p *Page) newSource() tea.Cmd {
 	if refusal := p.refusal(); refusal != "" {
-		return func() tea.Msg { return ui.ToastMsg{Text: "New Source: " + refusal, Bad: true} }
+		return ui.Refuse("New Source", refusal)
 	}
-	return ui.Open(NewSource(p.env, p.tenant(), ""))
+	return p.env.Open(NewSource(p.env, p.tenant(), ""))
 }
 
 func (p *Page) toggle(one *adminv1.Source) tea.Cmd {
@@ -209,9 +267,9 @@ func (p *Page) toggle(one *adminv1.Source) tea.Cmd {
 
 func (p *Page) remove(one *adminv1.Source) tea.Cmd {
 	name := one.GetSpec().GetName()
-	return ui.Open(&ui.Confirm{
-		Env: p.env, Verb: "remove",
-		Question: fmt.Sprintf("Remove source %s of tenant %s? It is read no more. The devices it brought stay.", name, one.GetTenant()),
+	return p.env.Open(&ui.Confirm{
+		Env: p.env, Verb: "remove", Heading: fmt.Sprintf("Remove source %s of tenant %s?", name, one.GetTenant()),
+		Question: "It is read no more. The devices it brought stay.",
 		Then: p.env.Do(func(ctx context.Context) tea.Msg {
 			if _, err := p.env.Client.RemoveSource(ctx, &adminv1.RemoveSourceRequest{Tenant: one.GetTenant(), Source: one.GetId()}); err != nil {
 				return ui.ToastMsg{Text: ui.ErrorText(err), Bad: true}
@@ -223,19 +281,25 @@ func (p *Page) remove(one *adminv1.Source) tea.Cmd {
 
 // head is how many lines stand above the table.
 func (p *Page) head() int {
-	if p.typing || p.search.Value("search") != "" {
-		return 4
+	lines := 3
+	if p.searching() {
+		lines++
 	}
-	return 3
+	if p.held() > 0 {
+		lines++
+	}
+	return lines
 }
+
+func (p *Page) searching() bool { return p.typing || p.search.Value("search") != "" }
 
 // View implements ui.Page.
 func (p *Page) View(width, height int) string {
 	if !p.env.Live.Ready {
 		return ui.Waiting(p.env, "Reading the sources …")
 	}
-	lines := append(p.actions(width), "")
-	if p.head() == 4 {
+	lines := append(p.additions(width), "")
+	if p.searching() {
 		lines = append(lines, ui.SearchLine(p.env, p.search, p.typing, width))
 	}
 	head := strings.Join(lines, "\n") + "\n"
@@ -255,7 +319,10 @@ func (p *Page) View(width, height int) string {
 			state = "disabled"
 		}
 		said := result
-		if said == "" {
+		switch {
+		case one.GetHeldRetractions() > 0:
+			result, said = "held", "held"
+		case said == "":
 			said = "not run"
 		}
 		return []ui.Cell{
@@ -267,9 +334,9 @@ func (p *Page) View(width, height int) string {
 	})
 }
 
-// actions are what can be added: a source, and right under it the sync service
+// additions are what can be added: a source, and right under it the sync service
 // that one needs first.
-func (p *Page) actions(width int) []string {
+func (p *Page) additions(width int) []string {
 	s := &p.env.Styles
 	first := " " + s.Key.Render("n") + "  New Source"
 	if refusal := p.refusal(); refusal != "" {
@@ -279,5 +346,13 @@ func (p *Page) actions(width int) []string {
 	if p.refusal() != "" {
 		second += s.Accent.Render("  ← start here")
 	}
-	return []string{ui.Cut(first, width), ui.Cut(second, width)}
+	lines := []string{ui.Cut(first, width), ui.Cut(second, width)}
+	if n := p.held(); n > 0 {
+		text := "  1 source names far fewer devices than before: what it left out waits for you"
+		if n > 1 {
+			text = fmt.Sprintf("  %d sources name far fewer devices than before: what they left out waits for you", n)
+		}
+		lines = append(lines, ui.Cut(" "+s.Key.Render("h")+s.Warn.Render(text), width))
+	}
+	return lines
 }

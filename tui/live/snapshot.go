@@ -27,6 +27,8 @@ type Snapshot struct {
 	RetryAt time.Time
 
 	Platform *adminv1.Platform
+	// Caller is who watches; nil on the platform's own machine.
+	Caller *adminv1.Operator
 	// Tenants are ordered by slug.
 	Tenants []*adminv1.TenantSummary
 	// Shared are the platform's services that tenants may use.
@@ -41,10 +43,11 @@ type Snapshot struct {
 
 // Totals are what the overview counts.
 type Totals struct {
-	Tenants, Suspended                         int
-	Services, Online, Degraded, Offline        int
-	Sources, Succeeded, Partial, Failed, Unrun int
-	Devices                                    int64
+	Tenants, Suspended int
+	// Unseen services have never connected; they are not Offline.
+	Services, Online, Degraded, Offline, Unseen int
+	Sources, Succeeded, Partial, Failed, Unrun  int
+	Devices                                     int64
 }
 
 // Totals counts over all tenants. The platform's own is none of them.
@@ -70,11 +73,13 @@ func (s Snapshot) Totals() Totals {
 
 func (t *Totals) service(s *adminv1.SyncService) {
 	t.Services++
-	switch s.GetStatus() {
-	case "online":
+	switch {
+	case s.GetStatus() == "online":
 		t.Online++
-	case "degraded":
+	case s.GetStatus() == "degraded":
 		t.Degraded++
+	case s.GetFirstHelloAt() == nil:
+		t.Unseen++
 	default:
 		t.Offline++
 	}
@@ -189,8 +194,7 @@ func (s Snapshot) Source(id string) *adminv1.Source {
 // all there was.
 func (s Snapshot) Apply(u *adminv1.WatchUpdate) Snapshot {
 	if u.GetPlatform() != nil {
-		s.Platform, s.Tenants, s.Ready = u.GetPlatform(), nil, true
-		s.Events = nil
+		s.Platform, s.Caller, s.Tenants, s.Events, s.Ready = u.GetPlatform(), u.GetCaller(), nil, nil, true
 	}
 	if u.GetPlatformServicesChanged() {
 		s.Shared = u.GetPlatformServices()

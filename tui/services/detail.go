@@ -1,25 +1,57 @@
 package services
 
 import (
-	"context"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/tui/events"
+	"edgesync/tui/runs"
 	"edgesync/tui/ui"
 )
 
-// detail follows one service: its record, its sources and the log of its runs.
-func (p *Page) detail(id string) ui.Dialog {
-	return &ui.Lines{Heading: "Sync service", Text: func(width int) []string {
-		service := p.env.Live.Service(id)
-		if service == nil {
-			return []string{"It is there no more."}
+// detail follows one service: its record, its sources, the log of its runs and
+// what happened to it.
+func (p *Page) detail(one *adminv1.SyncService) ui.Dialog {
+	id := one.GetId()
+	log := runs.New(p.env, &adminv1.ListRunsRequest{Tenant: one.GetTenant(), Service: id}, func() int64 { return p.moved(id) })
+	return &ui.Lines{
+		Env:     p.env,
+		Heading: "Sync service " + one.GetName(), Sheet: true,
+		Text: func(width int) []string {
+			service := p.env.Live.Service(id)
+			if service == nil {
+				return []string{"It is there no more."}
+			}
+			lines := append(p.record(service, width), p.sources(service, width)...)
+			lines = append(lines, "", p.env.Styles.Bold.Render("Runs"))
+			lines = append(lines, log.Lines(width, true)...)
+			return append(lines, p.log(service, width)...)
+		},
+		Extra: func() []ui.Key { return p.actions(p.env.Live.Service(id)) },
+		On: func(key string) tea.Cmd {
+			if service := p.env.Live.Service(id); service != nil {
+				return p.act(service, key)
+			}
+			return nil
+		},
+		Heard: log.Update,
+	}
+}
+
+// moved is a number that changes when a service may have begun, gone on with or
+// ended a run.
+func (p *Page) moved(id string) int64 {
+	var n int64
+	for _, tenant := range p.env.Live.Tenants {
+		for _, source := range tenant.GetSources() {
+			if source.GetSyncServiceId() == id {
+				n += source.GetTotalSyncs() + tenant.GetUpdatesReceived() + 1
+			}
 		}
-		return append(p.record(service, width), p.work(service, width)...)
-	}}
+	}
+	return n
 }
 
 func (p *Page) record(one *adminv1.SyncService, width int) []string {
@@ -29,17 +61,18 @@ func (p *Page) record(one *adminv1.SyncService, width int) []string {
 	if one.GetIsPlatformSync() {
 		kind = "platform, of every tenant that may use it"
 	}
-	lines := []string{
-		s.Bold.Render(ui.Cut(ui.Clean(one.GetName()), width-14)) + "  " + s.State(status).Render(ui.Mark(status)+" "+status),
-		ui.Pair(s, "kind", kind, width), ui.Pair(s, "component id", one.GetComponentId(), width),
-		ui.Pair(s, "partition", one.GetPartition(), width),
-		ui.Pair(s, "first hello", ui.Ago(one.GetFirstHelloAt(), now), width),
-		ui.Pair(s, "last heartbeat", ui.Ago(one.GetLastHeartbeatAt(), now), width),
+	outbox := "empty"
+	if n := one.GetOutboxRuns(); n > 0 {
+		outbox = ui.Plural(n, "run") + " to deliver, " + ui.Bytes(one.GetOutboxBytes())
 	}
+	lines := []string{s.State(status).Render(ui.Mark(status) + " " + status)}
 	for _, pair := range [][2]string{
-		{"version", one.GetVersion()}, {"host", strings.TrimSpace(one.GetHostname() + " " + one.GetOs() + " " + one.GetArch())},
-		{"capabilities", strings.Join(one.GetCapabilities(), ", ")},
-		{"certificate", one.GetCertSerial()}, {"expires", ui.Until(one.GetCertExpiresAt(), now)},
+		{"kind", kind}, {"component id", one.GetComponentId() + ", partition " + one.GetPartition()},
+		{"last heartbeat", ui.Ago(one.GetLastHeartbeatAt(), now) + ", first hello " + ui.Ago(one.GetFirstHelloAt(), now)},
+		{"outbox", outbox},
+		{"version", strings.TrimSpace(one.GetVersion() + on(one))}, {"capabilities", strings.Join(one.GetCapabilities(), ", ")},
+		{"certificate", "expires " + ui.Until(one.GetCertExpiresAt(), now) + serial(one)},
+		{"configured", configured(one, p.env)},
 	} {
 		if pair[1] != "" {
 			lines = append(lines, ui.Pair(s, pair[0], pair[1], width))
@@ -48,88 +81,76 @@ func (p *Page) record(one *adminv1.SyncService, width int) []string {
 	return lines
 }
 
-// work is what the service runs, and the latest of its runs.
-func (p *Page) work(one *adminv1.SyncService, width int) []string {
+// on is the host a service runs on.
+func on(one *adminv1.SyncService) string {
+	var words []string
+	for _, word := range []string{one.GetHostname(), one.GetOs(), one.GetArch()} {
+		if word != "" {
+			words = append(words, word)
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	if one.GetEndpoint() != "" {
+		words = append(words, "at", one.GetEndpoint())
+	}
+	return " on " + strings.Join(words, " ")
+}
+
+func serial(one *adminv1.SyncService) string {
+	if one.GetCertSerial() == "" {
+		return ""
+	}
+	return ", serial " + one.GetCertSerial()
+}
+
+// configured is since when a service runs the configuration it has.
+func configured(one *adminv1.SyncService, env *ui.Env) string {
+	if one.GetConfigAppliedAt() == nil {
+		return ""
+	}
+	return ui.Ago(one.GetConfigAppliedAt(), env.Now()) + ", version " + one.GetConfigVersion()
+}
+
+// sources are those the service runs.
+func (p *Page) sources(one *adminv1.SyncService, width int) []string {
 	s, now := &p.env.Styles, p.env.Now()
 	lines := []string{"", s.Bold.Render("Sources")}
-	mine := map[string]bool{}
 	for _, source := range p.env.Live.Sources() {
 		if source.GetSyncServiceId() != one.GetId() {
 			continue
 		}
-		mine[source.GetId()] = true
 		result := source.GetLastSyncResult()
+		word := result
+		if word == "" {
+			word = "not run"
+		}
 		name := source.GetSpec().GetName()
 		if one.GetIsPlatformSync() {
 			name = source.GetTenant() + "/" + name
 		}
-		lines = append(lines, s.State(result).Render(ui.Mark(result)+" "+ui.Fit(result, 9))+" "+
-			ui.Fit(ui.Clean(name), max(width-46, 8))+" "+ui.Fit(ui.Count(source.GetLastDeviceCount()), 10)+" "+ui.Ago(source.GetLastSyncAt(), now))
-		if text := source.GetLastErrorMessage(); text != "" {
-			lines = append(lines, s.Bad.Render("  "+ui.Cut(ui.Clean(text), width-2)))
-		}
+		lines = append(lines, s.State(result).Render(ui.Mark(result)+" "+ui.Fit(word, 9))+" "+
+			ui.Fit(ui.Clean(name), max(min(width-50, 40), 8))+" "+ui.Fit(ui.Plural(source.GetLastDeviceCount(), "device"), 18)+" "+ui.Ago(source.GetLastSyncAt(), now))
 	}
-	if len(mine) == 0 {
+	if len(lines) == 2 {
 		lines = append(lines, s.Dim.Render("none: page 2, key n adds one"))
-	}
-	lines = append(lines, "", s.Bold.Render("Log"))
-	all := p.env.Live.Events
-	for i, shown := len(all)-1, 0; i >= 0 && shown < 50; i-- {
-		if all[i].GetServiceId() == one.GetId() || mine[all[i].GetSourceId()] {
-			lines = append(lines, events.Line(p.env, all[i], width))
-			shown++
-		}
 	}
 	return lines
 }
 
-// rename is the form of a service's new name.
-type rename struct {
-	env     *ui.Env
-	service *adminv1.SyncService
-	form    *ui.Form
-}
-
-type renamedMsg struct {
-	form *rename
-	err  error
-}
-
-func newRename(env *ui.Env, service *adminv1.SyncService) *rename {
-	return &rename{env: env, service: service, form: ui.NewForm(
-		ui.Text("name", "Name", service.GetName(), "The component id "+service.GetComponentId()+", and so its identity, stays."),
-	)}
-}
-
-// Title implements ui.Dialog.
-func (r *rename) Title() string { return "Rename sync service " + r.service.GetName() }
-
-// Keys implements ui.Dialog.
-func (r *rename) Keys() []ui.Key {
-	return []ui.Key{{Keys: "enter", Does: "rename"}, {Keys: "esc", Does: "cancel"}}
-}
-
-// Escape implements ui.Dialog.
-func (r *rename) Escape() bool { return true }
-
-// View implements ui.Dialog.
-func (r *rename) View(width, height int) string { return r.form.View(&r.env.Styles, width, height) }
-
-// Update implements ui.Dialog.
-func (r *rename) Update(msg tea.Msg) tea.Cmd {
-	if done, ok := msg.(renamedMsg); ok && done.form == r {
-		if done.err != nil {
-			r.form.Fields[0].Error = ui.ErrorText(done.err)
-			return nil
+// log is what happened to the service, the latest first.
+func (p *Page) log(one *adminv1.SyncService, width int) []string {
+	const most = 30
+	lines := []string{"", p.env.Styles.Bold.Render("Events")}
+	all := p.env.Live.Events
+	for i := len(all) - 1; i >= 0 && len(lines) < most; i-- {
+		if all[i].GetServiceId() == one.GetId() {
+			lines = append(lines, events.Line(p.env, all[i], width))
 		}
-		return tea.Sequence(ui.Close, ui.Toast("renamed"))
 	}
-	if !r.form.Update(msg) {
-		return nil
+	if len(lines) == 2 {
+		lines = append(lines, p.env.Styles.Dim.Render("none lately"))
 	}
-	request := &adminv1.RenameServiceRequest{Tenant: r.service.GetTenant(), Service: r.service.GetId(), Name: r.form.Value("name")}
-	return r.env.Do(func(ctx context.Context) tea.Msg {
-		_, err := r.env.Client.RenameService(ctx, request)
-		return renamedMsg{r, err}
-	})
+	return lines
 }

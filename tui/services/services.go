@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -27,7 +28,8 @@ func New(env *ui.Env, addService func(tenant string) tea.Cmd) *Page {
 	return &Page{env: env, addService: addService, table: ui.Table{Columns: []ui.Column{
 		{Title: "NAME", Share: 2}, {Title: "TENANT", Share: 1}, {Title: "KIND", Width: 8, Level: 1}, {Title: "STATUS", Width: 10},
 		{Title: "HEARTBEAT", Width: 9}, {Title: "SOURCES", Width: 7, Right: true},
-		{Title: "CERT EXPIRES", Width: 12, Level: 2}, {Title: "VERSION", Width: 10, Level: 3}, {Title: "HOST", Share: 1, Level: 4},
+		{Title: "CERT EXPIRES", Width: 12, Level: 2}, {Title: "OUTBOX", Width: 9, Level: 3},
+		{Title: "VERSION", Width: 10, Level: 4}, {Title: "HOST", Share: 1, Level: 5},
 	}}}
 }
 
@@ -39,12 +41,21 @@ func (p *Page) Typing() bool { return false }
 
 // Keys implements ui.Page.
 func (p *Page) Keys() []ui.Key {
-	none := p.current() == nil
+	one := p.current()
+	keys := []ui.Key{
+		{Keys: "enter", Does: "details", Off: one == nil},
+		{Keys: "a", Does: "Add Edge Sync Service", Off: p.env.Refusal(ui.Operator) != ""},
+	}
+	return append(keys, p.actions(one)...)
+}
+
+// actions are what can be done to a service.
+func (p *Page) actions(one *adminv1.SyncService) []ui.Key {
+	none := one == nil || p.env.Refusal(ui.Operator) != ""
 	return []ui.Key{
-		{Keys: "enter", Does: "details", Off: none}, {Keys: "a", Does: "Add Edge Sync Service"},
-		{Keys: "S", Does: "sync now", Off: none || p.current().GetSourceCount() == 0},
-		{Keys: "r", Does: "rename", Off: none}, {Keys: "R", Does: "revoke", Off: none || p.current().GetState() == "revoked"},
-		{Keys: "d", Does: "remove", Off: none || p.current().GetIsPlatformSync()},
+		{Keys: "S", Does: "sync now", Off: none || one.GetSourceCount() == 0},
+		{Keys: "r", Does: "rename", Off: none}, {Keys: "R", Does: "revoke", Off: none || one.GetState() == "revoked"},
+		{Keys: "d", Does: "remove", Off: none || one.GetIsPlatformSync()},
 	}
 }
 
@@ -76,42 +87,76 @@ func (p *Page) Update(msg tea.Msg) tea.Cmd {
 func (p *Page) press(msg tea.KeyPressMsg) tea.Cmd {
 	service := p.current()
 	if msg.String() == "a" {
+		if refusal := p.env.Refusal(ui.Operator); refusal != "" {
+			return ui.Refuse("Add Edge Sync Service", refusal)
+		}
 		tenant := p.env.Tenant
 		if tenant == "" && service != nil && !service.GetIsPlatformSync() {
 			tenant = service.GetTenant()
 		}
 		return p.addService(tenant)
 	}
-	if service == nil {
+	if service != nil {
+		if msg.String() == "enter" {
+			return p.env.Open(p.detail(service))
+		}
+		if cmd := p.act(service, msg.String()); cmd != nil {
+			return cmd
+		}
+	}
+	p.table.Update(msg, len(p.shown))
+	return nil
+}
+
+// act does what a key says to a service; nil for a key that says nothing.
+func (p *Page) act(service *adminv1.SyncService, key string) tea.Cmd {
+	what := map[string]string{"S": "sync now", "r": "rename", "R": "revoke", "d": "remove"}[key]
+	if what == "" {
 		return nil
 	}
-	switch msg.String() {
-	case "enter":
-		return ui.Open(p.detail(service.GetId()))
-	case "S":
-		if service.GetSourceCount() > 0 {
-			return commands.NewSync(p.env, "Sync of all sources of "+service.GetName(), &adminv1.SyncNowRequest{Tenant: service.GetTenant(), Service: service.GetId()})
-		}
-	case "r":
-		return ui.Open(newRename(p.env, service))
-	case "R":
-		if service.GetState() != "revoked" {
-			return p.ask(service, "revoke", "Revoke sync service %s of tenant %s? Its identity is refused from now on; onboarding it again gives it a new one.", p.revoke)
-		}
-	case "d":
-		if !service.GetIsPlatformSync() {
-			return p.ask(service, "remove", "Remove sync service %s of tenant %s? Its identity is refused from now on. It is refused while sources are assigned to it.", p.remove)
-		}
-	default:
-		p.table.Update(msg, len(p.shown))
+	if refusal := p.refusal(service, key); refusal != "" {
+		return ui.Refuse(what, refusal)
 	}
-	return nil
+	switch key {
+	case "S":
+		return commands.NewSync(p.env, "Sync of all sources of "+service.GetName(), &adminv1.SyncNowRequest{Tenant: service.GetTenant(), Service: service.GetId()})
+	case "r":
+		return p.env.Open(newRename(p.env, service))
+	case "R":
+		return p.ask(service, "revoke", "Its identity is refused from now on; onboarding it again gives it a new one.", p.revoke)
+	}
+	return p.ask(service, "remove", "Its identity is refused from now on, and it is listed no more.", p.remove)
+}
+
+// refusal is why a key does nothing to a service, or empty.
+func (p *Page) refusal(service *adminv1.SyncService, key string) string {
+	if refusal := p.env.Refusal(ui.Operator); refusal != "" {
+		return refusal
+	}
+	switch {
+	case key == "S" && service.GetSourceCount() == 0:
+		return "no source is assigned to it"
+	case key == "R" && service.GetState() == "revoked":
+		return "it is revoked already"
+	case key == "d" && service.GetIsPlatformSync():
+		return "it is the platform's own"
+	case key == "d" && service.GetSourceCount() > 0:
+		return fmt.Sprintf("%s assigned to it: give them to another on page 2 first", ui.Plural(int64(service.GetSourceCount()), "source")+isAre(service.GetSourceCount()))
+	}
+	return ""
+}
+
+func isAre(n int32) string {
+	if n == 1 {
+		return " is"
+	}
+	return " are"
 }
 
 func (p *Page) ask(service *adminv1.SyncService, verb, question string, act func(context.Context, *adminv1.SyncService) error) tea.Cmd {
 	name := service.GetName()
-	return ui.Open(&ui.Confirm{
-		Env: p.env, Verb: verb, Question: fmt.Sprintf(question, name, service.GetTenant()),
+	return p.env.Open(&ui.Confirm{
+		Env: p.env, Heading: strings.ToUpper(verb[:1]) + verb[1:] + " sync service " + name + " of tenant " + service.GetTenant() + "?", Verb: verb, Question: question,
 		Then: p.env.Do(func(ctx context.Context) tea.Msg {
 			if err := act(ctx, service); err != nil {
 				return ui.ToastMsg{Text: ui.ErrorText(err), Bad: true}
@@ -147,6 +192,14 @@ func Status(s *adminv1.SyncService) string {
 	return s.GetStatus()
 }
 
+// outbox is what waits in a service's outbox, in a word.
+func outbox(s *adminv1.SyncService) string {
+	if n := s.GetOutboxRuns(); n > 0 {
+		return ui.Plural(n, "run")
+	}
+	return "–"
+}
+
 // View implements ui.Page.
 func (p *Page) View(width, height int) string {
 	if !p.env.Live.Ready {
@@ -171,7 +224,7 @@ func (p *Page) View(width, height int) string {
 		return []ui.Cell{
 			{Text: one.GetName()}, {Text: one.GetTenant()}, {Text: Kind(one), Style: kind},
 			{Text: ui.Mark(status) + " " + status, Style: s.State(status)}, {Text: ui.Ago(one.GetLastHeartbeatAt(), now)},
-			{Text: sources}, {Text: expiry, Style: s.State(expiry)}, {Text: one.GetVersion()}, {Text: one.GetHostname()},
+			{Text: sources}, {Text: expiry, Style: s.State(expiry)}, {Text: outbox(one)}, {Text: one.GetVersion()}, {Text: one.GetHostname()},
 		}
 	})
 }

@@ -21,7 +21,7 @@ type Page struct {
 // New makes the page.
 func New(env *ui.Env) *Page {
 	return &Page{env: env, table: ui.Table{Columns: []ui.Column{
-		{Title: "TENANT", Share: 1}, {Title: "NAME", Share: 1, Level: 1}, {Title: "STATE", Width: 11},
+		{Title: "TENANT", Share: 1}, {Title: "KIND", Width: 8}, {Title: "NAME", Share: 1, Level: 1}, {Title: "STATE", Width: 11},
 		{Title: "SERVICES", Width: 8, Right: true}, {Title: "SOURCES", Width: 7, Right: true},
 		{Title: "DEVICES", Width: 10, Right: true}, {Title: "PLATFORM SYNC", Width: 13, Level: 2},
 	}}}
@@ -35,13 +35,32 @@ func (p *Page) Typing() bool { return false }
 
 // Keys implements ui.Page.
 func (p *Page) Keys() []ui.Key {
-	suspend := ui.Key{Keys: "s", Does: "suspend"}
-	if t := p.current(); t == nil || t.GetTenant().GetIsPlatform() {
-		suspend.Off = true
-	} else if t.GetTenant().GetState() == "suspended" {
+	keys := []ui.Key{
+		{Keys: "enter", Does: "details", Off: p.current() == nil},
+		{Keys: "c", Does: "create tenant", Off: p.env.RefusalOfTenants() != ""},
+	}
+	return append(keys, p.actions(p.current())...)
+}
+
+// actions are what can be done to a tenant.
+func (p *Page) actions(t *adminv1.TenantSummary) []ui.Key {
+	off := t == nil || p.refusal(t) != ""
+	suspend := ui.Key{Keys: "s", Does: "suspend", Off: off}
+	if t.GetTenant().GetState() == "suspended" {
 		suspend.Does = "resume"
 	}
-	return []ui.Key{{Keys: "enter", Does: "details"}, {Keys: "c", Does: "create tenant", Off: p.env.Tenant != ""}, suspend}
+	return []ui.Key{suspend, {Keys: "d", Does: "remove", Off: off}}
+}
+
+// refusal is why nothing can be done to a tenant, or empty.
+func (p *Page) refusal(t *adminv1.TenantSummary) string {
+	if refusal := p.env.RefusalOfTenants(); refusal != "" {
+		return refusal
+	}
+	if t.GetTenant().GetIsPlatform() {
+		return "it is the platform's own"
+	}
+	return ""
 }
 
 func (p *Page) current() *adminv1.TenantSummary {
@@ -60,26 +79,41 @@ func (p *Page) Update(msg tea.Msg) tea.Cmd {
 	}
 	switch key.String() {
 	case "c":
-		if p.env.Tenant == "" {
-			return ui.Open(newCreate(p.env))
+		if refusal := p.env.RefusalOfTenants(); refusal != "" {
+			return ui.Refuse("create tenant", refusal)
 		}
-	case "s":
-		return p.suspend()
+		return p.env.Open(newCreate(p.env))
 	case "enter":
 		if t := p.current(); t != nil {
-			return ui.Open(p.detail(t.GetTenant().GetSlug()))
+			return p.env.Open(p.detail(t.GetTenant().GetSlug()))
 		}
-	default:
-		p.table.Update(msg, len(p.env.Live.Tenants))
+		return nil
 	}
+	if t := p.current(); t != nil {
+		if cmd := p.act(t, key.String()); cmd != nil {
+			return cmd
+		}
+	}
+	p.table.Update(msg, len(p.env.Live.Tenants))
 	return nil
 }
 
-func (p *Page) suspend() tea.Cmd {
-	t := p.current()
-	if t == nil || t.GetTenant().GetIsPlatform() {
+// act does what a key says to a tenant; nil for a key that says nothing.
+func (p *Page) act(t *adminv1.TenantSummary, key string) tea.Cmd {
+	what := map[string]string{"s": "suspend", "d": "remove"}[key]
+	if what == "" {
 		return nil
 	}
+	if refusal := p.refusal(t); refusal != "" {
+		return ui.Refuse(what+" tenant", refusal)
+	}
+	if key == "d" {
+		return p.remove(t)
+	}
+	return p.suspend(t)
+}
+
+func (p *Page) suspend(t *adminv1.TenantSummary) tea.Cmd {
 	slug, resume := t.GetTenant().GetSlug(), t.GetTenant().GetState() == "suspended"
 	act := p.env.Do(func(ctx context.Context) tea.Msg {
 		if _, err := p.env.Client.SuspendTenant(ctx, &adminv1.SuspendTenantRequest{Slug: slug, Resume: resume}); err != nil {
@@ -93,9 +127,25 @@ func (p *Page) suspend() tea.Cmd {
 	if resume {
 		return act
 	}
-	return ui.Open(&ui.Confirm{
-		Env: p.env, Verb: "suspend", Then: act,
-		Question: fmt.Sprintf("Suspend tenant %s? Its sync services are refused until it is resumed.", slug),
+	return p.env.Open(&ui.Confirm{
+		Env: p.env, Heading: "Suspend tenant " + slug + "?", Verb: "suspend", Then: act,
+		Question: "Its sync services are refused until it is resumed. Nothing is lost.",
+	})
+}
+
+// remove asks for the slug to be typed: everything of the tenant goes.
+func (p *Page) remove(t *adminv1.TenantSummary) tea.Cmd {
+	slug := t.GetTenant().GetSlug()
+	return p.env.Open(&ui.Named{
+		Env: p.env, Heading: "Remove tenant " + slug + "?", Name: slug, Verb: "remove",
+		Question: fmt.Sprintf("Its %s, %s, %s, its events and its certificate authority are deleted. This cannot be undone.",
+			ui.Plural(t.GetDeviceCount(), "device"), ui.Plural(int64(len(t.GetSources())), "source"), ui.Plural(int64(len(t.GetServices())), "sync service")),
+		Then: tea.Batch(ui.Toast("removing tenant "+slug+" …"), p.env.Do(func(ctx context.Context) tea.Msg {
+			if _, err := p.env.Client.RemoveTenant(ctx, &adminv1.RemoveTenantRequest{Slug: slug}); err != nil {
+				return ui.ToastMsg{Text: ui.ErrorText(err), Bad: true}
+			}
+			return ui.ToastMsg{Text: "tenant " + slug + " is removed"}
+		})),
 	})
 }
 
@@ -113,9 +163,9 @@ func (p *Page) View(width, height int) string {
 	s := &p.env.Styles
 	return p.table.View(s, width, height, len(now.Tenants), func(i int) []ui.Cell {
 		t := now.Tenants[i]
-		slug := t.GetTenant().GetSlug()
+		kind := ui.Cell{Text: "tenant"}
 		if t.GetTenant().GetIsPlatform() {
-			slug += " (platform)"
+			kind = ui.Cell{Text: "platform", Style: s.Accent}
 		}
 		sync := "yes"
 		if !t.GetTenant().GetPlatformSync() {
@@ -123,7 +173,7 @@ func (p *Page) View(width, height int) string {
 		}
 		state := t.GetTenant().GetState()
 		return []ui.Cell{
-			{Text: slug}, {Text: t.GetTenant().GetName()}, {Text: ui.Mark(state) + " " + state, Style: s.State(state)},
+			{Text: t.GetTenant().GetSlug()}, kind, {Text: t.GetTenant().GetName()}, {Text: ui.Mark(state) + " " + state, Style: s.State(state)},
 			{Text: ui.Count(int64(len(t.GetServices())))}, {Text: ui.Count(int64(len(t.GetSources())))},
 			{Text: ui.Count(t.GetDeviceCount())}, {Text: sync},
 		}
@@ -131,99 +181,60 @@ func (p *Page) View(width, height int) string {
 }
 
 func (p *Page) detail(slug string) ui.Dialog {
-	s := &p.env.Styles
-	return &ui.Lines{Heading: "Tenant " + slug, Text: func(width int) []string {
-		t := p.env.Live.Tenant(slug)
-		if t == nil {
+	return &ui.Lines{
+		Env:     p.env,
+		Heading: "Tenant " + slug, Sheet: true,
+		Text: func(width int) []string {
+			if t := p.env.Live.Tenant(slug); t != nil {
+				return p.record(t, width)
+			}
 			return []string{"It is there no more."}
-		}
-		kind := "tenant"
-		if t.GetTenant().GetIsPlatform() {
-			kind = "the platform's own"
-		}
-		lines := []string{
-			ui.Pair(s, "name", t.GetTenant().GetName(), width), ui.Pair(s, "kind", kind, width),
-			ui.Pair(s, "state", t.GetTenant().GetState(), width), ui.Pair(s, "id", t.GetTenant().GetId(), width),
-			ui.Pair(s, "devices", ui.Count(t.GetDeviceCount()), width), "", s.Bold.Render("Sync services"),
-		}
-		for _, service := range t.GetServices() {
-			state := service.GetStatus()
-			lines = append(lines, s.State(state).Render(ui.Mark(state)+" "+ui.Fit(state, 9))+" "+ui.Cut(ui.Clean(service.GetName()), width-13))
-		}
-		lines = append(lines, "", s.Bold.Render("Sources"))
-		for _, source := range t.GetSources() {
-			result := source.GetLastSyncResult()
-			lines = append(lines, s.State(result).Render(ui.Mark(result)+" "+ui.Fit(result, 9))+" "+ui.Cut(ui.Clean(source.GetSpec().GetName()), width-13))
-		}
-		return lines
-	}}
-}
-
-// create is the form of a new tenant.
-type create struct {
-	env  *ui.Env
-	form *ui.Form
-	busy bool
-	err  string
-}
-
-type createdMsg struct {
-	form *create
-	slug string
-	err  error
-}
-
-func newCreate(env *ui.Env) *create {
-	return &create{env: env, form: ui.NewForm(
-		ui.Text("slug", "Slug", "", "Lower-case letters, digits and hyphens. It stays for ever: identities carry it."),
-		ui.Text("name", "Name", "", "What people call it; may be left empty."),
-		ui.Choose("sync", "Platform sync", "yes", "Whether the platform's own sync service may run the tenant's sources.",
-			[]ui.Option{{Value: "yes", Label: "allowed"}, {Value: "no", Label: "withheld"}}),
-	)}
-}
-
-// Title implements ui.Dialog.
-func (c *create) Title() string { return "New tenant" }
-
-// Keys implements ui.Dialog.
-func (c *create) Keys() []ui.Key {
-	return []ui.Key{{Keys: "tab", Does: "next"}, {Keys: "ctrl+s", Does: "create"}, {Keys: "esc", Does: "cancel"}}
-}
-
-// Escape implements ui.Dialog.
-func (c *create) Escape() bool { return !c.busy }
-
-// Update implements ui.Dialog.
-func (c *create) Update(msg tea.Msg) tea.Cmd {
-	if done, ok := msg.(createdMsg); ok && done.form == c {
-		if c.busy = false; done.err != nil {
-			c.err = ui.ErrorText(done.err)
+		},
+		Extra: func() []ui.Key { return p.actions(p.env.Live.Tenant(slug)) },
+		On: func(key string) tea.Cmd {
+			if t := p.env.Live.Tenant(slug); t != nil {
+				return p.act(t, key)
+			}
 			return nil
-		}
-		return tea.Sequence(ui.Close, ui.Toast("tenant "+done.slug+" is created"))
+		},
 	}
-	if c.busy || !c.form.Update(msg) {
-		return nil
-	}
-	c.busy, c.err = true, ""
-	request := &adminv1.CreateTenantRequest{
-		Slug: c.form.Value("slug"), Name: c.form.Value("name"), NoPlatformSync: c.form.Value("sync") == "no",
-	}
-	return c.env.Do(func(ctx context.Context) tea.Msg {
-		_, err := c.env.Client.CreateTenant(ctx, request)
-		return createdMsg{c, request.GetSlug(), err}
-	})
 }
 
-// View implements ui.Dialog.
-func (c *create) View(width, height int) string {
-	text := c.form.View(&c.env.Styles, width, height-2)
-	if c.busy {
-		text += "\n\n" + c.env.Styles.Dim.Render("Creating …")
-	} else if c.err != "" {
-		for _, line := range ui.Wrap("✗ "+c.err, width) {
-			text += "\n" + c.env.Styles.Bad.Render(line)
-		}
+func (p *Page) record(t *adminv1.TenantSummary, width int) []string {
+	s, now := &p.env.Styles, p.env.Now()
+	kind, sync := "tenant", "the platform's own sync service may run its sources"
+	if t.GetTenant().GetIsPlatform() {
+		kind = "the platform's own"
 	}
-	return text
+	if !t.GetTenant().GetPlatformSync() {
+		sync = "withheld: its own services run its sources"
+	}
+	state := t.GetTenant().GetState()
+	lines := []string{
+		s.State(state).Render(ui.Mark(state) + " " + state), ui.Pair(s, "name", t.GetTenant().GetName(), width),
+		ui.Pair(s, "kind", kind+", made "+ui.Ago(t.GetTenant().GetCreatedAt(), now), width), ui.Pair(s, "id", t.GetTenant().GetId(), width),
+		ui.Pair(s, "platform sync", sync, width), ui.Pair(s, "devices", ui.Count(t.GetDeviceCount()), width),
+		"", s.Bold.Render("Sync services"),
+	}
+	for _, service := range t.GetServices() {
+		state := service.GetStatus()
+		lines = append(lines, s.State(state).Render(ui.Mark(state)+" "+ui.Fit(state, 9))+" "+
+			ui.Fit(ui.Clean(service.GetName()), max(min(width-40, 40), 8))+" "+ui.Ago(service.GetLastHeartbeatAt(), now))
+	}
+	if len(t.GetServices()) == 0 {
+		lines = append(lines, s.Dim.Render("none: page 2, key a adds one"))
+	}
+	lines = append(lines, "", s.Bold.Render("Sources"))
+	for _, source := range t.GetSources() {
+		result, word := source.GetLastSyncResult(), source.GetLastSyncResult()
+		if word == "" {
+			word = "not run"
+		}
+		lines = append(lines, s.State(result).Render(ui.Mark(result)+" "+ui.Fit(word, 9))+" "+
+			ui.Fit(ui.Clean(source.GetSpec().GetName()), max(min(width-40, 40), 8))+" "+ui.Plural(source.GetLastDeviceCount(), "device"))
+	}
+	if len(t.GetSources()) == 0 {
+		lines = append(lines, s.Dim.Render("none: page 2, key n adds one"))
+	}
+	return lines
 }

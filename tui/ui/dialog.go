@@ -1,30 +1,44 @@
 package ui
 
 import (
+	"fmt"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
 )
 
+// Sheet is a dialog that takes the place of the page while it is open, and not a
+// part of the window before it.
+type Sheet interface {
+	Dialog
+	Whole() bool
+}
+
 // Confirm asks before something that cannot be taken back.
 type Confirm struct {
 	Env      *Env
+	Heading  string
 	Question string
 	Verb     string
 	Then     tea.Cmd
 }
 
 // Title implements Dialog.
-func (c *Confirm) Title() string { return "Are you sure?" }
+func (c *Confirm) Title() string {
+	if c.Heading == "" {
+		return "Are you sure?"
+	}
+	return c.Heading
+}
 
 // Update implements Dialog.
 func (c *Confirm) Update(msg tea.Msg) tea.Cmd {
 	if key, ok := msg.(tea.KeyPressMsg); ok {
 		switch key.String() {
 		case "y", "Y":
-			return tea.Sequence(Close, c.Then)
-		case "n", "N":
-			return Close
+			return c.Env.Close(c, c.Then)
+		case "n", "N", "q":
+			return c.Env.Close(c, nil)
 		}
 	}
 	return nil
@@ -32,7 +46,9 @@ func (c *Confirm) Update(msg tea.Msg) tea.Cmd {
 
 // View implements Dialog.
 func (c *Confirm) View(width, _ int) string {
-	return strings.Join(Wrap(Clean(c.Question), width), "\n")
+	s := &c.Env.Styles
+	lines := append(Wrap(Clean(c.Question), width), "", s.Key.Render("y")+" "+c.Verb+"    "+s.Key.Render("n")+" leave it")
+	return strings.Join(lines, "\n")
 }
 
 // Keys implements Dialog.
@@ -43,16 +59,82 @@ func (c *Confirm) Keys() []Key {
 // Escape implements Dialog.
 func (c *Confirm) Escape() bool { return true }
 
+// Named asks for a name to be typed before something that destroys much.
+type Named struct {
+	Env      *Env
+	Heading  string
+	Question string
+	// Name is what has to be typed, Verb what is then done.
+	Name, Verb string
+	Then       tea.Cmd
+	form       *Form
+}
+
+func (n *Named) fields() *Form {
+	if n.form == nil {
+		n.form = NewForm(Text("name", "Type "+n.Name, "", ""))
+	}
+	return n.form
+}
+
+// Title implements Dialog.
+func (n *Named) Title() string { return n.Heading }
+
+// Update implements Dialog.
+func (n *Named) Update(msg tea.Msg) tea.Cmd {
+	form := n.fields()
+	if !form.Update(msg) {
+		return nil
+	}
+	if strings.TrimSpace(form.Value("name")) != n.Name {
+		form.Fields[0].Error = "that is not " + n.Name + ": nothing was done"
+		return nil
+	}
+	return n.Env.Close(n, n.Then)
+}
+
+// View implements Dialog.
+func (n *Named) View(width, height int) string {
+	lines := append(Wrap(Clean(n.Question), width), "")
+	return strings.Join(append(lines, n.fields().View(&n.Env.Styles, width, height-len(lines))), "\n")
+}
+
+// Keys implements Dialog.
+func (n *Named) Keys() []Key {
+	return []Key{{Keys: "enter", Does: n.Verb}, {Keys: "esc", Does: "leave it"}}
+}
+
+// Escape implements Dialog.
+func (n *Named) Escape() bool { return true }
+
 // Lines is a dialog of text that can be scrolled. Its text is made anew each
 // time, so that it follows what is live.
 type Lines struct {
+	Env     *Env
 	Heading string
 	Text    func(width int) []string
-	// Extra keys are answered by On.
-	Extra  []Key
-	On     func(key string) tea.Cmd
+	// Sheet makes it take the place of the page.
+	Sheet bool
+	// Extra are keys of its own, which On answers.
+	Extra func() []Key
+	On    func(key string) tea.Cmd
+	// Heard is told of every message that is not a key.
+	Heard func(msg tea.Msg) tea.Cmd
+	// Self is the dialog it is a part of; nil where it is one itself.
+	Self   Dialog
 	offset int
 	most   int
+	height int
+}
+
+// Whole implements Sheet.
+func (l *Lines) Whole() bool { return l.Sheet }
+
+func (l *Lines) self() Dialog {
+	if l.Self != nil {
+		return l.Self
+	}
+	return l
 }
 
 // Title implements Dialog.
@@ -60,6 +142,7 @@ func (l *Lines) Title() string { return l.Heading }
 
 // Update implements Dialog.
 func (l *Lines) Update(msg tea.Msg) tea.Cmd {
+	page := max(l.height-2, 1)
 	switch msg := msg.(type) {
 	case WheelMsg:
 		l.offset += msg.Lines
@@ -69,20 +152,24 @@ func (l *Lines) Update(msg tea.Msg) tea.Cmd {
 			l.offset--
 		case "down", "j":
 			l.offset++
-		case "pgup":
-			l.offset -= 10
-		case "pgdown", "space":
-			l.offset += 10
+		case "pgup", "ctrl+b":
+			l.offset -= page
+		case "pgdown", "space", "ctrl+f":
+			l.offset += page
 		case "home", "g":
 			l.offset = 0
 		case "end", "G":
 			l.offset = l.most
-		case "q", "enter":
-			return Close
+		case "q", "enter", "left":
+			return l.Env.Close(l.self(), nil)
 		default:
 			if l.On != nil {
 				return l.On(msg.String())
 			}
+		}
+	default:
+		if l.Heard != nil {
+			return l.Heard(msg)
 		}
 	}
 	l.offset = max(min(l.offset, l.most), 0)
@@ -92,6 +179,7 @@ func (l *Lines) Update(msg tea.Msg) tea.Cmd {
 // View implements Dialog.
 func (l *Lines) View(width, height int) string {
 	lines := l.Text(width)
+	l.height = height
 	l.most = max(len(lines)-height, 0)
 	l.offset = min(l.offset, l.most)
 	return strings.Join(lines[l.offset:min(l.offset+height, len(lines))], "\n")
@@ -99,8 +187,14 @@ func (l *Lines) View(width, height int) string {
 
 // Keys implements Dialog.
 func (l *Lines) Keys() []Key {
-	keys := append([]Key{}, l.Extra...)
-	if l.most > 0 {
+	var keys []Key
+	if l.Extra != nil {
+		keys = append(keys, l.Extra()...)
+	}
+	switch {
+	case l.most > l.offset:
+		keys = append(keys, Key{Keys: "↑↓", Does: fmt.Sprintf("scroll, %d more", l.most-l.offset)})
+	case l.most > 0:
 		keys = append(keys, Key{Keys: "↑↓", Does: "scroll"})
 	}
 	return append(keys, Key{Keys: "esc", Does: "close"})
@@ -108,6 +202,19 @@ func (l *Lines) Keys() []Key {
 
 // Escape implements Dialog.
 func (l *Lines) Escape() bool { return true }
+
+// Notice is a dialog that says something at length.
+func Notice(env *Env, heading, text string, bad bool) Dialog {
+	return &Lines{Env: env, Heading: heading, Text: func(width int) []string {
+		lines := Wrap(Clean(text), width)
+		for i, line := range lines {
+			if bad {
+				lines[i] = env.Styles.Bad.Render(line)
+			}
+		}
+		return lines
+	}}
+}
 
 // Pair is one line of a detail: a label and a value, which is cleaned.
 func Pair(s *Styles, label, value string, width int) string {
@@ -130,7 +237,7 @@ func (c *Choice) Title() string { return c.Heading }
 // Update implements Dialog.
 func (c *Choice) Update(msg tea.Msg) tea.Cmd {
 	if key, ok := msg.(tea.KeyPressMsg); ok && key.String() == "enter" && len(c.Options) > 0 {
-		return tea.Sequence(Close, c.Pick(c.Options[c.table.Cursor].Value))
+		return c.Env.Close(c, c.Pick(c.Options[c.table.Cursor].Value))
 	}
 	c.table.Update(msg, len(c.Options))
 	return nil

@@ -21,8 +21,10 @@ type Field struct {
 	Choice            bool
 	Options           []Option
 	Error             string
-	input             textinput.Model
-	chosen            int
+	// Empty is what an empty value stands for.
+	Empty  string
+	input  textinput.Model
+	chosen int
 }
 
 // Form asks for several values at once. The order of its fields is that in
@@ -30,6 +32,8 @@ type Field struct {
 type Form struct {
 	Fields []*Field
 	focus  int
+	// from is the first field in sight.
+	from int
 }
 
 // Text is a field for a line of text.
@@ -189,7 +193,9 @@ func (f *Form) Update(msg tea.Msg) (submit bool) {
 		f.Focus(f.focus + msg.Lines)
 		return false
 	case ClickMsg:
-		f.Focus(msg.Y)
+		if n := f.from + msg.Y; msg.Y >= 0 && n < len(f.Fields) {
+			f.Focus(n)
+		}
 		return false
 	default:
 		return false
@@ -232,9 +238,9 @@ func (f *Form) View(s *Styles, width, height int) string {
 		}
 	}
 	room := max(height-len(below)-1, 1)
-	from := max(min(f.focus-room/2, len(f.Fields)-room), 0)
+	f.from = max(min(f.focus-room/2, len(f.Fields)-room), 0)
 	var lines []string
-	for i := from; i < len(f.Fields) && i < from+room; i++ {
+	for i := f.from; i < len(f.Fields) && i < f.from+room; i++ {
 		lines = append(lines, f.Fields[i].line(s, label, width, i == f.focus))
 	}
 	if len(below) > 0 {
@@ -260,8 +266,11 @@ func (f *Field) line(s *Styles, label, width int, focused bool) string {
 	case f.Choice:
 		value = f.choice(s, room, focused)
 	case focused:
+		f.input.Placeholder = ""
 		f.input.SetWidth(room - 1)
 		value = f.input.View()
+	case f.input.Value() == "":
+		value = s.Dim.Render(Cut(Clean(f.Empty), room))
 	case f.input.EchoMode == textinput.EchoPassword:
 		value = Cut(strings.Repeat("•", len([]rune(f.input.Value()))), room)
 	default:

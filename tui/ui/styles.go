@@ -5,6 +5,8 @@ import "charm.land/lipgloss/v2"
 // Styles are all colours and text attributes there are. The colours are of the
 // sixteen every terminal has, as the user's own theme shows them; with NO_COLOR
 // the renderer drops them, and bold, reverse and words still tell everything.
+// What matters less is faint and not grey: some themes have no grey that can be
+// read.
 type Styles struct {
 	Plain, Bold, Dim, Title       lipgloss.Style
 	Tab, ActiveTab                lipgloss.Style
@@ -18,26 +20,26 @@ type Styles struct {
 const (
 	// MinWidth and MinHeight are the smallest window that is drawn in.
 	MinWidth, MinHeight = 60, 16
-	// DialogWidth is the widest a dialog gets.
-	DialogWidth = 76
+	// DialogWidth is the widest a dialog over a page gets.
+	DialogWidth = 80
 )
 
 // NewStyles makes the styles for a dark or a light background.
 func NewStyles(dark bool) Styles {
-	accent, dim, good, warn, bad := lipgloss.Color("14"), lipgloss.Color("8"), lipgloss.Color("10"), lipgloss.Color("11"), lipgloss.Color("9")
+	accent, good, warn, bad := lipgloss.Color("14"), lipgloss.Color("10"), lipgloss.Color("11"), lipgloss.Color("9")
 	if !dark {
 		accent, good, warn, bad = lipgloss.Color("4"), lipgloss.Color("2"), lipgloss.Color("3"), lipgloss.Color("1")
 	}
 	base := lipgloss.NewStyle()
 	return Styles{
-		Plain: base, Bold: base.Bold(true), Dim: base.Foreground(dim),
+		Plain: base, Bold: base.Bold(true), Dim: base.Faint(true),
 		Title: base.Bold(true).Foreground(accent),
 		Tab:   base, ActiveTab: base.Bold(true).Reverse(true),
 		Selected: base.Reverse(true),
 		Good:     base.Foreground(good), Warn: base.Foreground(warn), Bad: base.Foreground(bad), Accent: base.Foreground(accent),
-		Key: base.Bold(true).Foreground(accent), KeyText: base, Disabled: base.Foreground(dim),
+		Key: base.Bold(true).Foreground(accent), KeyText: base, Disabled: base.Faint(true),
 		Box:   base.Border(lipgloss.RoundedBorder()).BorderForeground(accent).Padding(0, 1),
-		Label: base.Foreground(dim), Input: base, InputFocus: base.Bold(true),
+		Label: base.Faint(true), Input: base, InputFocus: base.Bold(true),
 	}
 }
 
@@ -48,8 +50,10 @@ func (s *Styles) State(word string) lipgloss.Style {
 		return s.Good
 	case "offline", "failed", "timeout", "revoked", "error", "expired":
 		return s.Bad
-	case "degraded", "partial", "suspended", "retracted", "warning", "disabled":
+	case "degraded", "partial", "suspended", "retracted", "warning", "disabled", "held":
 		return s.Warn
+	case "running":
+		return s.Accent
 	}
 	return s.Plain
 }
@@ -59,8 +63,10 @@ func Mark(state string) string {
 	switch state {
 	case "online", "active", "success", "enabled":
 		return "●"
-	case "degraded", "partial", "suspended", "retracted", "disabled", "warning":
+	case "degraded", "partial", "suspended", "retracted", "disabled", "warning", "held":
 		return "◐"
+	case "running":
+		return "▸"
 	case "":
 		return "·"
 	}

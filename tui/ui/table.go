@@ -23,13 +23,16 @@ type Cell struct {
 	Style lipgloss.Style
 }
 
-// Table is a list of rows with a cursor. It draws only what is in sight, so its
-// cost does not depend on how many rows there are.
+// Table is a list of rows with a cursor, a cell away from the left edge as all
+// other text. It draws only what is in sight, so its cost does not depend on how
+// many rows there are; a bar at the right shows where that is.
 type Table struct {
 	Columns []Column
 	Cursor  int
-	offset  int
-	height  int
+	// Top is how many lines the page has above it.
+	Top    int
+	offset int
+	height int
 }
 
 // Update moves the cursor; true when the message was for it.
@@ -56,8 +59,9 @@ func (t *Table) Update(msg tea.Msg, rows int) bool {
 	case WheelMsg:
 		t.Cursor += msg.Lines
 	case ClickMsg:
-		row := t.offset + msg.Y - 1 // The titles take the first line.
-		if msg.Y < 1 || row >= rows {
+		line := msg.Y - t.Top - 1 // The titles take the first line.
+		row := t.offset + line
+		if line < 0 || line >= t.height || row >= rows {
 			return false
 		}
 		t.Cursor = row
@@ -77,21 +81,38 @@ func (t *Table) View(s *Styles, width, height, rows int, row func(i int) []Cell)
 	t.height = max(height-1, 1)
 	t.offset = max(min(t.offset, t.Cursor), t.Cursor-t.height+1, 0)
 	t.offset = min(t.offset, max(rows-t.height, 0))
-	widths := t.widths(width)
+	inner := width - 2
+	widths := t.widths(inner)
 	lines := make([]string, 0, height)
 	titles := make([]Cell, len(t.Columns))
 	for i, c := range t.Columns {
 		titles[i] = Cell{Text: c.Title}
 	}
-	lines = append(lines, s.Label.Render(t.line(s, titles, widths, true)))
+	lines = append(lines, " "+s.Label.Render(t.line(s, titles, widths, true)))
 	for i := t.offset; i < rows && len(lines) < height; i++ {
 		line := t.line(s, row(i), widths, i == t.Cursor)
 		if i == t.Cursor {
-			line = s.Selected.Render(line)
+			line = s.Selected.Render(" " + Fit(line, inner))
+		} else {
+			line = " " + line
 		}
-		lines = append(lines, line)
+		lines = append(lines, line+t.bar(s, i-t.offset, inner+1-lipgloss.Width(line), rows))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// bar is the part of the scroll bar beside a line, gap cells away.
+func (t *Table) bar(s *Styles, line, gap, rows int) string {
+	if rows <= t.height {
+		return ""
+	}
+	size := max(t.height*t.height/rows, 1)
+	top := t.offset * (t.height - size) / max(rows-t.height, 1)
+	mark := s.Dim.Render("│")
+	if line >= top && line < top+size {
+		mark = s.Accent.Render("┃")
+	}
+	return strings.Repeat(" ", max(gap, 0)) + mark
 }
 
 // line joins cells; plain leaves their styles out, for a line with a style of
@@ -142,7 +163,7 @@ func (t *Table) widthsAt(width, level int) ([]int, bool) {
 	widths := make([]int, len(t.Columns))
 	left, shares, shown := width, 0, 0
 	for i, c := range t.Columns {
-		if c.Level > level {
+		if c.Level > level || c.Width+c.Share == 0 {
 			continue
 		}
 		shown++

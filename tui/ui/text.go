@@ -65,6 +65,30 @@ func Wrap(text string, width int) []string {
 	return strings.Split(ansi.Wrap(text, max(width, 1), ""), "\n")
 }
 
+// WrapWords breaks text between words only, for what is copied from the screen. A
+// word that has no room on a line is broken where that ends.
+func WrapWords(text string, width int) []string {
+	width = max(width, 1)
+	lines := []string{""}
+	for word := range strings.SplitSeq(text, " ") {
+		last := lines[len(lines)-1]
+		switch {
+		case last == "" && len(lines) == 1:
+			lines[0] = word
+		case ansi.StringWidth(last)+1+ansi.StringWidth(word) <= width:
+			lines[len(lines)-1] = last + " " + word
+		default:
+			lines = append(lines, word)
+		}
+		for ansi.StringWidth(lines[len(lines)-1]) > width {
+			long := lines[len(lines)-1]
+			lines[len(lines)-1] = ansi.Truncate(long, width, "")
+			lines = append(lines, ansi.TruncateLeft(long, width, ""))
+		}
+	}
+	return lines
+}
+
 // ErrorText is an error as a person reads it, without what gRPC puts around it.
 func ErrorText(err error) string {
 	if s, ok := status.FromError(err); ok && s.Message() != "" {
@@ -115,6 +139,21 @@ func Age(d time.Duration) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
+// Stamp is when something was, in eight cells: the time of a day, or the day if
+// that is another.
+func Stamp(stamp *timestamppb.Timestamp, now time.Time) string {
+	t := TimeOf(stamp).In(now.Location())
+	switch {
+	case t.IsZero():
+		return "–       "
+	case t.YearDay() == now.YearDay() && t.Year() == now.Year():
+		return t.Format("15:04:05")
+	case t.Year() == now.Year():
+		return t.Format("_2 Jan  ")
+	}
+	return t.Format("Jan 2006")
+}
+
 // Count groups the digits of a number in threes.
 func Count(n int64) string {
 	text := fmt.Sprint(n)
@@ -122,6 +161,19 @@ func Count(n int64) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
+}
+
+// Bytes is an amount of data in its largest unit.
+func Bytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, prefix := float64(n)/unit, 0
+	for ; value >= unit && prefix < len("KMGTPE")-1; prefix++ {
+		value /= unit
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGTPE"[prefix])
 }
 
 // Plural is "1 device" or "2 devices".

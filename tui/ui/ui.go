@@ -5,6 +5,7 @@ package ui
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -23,9 +24,48 @@ type Env struct {
 	Live live.Snapshot
 	// Tenant is the only one there is for this operator; empty means all.
 	Tenant string
+	// Unserved tells that nobody serves the platform at the moment.
+	Unserved func() bool
 	// Do runs work away from the model and brings its message back. The context
 	// ends with the program.
 	Do func(work func(ctx context.Context) tea.Msg) tea.Cmd
+	// changes are what was asked of the stack of dialogs.
+	changes []Change
+}
+
+// The roles of an operator, from the least.
+const (
+	Viewer   = "viewer"
+	Operator = "operator"
+	Admin    = "admin"
+)
+
+// Refusal is why the operator may not do what takes a role, or empty. Whatever
+// the platform would refuse is not offered.
+func (e *Env) Refusal(role string) string {
+	caller := e.Live.Caller
+	if caller == nil {
+		return ""
+	}
+	roles := []string{Viewer, Operator, Admin}
+	if slices.Index(roles, caller.GetRole()) >= slices.Index(roles, role) {
+		return ""
+	}
+	return "it takes the role " + role + ", and " + Clean(caller.GetName()) + " has the role " + Clean(caller.GetRole())
+}
+
+// RefusalOfTenants is why the operator may not make, suspend or remove tenants,
+// or empty.
+func (e *Env) RefusalOfTenants() string {
+	if e.Live.Caller.GetTenant() != "" {
+		return "operator " + Clean(e.Live.Caller.GetName()) + " is limited to tenant " + Clean(e.Live.Caller.GetTenant())
+	}
+	return e.Refusal(Admin)
+}
+
+// Refuse says why something is not done; what names it.
+func Refuse(what, refusal string) tea.Cmd {
+	return func() tea.Msg { return ToastMsg{Text: what + ": " + refusal, Bad: true} }
 }
 
 // Page is one page. Update changes it and is called by the root alone.
@@ -58,10 +98,6 @@ type Key struct {
 
 // What a page or dialog asks of the root.
 type (
-	// OpenMsg puts a dialog on the stack.
-	OpenMsg struct{ Dialog Dialog }
-	// CloseMsg takes the top dialog off.
-	CloseMsg struct{}
 	// ToastMsg says something in the status line for a moment.
 	ToastMsg struct {
 		Text string
@@ -81,11 +117,37 @@ type (
 	WheelMsg struct{ Lines int }
 )
 
-// Open asks for a dialog.
-func Open(d Dialog) tea.Cmd { return func() tea.Msg { return OpenMsg{d} } }
+// Change is a dialog to put on the stack, with a command whose message is for it,
+// or one to take off.
+type Change struct {
+	Dialog Dialog
+	And    tea.Cmd
+	Off    bool
+}
 
-// Close asks to take the top dialog off.
-func Close() tea.Msg { return CloseMsg{} }
+// Open puts a dialog on the stack. What is asked of the stack is done before the
+// next message: keys that are typed ahead go where they were meant to. It returns
+// nil, to be returned by Update.
+func (e *Env) Open(d Dialog) tea.Cmd { return e.OpenAnd(d, nil) }
+
+// OpenAnd opens a dialog and then runs a command whose message is for it.
+func (e *Env) OpenAnd(d Dialog, cmd tea.Cmd) tea.Cmd {
+	e.changes = append(e.changes, Change{Dialog: d, And: cmd})
+	return nil
+}
+
+// Close takes a dialog off the stack, and goes on with a command.
+func (e *Env) Close(d Dialog, cmd tea.Cmd) tea.Cmd {
+	e.changes = append(e.changes, Change{Dialog: d, Off: true})
+	return cmd
+}
+
+// Changes are those asked for since they were last taken.
+func (e *Env) Changes() []Change {
+	asked := e.changes
+	e.changes = nil
+	return asked
+}
 
 // Toast tells that something is done.
 func Toast(text string) tea.Cmd { return func() tea.Msg { return ToastMsg{Text: text} } }

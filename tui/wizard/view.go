@@ -1,8 +1,11 @@
 package wizard
 
 import (
+	"fmt"
 	"strings"
 	"time"
+
+	"charm.land/lipgloss/v2"
 
 	"edgesync/onboarding"
 	"edgesync/tui/ui"
@@ -10,37 +13,46 @@ import (
 
 // View implements ui.Dialog.
 func (w *Wizard) View(width, height int) string {
-	s := &w.env.Styles
 	if w.wizard == nil {
 		return ui.Waiting(w.env, "Asking the platform …")
 	}
 	if len(w.wizard.Platform.Tenants) == 0 {
 		return strings.Join(ui.Wrap("There is no tenant to add it to. Create one first: page 6, key c, or `edgesync tenant create SLUG`.", width), "\n")
 	}
-	lines := []string{w.path(width), ""}
+	var wrong []string
+	if w.err != "" {
+		wrong = append(wrong, "")
+		for _, line := range ui.Wrap("✗ "+w.err, width) {
+			wrong = append(wrong, w.env.Styles.Bad.Render(line))
+		}
+	}
+	room := max(height-2-len(wrong), 1)
+	lines := w.lines(width, room)
+	w.most = max(len(lines)-room, 0)
+	w.offset = max(min(w.offset, w.most), 0)
+	lines = append([]string{w.path(width), ""}, lines[w.offset:min(w.offset+room, len(lines))]...)
+	return strings.Join(append(lines, wrong...), "\n")
+}
+
+// lines are what the step says.
+func (w *Wizard) lines(width, height int) []string {
+	s := &w.env.Styles
 	switch w.wizard.Step() {
 	case onboarding.StepReview:
-		lines = append(lines, w.review(width)...)
+		return w.review(width)
 	case onboarding.StepProgress:
-		lines = append(lines, s.Bold.Render("Making the key here, asking the platform to sign, writing the package …"))
+		return []string{s.Bold.Render("Making the key here, asking the platform to sign, writing the package …")}
 	case onboarding.StepResult:
-		lines = append(lines, w.outcome(width)...)
-	default:
-		lines = append(lines, strings.Split(w.form.View(s, width, height-6), "\n")...)
-		if w.wizard.Step() == onboarding.StepName && w.wizard.Component() != "" {
-			lines = append(lines, ui.Pair(s, "component id", w.wizard.Component(), width))
-		}
-		if w.wizard.Step() == onboarding.StepMode {
-			lines = append(lines, "", w.gateway(width))
-		}
+		return w.outcome(width)
 	}
-	if w.err != "" {
-		lines = append(lines, "")
-		for _, line := range ui.Wrap("✗ "+w.err, width) {
-			lines = append(lines, s.Bad.Render(line))
-		}
+	var below []string
+	if w.wizard.Step() == onboarding.StepName && w.wizard.Component() != "" {
+		below = append(below, ui.Pair(s, "component id", w.wizard.Component(), width))
 	}
-	return strings.Join(lines, "\n")
+	if w.wizard.Step() == onboarding.StepMode {
+		below = append([]string{""}, w.gateway(width)...)
+	}
+	return append(strings.Split(w.form.View(s, width, max(height-len(below), 2)), "\n"), below...)
 }
 
 // path shows where the wizard stands among its steps.
@@ -60,18 +72,36 @@ func (w *Wizard) path(width int) string {
 			parts = append(parts, s.Dim.Render(step.Title()))
 		}
 	}
-	return ui.Cut(strings.Join(parts, s.Dim.Render(" › ")), width)
+	path := strings.Join(parts, s.Dim.Render(" › "))
+	if lipgloss.Width(path) <= width {
+		return path
+	}
+	return s.ActiveTab.Render(fmt.Sprintf(" Step %d of %d: %s ", w.number(), int(onboarding.StepResult), w.wizard.Step().Title()))
 }
 
-func (w *Wizard) gateway(width int) string {
+// number is the step's, from 1: carrying out is a part of the review.
+func (w *Wizard) number() int {
+	if w.wizard.Step() >= onboarding.StepProgress {
+		return int(w.wizard.Step())
+	}
+	return int(w.wizard.Step()) + 1
+}
+
+// gateway is what the live check of the address says.
+func (w *Wizard) gateway(width int) []string {
 	s := &w.env.Styles
+	text, style := "✓ the platform's gateway answers at "+ui.Clean(w.checked), s.Good
 	switch {
 	case w.checking:
-		return s.Dim.Render(ui.Cut("… looking whether the gateway answers at "+ui.Clean(w.checked), width))
+		text, style = "… looking whether the gateway answers at "+ui.Clean(w.checked), s.Dim
 	case w.problem != "":
-		return s.Warn.Render(ui.Cut("! gateway, as seen from here: "+w.problem, width))
+		text, style = "! gateway, as seen from here: "+w.problem, s.Warn
 	}
-	return s.Good.Render(ui.Cut("✓ the platform's gateway answers at "+ui.Clean(w.checked), width))
+	lines := ui.Wrap(text, width)
+	for i, line := range lines {
+		lines[i] = style.Render(line)
+	}
+	return lines
 }
 
 func (w *Wizard) review(width int) []string {
@@ -83,8 +113,8 @@ func (w *Wizard) review(width int) []string {
 		ui.Pair(s, "partition", w.wizard.Partition, width),
 		ui.Pair(s, "gateway", w.wizard.GatewayAddr, width),
 		ui.Pair(s, "handed over as", w.wizard.Mode+" in "+w.wizard.Out, width),
-		w.gateway(width), "",
 	}
+	lines = append(append(lines, w.gateway(width)...), "")
 	for _, service := range w.env.Live.Tenant(w.wizard.Tenant).GetServices() {
 		if service.GetComponentId() == w.wizard.Component() {
 			for _, line := range ui.Wrap("! There is a sync service of this component id already. It gets a new identity, and the one it has is refused from then on.", width) {
@@ -94,7 +124,7 @@ func (w *Wizard) review(width int) []string {
 		}
 	}
 	lines = append(lines, s.Dim.Render("Nothing is created yet. The same without asking:"))
-	for _, line := range ui.Wrap(ui.Clean(w.wizard.Command()), width) {
+	for _, line := range ui.WrapWords(ui.Clean(w.wizard.Command()), width) {
 		lines = append(lines, s.Dim.Render(line))
 	}
 	return append(lines, "", s.Bold.Render("Enter creates it, Esc goes back."))
@@ -103,39 +133,41 @@ func (w *Wizard) review(width int) []string {
 func (w *Wizard) outcome(width int) []string {
 	s, done := &w.env.Styles, w.wizard.Result()
 	lines := []string{
-		s.Good.Render(ui.Cut("✓ "+ui.Clean(done.Service.GetName())+" of tenant "+ui.Clean(w.wizard.Tenant)+" is onboarded", width)), "",
+		s.Good.Render(ui.Cut("✓ "+ui.Clean(done.Service.GetName())+" of tenant "+ui.Clean(w.wizard.Tenant)+" is onboarded", width)),
+		w.arrival(width), "",
 	}
-	for i, line := range ui.Wrap(ui.Clean(done.Path), width-17) {
-		label := map[string]string{onboarding.ModePackage: "edge package", onboarding.ModeToken: "join token"}[done.Mode]
-		if i > 0 {
+	pairs := func(label, text string) {
+		for _, line := range ui.WrapWords(ui.Clean(text), width-17) {
+			lines = append(lines, ui.Pair(s, label, line, width))
 			label = ""
 		}
-		lines = append(lines, ui.Pair(s, label, line, width))
 	}
-	for i, line := range ui.Wrap(done.InstallCommand, width-17) {
-		label := "on the edge host"
-		if i > 0 {
-			label = ""
-		}
-		lines = append(lines, ui.Pair(s, label, line, width))
-	}
+	pairs(map[string]string{onboarding.ModePackage: "edge package", onboarding.ModeToken: "join token"}[done.Mode], done.Path)
+	pairs("on the edge host", done.InstallCommand)
 	if half := len(done.Fingerprint) / 2; half > 0 {
-		lines = append(lines, ui.Pair(s, "certificate", done.Fingerprint[:half], width), ui.Pair(s, "  SHA-256", done.Fingerprint[half:], width))
+		pairs("certificate", done.Fingerprint[:half])
+		pairs("  SHA-256", done.Fingerprint[half:])
 	}
-	lines = append(lines, ui.Pair(s, "valid until", done.ExpiresAt.UTC().Format("2006-01-02 15:04 MST")+" ("+left(done.ExpiresAt.Sub(w.env.Now()))+")", width), "")
-	service := w.service()
+	pairs("valid until", done.ExpiresAt.UTC().Format("2006-01-02 15:04 MST")+" ("+left(done.ExpiresAt.Sub(w.env.Now()))+")")
+	return lines
+}
+
+// arrival is whether the service has connected.
+func (w *Wizard) arrival(width int) string {
+	s, service := &w.env.Styles, w.service()
 	switch {
 	case service.GetStatus() == "online" || service.GetStatus() == "degraded":
-		lines = append(lines, s.Good.Render("● online")+"  first Hello "+ui.Ago(service.GetFirstHelloAt(), w.env.Now())+", version "+ui.Clean(service.GetVersion()))
+		text := s.Good.Render("● online") + "  first Hello " + ui.Ago(service.GetFirstHelloAt(), w.env.Now()) + ", version " + ui.Clean(service.GetVersion())
 		if w.options.AddSource != nil {
-			lines = append(lines, s.Bold.Render("Press s to add its first source."))
+			text += s.Bold.Render("  s adds its first source")
 		}
+		return ui.Cut(text, width)
+	case w.env.Unserved():
+		return s.Warn.Render(ui.Cut("◐ nobody can connect: start `edgesync serve`", width))
 	case ui.TimeOf(service.GetFirstHelloAt()).IsZero():
-		lines = append(lines, s.Accent.Render(spinner[int(w.env.Now().Unix())%len(spinner)]+" waiting for its first Hello")+s.Dim.Render(" – run that on the edge host"))
-	default:
-		lines = append(lines, s.Warn.Render("○ "+service.GetStatus())+"  it said Hello "+ui.Ago(service.GetFirstHelloAt(), w.env.Now()))
+		return ui.Cut(s.Accent.Render(spinner[int(w.env.Now().Unix())%len(spinner)]+" waiting for its first Hello")+s.Dim.Render(": run this on the edge host"), width)
 	}
-	return lines
+	return s.Warn.Render(ui.Cut("○ "+service.GetStatus()+"  it said Hello "+ui.Ago(service.GetFirstHelloAt(), w.env.Now()), width))
 }
 
 // left counts down what is left of a life, to the second near its end.
@@ -143,8 +175,11 @@ func left(d time.Duration) string {
 	if d <= 0 {
 		return "expired"
 	}
-	if d < 48*time.Hour {
+	switch {
+	case d < time.Hour:
 		return d.Truncate(time.Second).String() + " left"
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm left", int(d.Hours()), int(d.Minutes())%60)
 	}
 	return ui.Age(d) + " left"
 }

@@ -40,6 +40,8 @@ type Wizard struct {
 	wizard *onboarding.Wizard
 	form   *ui.Form
 	err    string
+	// offset is how far what has no room is scrolled, and most how far it can be.
+	offset, most int
 
 	// gateway is what the live check of an address said.
 	checked  string
@@ -101,7 +103,7 @@ func (w *Wizard) tenants() []string {
 
 // ask lays out the form of the step.
 func (w *Wizard) ask() {
-	w.err = ""
+	w.err, w.offset = "", 0
 	switch w.wizard.Step() {
 	case onboarding.StepTenant:
 		var options []ui.Option
@@ -199,16 +201,46 @@ func (w *Wizard) Keys() []ui.Key {
 	case onboarding.StepTenant:
 		return []ui.Key{{Keys: "←→", Does: "choose"}, {Keys: "enter", Does: "next"}, {Keys: "esc", Does: "cancel"}}
 	case onboarding.StepReview:
-		return []ui.Key{{Keys: "enter", Does: "create it"}, {Keys: "esc", Does: "back"}}
+		return w.scrolled(ui.Key{Keys: "enter", Does: "create it"}, ui.Key{Keys: "esc", Does: "back"})
 	case onboarding.StepProgress:
 		return []ui.Key{{Keys: "ctrl-c", Does: "quit"}}
 	case onboarding.StepResult:
-		return []ui.Key{
-			{Keys: "c", Does: "copy command"}, {Keys: "p", Does: "copy path"},
-			{Keys: "s", Does: "add its first source", Off: w.options.AddSource == nil}, {Keys: "esc", Does: "done"},
-		}
+		return w.scrolled(
+			ui.Key{Keys: "c", Does: "copy command"}, ui.Key{Keys: "p", Does: "copy path"},
+			ui.Key{Keys: "s", Does: "add its first source", Off: w.options.AddSource == nil}, ui.Key{Keys: "esc", Does: "done"},
+		)
 	}
 	return []ui.Key{{Keys: "tab", Does: "field"}, {Keys: "enter", Does: "next"}, {Keys: "esc", Does: "back"}}
+}
+
+// scrolled are keys with that for scrolling, where there is something to scroll.
+func (w *Wizard) scrolled(keys ...ui.Key) []ui.Key {
+	if w.most > 0 {
+		return append([]ui.Key{{Keys: "↑↓", Does: "scroll"}}, keys...)
+	}
+	return keys
+}
+
+// scroll moves what has no room; false for any other message.
+func (w *Wizard) scroll(msg tea.Msg) bool {
+	switch msg := msg.(type) {
+	case ui.WheelMsg:
+		w.offset += msg.Lines
+	case tea.KeyPressMsg:
+		switch msg.String() {
+		case "up", "k":
+			w.offset--
+		case "down", "j":
+			w.offset++
+		default:
+			return false
+		}
+	default:
+		return false
+	}
+	w.err = ""
+	w.offset = max(min(w.offset, w.most), 0)
+	return true
 }
 
 // Update implements ui.Dialog.
@@ -232,6 +264,9 @@ func (w *Wizard) Update(msg tea.Msg) tea.Cmd {
 		return nil
 	}
 	if w.wizard == nil {
+		return nil
+	}
+	if w.wizard.Step() >= onboarding.StepReview && w.scroll(msg) {
 		return nil
 	}
 	switch w.wizard.Step() {
@@ -319,10 +354,10 @@ func (w *Wizard) result(msg tea.Msg) tea.Cmd {
 	case "s":
 		if w.options.AddSource != nil {
 			service := done.Service
-			return tea.Sequence(ui.Close, ui.Open(w.options.AddSource(w.env, service.GetTenant(), service.GetId())))
+			return w.env.Close(w, w.env.Open(w.options.AddSource(w.env, service.GetTenant(), service.GetId())))
 		}
 	case "enter":
-		return ui.Close
+		return w.env.Close(w, nil)
 	}
 	return nil
 }
