@@ -43,7 +43,10 @@ func TestR07_ThreeDriversReachTheSameStoredState(t *testing.T) {
 			x.sees("edge package", "left with 0")
 		},
 		"accessible": func(x *terminal) {
-			x.text("edgesync onboard --accessible; echo left with $?")
+			x.text("edgesync tui --accessible; echo left with $?")
+			x.keys("Enter")
+			x.sees("add service: add an edge sync service", "What now")
+			x.text("add service")
 			x.keys("Enter")
 			for _, step := range []struct{ asked, answer string }{
 				{"Tenant, one of acme", ""}, {"Name of the sync service", "HQ Sync"}, {"Partition [default]", "back"},
@@ -54,7 +57,13 @@ func TestR07_ThreeDriversReachTheSameStoredState(t *testing.T) {
 				x.text(step.answer)
 				x.keys("Enter")
 			}
-			x.sees("edge package", "left with 0")
+			x.sees("edge package", "What now")
+			x.text("3")
+			x.keys("Enter")
+			x.sees("name HQ Sync", "status offline")
+			x.text("quit")
+			x.keys("Enter")
+			x.sees("left with 0")
 		},
 	}
 	stored := map[string]map[string]any{}

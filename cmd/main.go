@@ -19,7 +19,7 @@ func Main() int {
 	defer stop()
 	// After the first signal the default holds again: a second one aborts.
 	defer context.AfterFunc(ctx, stop)()
-	streams := systemStreams(os.LookupEnv)
+	streams := systemStreams(ctx, os.LookupEnv)
 	return Run(ctx, streams, os.LookupEnv, os.Args[1:])
 }
 
@@ -30,6 +30,7 @@ func Run(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (stri
 	f.Admin = platform.connect
 	f.CreateAdmin = platform.create
 	f.Local = platform.local
+	f.Again = func(ctx context.Context, args ...string) error { return again(ctx, f, args) }
 	root := NewRoot(f)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -42,4 +43,13 @@ func Run(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (stri
 	}
 	fmt.Fprintln(streams.Err, "edgesync: "+cmdutil.ErrorLine(err))
 	return cmdutil.ExitCode(err)
+}
+
+// again runs another command line on the platform of f, which stays connected.
+func again(ctx context.Context, f *cmdutil.Factory, args []string) error {
+	inner := *f
+	root := NewRoot(&inner) // Its flags have their defaults now.
+	inner.StateDirFlag, inner.DatabaseFlag, inner.Server, inner.Identity = f.StateDirFlag, f.DatabaseFlag, f.Server, f.Identity
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
 }

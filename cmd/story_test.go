@@ -239,7 +239,7 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 		t.Fatalf("unpack: %v: %s", err, out)
 	}
 	x.background("run", "--config", "edge-package-hq-sync/config/sync.json", "--data-dir", "data")
-	x.sees("● online", "Press s to add its first source")
+	x.sees("● online", "s adds its first source")
 
 	x.keys("s")
 	x.sees("New Source", "HQ Sync  ● online, edge")
@@ -252,7 +252,12 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 	if strings.Contains(x.sees("••••"), "demo-secret") {
 		t.Fatal("the credential is on the screen")
 	}
-	x.keys("C-s")
+	x.keys("C-t")
+	x.sees("not saved yet", "✓ it answers", "300 devices", "10.")
+	if sources := x.run("source", "list", "--tenant", "acme", "-o", "json"); strings.TrimSpace(sources) != "[]" {
+		t.Fatalf("the test saved it: %s", sources)
+	}
+	x.keys("Enter", "C-s")
 	x.sees("HQ Sync runs it")
 	x.sees("hq-armis", "● success")
 
@@ -270,41 +275,66 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 	x.sees("enter why")
 	x.keys("3")
 	x.sees("HQ Sync", "● online")
-	x.keys("q")
+	x.keys("Down", "Enter")
+	x.sees("Sync service HQ Sync", "outbox", "Runs", "acme/hq-armis", "300 devices")
+	x.keys("S")
+	x.sees("Sync of all sources of HQ Sync", "✓ done")
+	x.keys("Enter", "q", "q")
 	x.sees("left with 0")
 }
 
-// TestTerminalStaysSane ends the interface at any step by Ctrl-C, resizes it and
-// takes its platform away.
+// TestTerminalStaysSane ends the interface at any step by Ctrl-C, resizes it,
+// interrupts plain questions, and takes its platform away.
 func TestTerminalStaysSane(t *testing.T) {
 	x := newTerminal(t, t.TempDir())
 	addr := addresses(t, 2)
+	serve := []string{"serve", "--listen", addr[0], "--ca-listen", addr[1], "--metrics-listen", ""}
 	x.run("bootstrap", "--gateway-addr", addr[0], "--ca-addr", addr[1])
-	stop := x.background("serve", "--listen", addr[0], "--ca-listen", addr[1], "--metrics-listen", "")
+	stop := x.background(serve...)
 	x.run("tenant", "create", "acme")
-	for _, steps := range [][]string{{}, {"2", "a"}, {"2", "a", "Enter", "x"}, {"2", "a", "Enter", "x", "Enter", "Enter", "Enter", "Enter", "Enter"}, {"4", "/", "1"}} {
+	wizard := []string{"2", "a", "Enter", "x", "Enter", "Enter", "Enter", "Enter", "Enter"}
+	for _, steps := range [][]string{
+		{}, wizard[:2], wizard[:4], wizard[:5], wizard[:6], wizard[:7], wizard, {"4", "/", "1"}, {"4", "D"}, {"3", "Enter"}, {"6", "c", "x"}, {"6", "d", "acm"}, {"?"},
+	} {
 		x.text("clear; edgesync tui; stty -a | grep -o -- ' -*echo ' ; echo left with $?")
 		x.keys("Enter")
 		x.sees("● live")
 		x.keys(steps...)
-		x.tmux("resize-window", "-t", ":0", "-x", "60", "-y", "16")
-		x.sees("● live")
 		x.tmux("resize-window", "-t", ":0", "-x", "40", "-y", "10")
 		x.sees("Make it 60 × 16")
-		x.tmux("resize-window", "-t", ":0", "-x", "80", "-y", "24")
+		x.tmux("resize-window", "-t", ":0", "-x", "60", "-y", "16")
 		x.sees("● live")
+		x.tmux("resize-window", "-t", ":0", "-x", "80", "-y", "24")
 		x.keys("C-c")
 		x.sees(" echo\n", "left with 0")
 	}
-	if services := x.run("service", "list", "--tenant", "acme", "-o", "json"); strings.TrimSpace(services) != "[]" {
-		t.Errorf("left %s", services)
+	for _, asking := range []struct{ command, asked, answer string }{
+		{"source add lab --tenant acme --type armis --endpoint http://127.0.0.1:1", "secret_key", "s3cr"},
+		{"onboard --accessible", "Tenant, one of acme", "ac"},
+		{"tenant remove acme", "it cannot be undone", "y"},
+		{"tui --accessible", "What now", "te"},
+	} {
+		x.text("clear; edgesync " + asking.command + "; stty -a | grep -o -- ' -*echo ' ; echo left")
+		x.keys("Enter")
+		x.sees(asking.asked)
+		x.text(asking.answer)
+		x.keys("C-c")
+		x.sees(" echo\n", "left\n")
+	}
+	for _, list := range []string{"service", "source"} {
+		if found := x.run(list, "list", "--tenant", "acme", "-o", "json"); strings.TrimSpace(found) != "[]" {
+			t.Errorf("left %s", found)
+		}
 	}
 	x.text("clear; edgesync tui; echo left with $?")
 	x.keys("Enter")
 	x.sees("● live")
 	stop()
-	x.sees("not live: reconnecting", "trying again")
-	x.background("serve", "--listen", addr[0], "--ca-listen", addr[1], "--metrics-listen", "")
+	x.sees("edgesync serve is not running") // It looks at the platform by itself now and then,
+	x.run("tenant", "create", "globex")     // and keeps nobody from it.
+	x.keys("6")
+	x.sees("globex")
+	x.background(serve...)
 	x.sees("● live")
 	x.keys("q")
 	x.sees("left with 0")

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bufio"
+	"context"
 	"os"
 
 	"golang.org/x/term"
@@ -10,10 +11,10 @@ import (
 )
 
 // systemStreams are the process's own. Colours follow the terminal, NO_COLOR
-// and TERM=dumb (no-color.org).
-func systemStreams(env func(string) (string, bool)) *cmdutil.IOStreams {
+// and TERM=dumb (no-color.org). A question ends with ctx, as an interrupt ends it.
+func systemStreams(ctx context.Context, env func(string) (string, bool)) *cmdutil.IOStreams {
 	streams := &cmdutil.IOStreams{
-		In: bufio.NewReader(os.Stdin), Out: os.Stdout, Err: os.Stderr,
+		In: bufio.NewReader(&interruptible{ctx: ctx, from: os.Stdin}), Out: os.Stdout, Err: os.Stderr,
 		InTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		OutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		ErrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
@@ -29,7 +30,67 @@ func systemStreams(env func(string) (string, bool)) *cmdutil.IOStreams {
 	}
 	if streams.InTerminal {
 		streams.Keyboard = os.Stdin
-		streams.ReadSecret = func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) }
+		streams.ReadSecret = func() ([]byte, error) { return readSecret(ctx) }
 	}
 	return streams
+}
+
+// interruptible reads until its context ends, which no read of a terminal does by
+// itself. What is read after that is kept for the next reading.
+type interruptible struct {
+	ctx  context.Context
+	from *os.File
+	// under is the read under way.
+	under chan read
+}
+
+type read struct {
+	data []byte
+	err  error
+}
+
+// Read implements io.Reader.
+func (r *interruptible) Read(into []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, r.ctx.Err()
+	}
+	if r.under == nil {
+		under := make(chan read, 1)
+		r.under = under
+		go func() { // It ends with the next line, or with the process.
+			data := make([]byte, len(into))
+			n, err := r.from.Read(data)
+			under <- read{data[:n], err}
+		}()
+	}
+	select {
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	case done := <-r.under:
+		r.under = nil
+		return copy(into, done.data), done.err
+	}
+}
+
+// readSecret reads a line without echo. An interrupt gives the echo back.
+func readSecret(ctx context.Context) ([]byte, error) {
+	terminal := int(os.Stdin.Fd())
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan read, 1)
+	go func() { // It ends with the next line, or with the process.
+		secret, err := term.ReadPassword(terminal)
+		done <- read{secret, err}
+	}()
+	select {
+	case <-ctx.Done():
+		if err := term.Restore(terminal, before); err != nil {
+			return nil, err
+		}
+		return nil, ctx.Err()
+	case secret := <-done:
+		return secret.data, secret.err
+	}
 }

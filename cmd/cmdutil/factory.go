@@ -39,6 +39,9 @@ type Factory struct {
 	// call opens it in this process, and nobody is kept from serving it between
 	// them. Nil where that cannot be.
 	Local func() bool
+	// Again runs another command line on the same platform, as if it followed this
+	// one; nil where there is none to run it.
+	Again func(ctx context.Context, args ...string) error
 	// Origin is through what the user acts, for the events of it: "cli" unless
 	// it is set before Admin is first called.
 	Origin string

@@ -3,6 +3,7 @@ package cmdutil
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Column is one column of a list, and one line of a single thing.
@@ -61,8 +62,23 @@ func (p *Printer[T]) Add(item T) error {
 		_, err = io.WriteString(p.io.Out, "\n")
 		return err
 	default:
+		if p.io.Plain {
+			return writeSentence(p.io, p.columns, item)
+		}
 		return p.table.add(cells(p.columns, item))
 	}
+}
+
+// writeSentence writes an item as one line: what each value is, and the value.
+func writeSentence[T any](streams *IOStreams, columns []Column[T], item T) error {
+	var words []string
+	for i, one := range cells(columns, item) {
+		if one.text != "" {
+			words = append(words, strings.ToLower(columns[i].Title)+" "+one.text)
+		}
+	}
+	_, err := fmt.Fprintln(streams.Out, strings.Join(words, ", ")+".")
+	return err
 }
 
 // Close ends the list.
@@ -73,6 +89,10 @@ func (p *Printer[T]) Close() error {
 		end = "[]\n"
 	case p.format == FormatJSON:
 		end = "\n]\n"
+	case p.format.Human() && p.io.Plain && p.count == 0:
+		end = "None.\n"
+	case p.format.Human() && p.io.Plain:
+		return nil
 	case p.format.Human():
 		return p.table.close()
 	}

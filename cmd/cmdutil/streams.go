@@ -17,6 +17,9 @@ type IOStreams struct {
 	InTerminal, OutTerminal, ErrTerminal bool
 	// Color is whether Out takes colours.
 	Color bool
+	// Plain is whether lists are written as a line of words for each item, to be
+	// read out, and not as tables.
+	Plain bool
 	// Dumb is whether the terminal cannot move its cursor.
 	Dumb bool
 	// Width is how many cells wide the terminal of Err is; nil where there is none.

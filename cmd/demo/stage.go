@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -33,12 +34,16 @@ type stage struct {
 
 // play sets everything up, lets every source be read once, and counts.
 func (s *stage) play(ctx context.Context) (document, error) {
-	if err := s.bootstrap(ctx); err != nil {
+	gateway, ca, err := freeAddresses(ctx)
+	if err != nil {
+		return document{}, err
+	}
+	if err := s.bootstrap(ctx, gateway, ca); err != nil {
 		return document{}, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	platform, err := serve.Start(ctx, serve.Config{
-		StateDir: filepath.Join(s.dir, stateDir), Listen: "127.0.0.1:0", Logger: s.log, Now: s.opts.Now,
+		StateDir: filepath.Join(s.dir, stateDir), Listen: gateway, CAListen: ca, Logger: s.log, Now: s.opts.Now,
 	})
 	if err != nil {
 		stop()
@@ -49,14 +54,27 @@ func (s *stage) play(ctx context.Context) (document, error) {
 	return d, errors.Join(err, platform.Wait())
 }
 
-func (s *stage) bootstrap(ctx context.Context) error {
+// freeAddresses are two that nobody listens on: the platform's record names them
+// before it is served, so that what the dashboard hands out connects.
+func freeAddresses(ctx context.Context) (gateway, ca string, err error) {
+	var found [2]net.Listener
+	for i := range found {
+		if found[i], err = cmdutil.Listen(ctx, "demo", "127.0.0.1:0"); err != nil {
+			return "", "", err
+		}
+		defer found[i].Close()
+	}
+	return found[0].Addr().String(), found[1].Addr().String(), nil
+}
+
+func (s *stage) bootstrap(ctx context.Context, gateway, ca string) error {
 	connection, err := state.Connect(ctx, state.Options{
 		Dir: filepath.Join(s.dir, stateDir), Create: true, Logger: s.log, Now: s.opts.Now,
 	})
 	if err != nil {
 		return err
 	}
-	answer, err := connection.Client.Bootstrap(ctx, &adminv1.BootstrapRequest{})
+	answer, err := connection.Client.Bootstrap(ctx, &adminv1.BootstrapRequest{GatewayAddr: gateway, CaAddr: ca})
 	if err = errors.Join(err, connection.Close()); err != nil {
 		return err
 	}
