@@ -28,6 +28,8 @@ func NewCmdServe(f *cmdutil.Factory, runF func(context.Context, *Options) error)
 		Long: `Run the platform: the agent-gateway, the enrolment CA, the admin socket, metrics and health, until interrupted.
 
 Streams under way are answered before it ends; a second signal ends it at once.`,
+		Example: `  edgesync serve
+  edgesync serve --admin-listen :9465 --metrics-listen ""`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, serveRun)
