@@ -29,7 +29,7 @@ func (w *world) names(a addrs, database string) []string {
 		"gateway.example.com:50052", a.gateway, "localhost:50052", a.gateway, "127.0.0.1:50052", a.gateway,
 		"platform.example.com:9465", a.admin, ":9465", a.admin, "127.0.0.1:9464", a.metrics,
 		"https://acme.armis.com", w.inventory.URL, "https://netbox.acme.example", w.inventory.URL,
-		"postgres://edgesync@db.example.com/edgesync", database,
+		"postgres://edgesync@db.example.com/edgesync", "'" + database + "'",
 		"/run/secrets/armis", w.path("secrets", "armis"), "/etc/bash_completion.d", w.path("etc", "bash_completion.d"),
 		"/usr/local/share/zsh/site-functions", w.path("zsh"), "/usr/local/share/man/man1", w.path("man"),
 		"/var/lib/edgesync", w.path("lib"), "/etc/edgesync/", w.path("edge-package-branch-sync") + "/",
@@ -102,6 +102,7 @@ func lines(example string) []string {
 func TestExamples(t *testing.T) {
 	w := newWorld(t)
 	t.Run("help", w.testHelp)
+	t.Run("pages", w.testPages)
 }
 
 func (w *world) testHelp(t *testing.T) {
