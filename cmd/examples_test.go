@@ -34,7 +34,7 @@ func (w *world) names(a addrs, database string) []string {
 		"/usr/local/share/zsh/site-functions", w.path("zsh"), "/usr/local/share/man/man1", w.path("man"),
 		"/var/lib/edgesync", w.path("lib"), "/etc/edgesync/", w.path("edge-package-branch-sync") + "/",
 		"| man -l -", "| cat >/dev/null",
-		"enroll --install", "enroll",
+		"enroll --install", "enroll", "edgesync bootstrap", "edgesync bootstrap --ca-addr " + a.ca,
 		"edgesync serve", "edgesync serve --listen " + a.gateway + " --ca-listen " + a.ca + " --metrics-listen " + a.metrics,
 		"edgesync faker", "edgesync faker --listen 127.0.0.1:0",
 		"edgesync demo", "edgesync demo --devices 50", "--devices 50000", "--devices 50",
