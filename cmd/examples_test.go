@@ -103,6 +103,7 @@ func TestExamples(t *testing.T) {
 	w := newWorld(t)
 	t.Run("help", w.testHelp)
 	t.Run("pages", w.testPages)
+	t.Run("pipelines", w.testPipelines)
 }
 
 func (w *world) testHelp(t *testing.T) {
@@ -112,14 +113,15 @@ func (w *world) testHelp(t *testing.T) {
 				t.Fatalf("%s has no Example: give it one, it is run here", c.CommandPath())
 			}
 			t.Parallel()
-			w.tryCommand(t, c.CommandPath(), lines(c.Example))
+			w.in(t).tryCommand(c.CommandPath(), lines(c.Example))
 		})
 	}
 }
 
 // tryCommand runs the examples of a command, where the files they name are: on
 // the platform that is served, or each on one of its own.
-func (w *world) tryCommand(t *testing.T, path string, examples []string) {
+func (w *world) tryCommand(path string, examples []string) {
+	t := w.t
 	dir, state, ports := t.TempDir(), w.live, w.addrs
 	must(t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
 	must(t, os.Symlink(w.path("edge-package-hq-sync"), filepath.Join(dir, "edge-package-hq-sync")))
@@ -129,7 +131,7 @@ func (w *world) tryCommand(t *testing.T, path string, examples []string) {
 	for i, example := range examples {
 		if !live[path] && (i == 0 || path != "edgesync") {
 			state = filepath.Join(dir, "state", strconv.Itoa(i))
-			w.stage(t, path, state)
+			w.stage(path, state)
 		}
 		database := ""
 		if strings.Contains(example, "postgres://") {
@@ -145,19 +147,19 @@ func (w *world) tryCommand(t *testing.T, path string, examples []string) {
 		}
 		script := strings.NewReplacer(w.names(ports, database)...).Replace(example)
 		if screen, ok := onTerminal[path]; ok && !strings.Contains(example, "--no-input") {
-			w.tryOnTerminal(t, dir, state, script, screen.shows, screen.key, screen.code)
+			w.tryOnTerminal(dir, state, script, screen.shows, screen.key, screen.code)
 			continue
 		}
 		works := staying[path]
 		if strings.Contains(example, "--once") {
 			works = ""
 		}
-		w.try(t, w.command(state, dir, "bash", "-c", "set -o pipefail\n"+script), example, works)
+		w.try(trial{script: w.command(state, dir, "bash", "-c", "set -o pipefail\n"+script), shown: example, works: works})
 	}
 }
 
 // stage makes the platform that the examples of a command begin with.
-func (w *world) stage(t *testing.T, path, state string) {
+func (w *world) stage(path, state string) {
 	from := w.idle
 	switch path {
 	case "edgesync", "edgesync bootstrap":
@@ -167,33 +169,46 @@ func (w *world) stage(t *testing.T, path, state string) {
 	case "edgesync source add":
 		from = w.path("onboarded")
 	}
-	must(t, os.MkdirAll(filepath.Dir(state), 0o755))
-	copyTree(t, from, state)
+	must(w.t, os.MkdirAll(filepath.Dir(state), 0o755))
+	copyTree(w.t, from, state)
 }
 
-// try runs a script that must end well: by itself, or interrupted once it has
-// said that it works.
-func (w *world) try(t *testing.T, script *exec.Cmd, shown, works string) {
+// trial is a script that must end well.
+type trial struct {
+	script *exec.Cmd
+	// shown is what a reader sees of it.
+	shown string
+	// works is what one that stays says once it works: it is interrupted then.
+	works string
+	// meanwhile is done again and again while it runs.
+	meanwhile func()
+}
+
+// try runs a script to its end.
+func (w *world) try(x trial) {
+	t := w.t
 	t.Helper()
 	var out output
-	script.Stdout, script.Stderr = &out, &out
-	script.Env = append(script.Env, "PATH="+w.path("bin")+":"+os.Getenv("PATH"))
-	must(t, script.Start())
+	x.script.Stdout, x.script.Stderr = &out, &out
+	must(t, x.script.Start())
 	ended := make(chan error, 1)
-	go func() { ended <- script.Wait() }()
-	group, interrupted, deadline := -script.Process.Pid, works == "", time.After(2*patience)
+	go func() { ended <- x.script.Wait() }()
+	group, interrupted, deadline := -x.script.Process.Pid, x.works == "", time.After(2*patience)
 	defer syscall.Kill(group, syscall.SIGKILL)
 	for {
 		select {
 		case err := <-ended:
 			if err != nil {
-				t.Errorf("%s\n%v\n%s", shown, err, out.String())
+				t.Errorf("%s\n%v\n%s", x.shown, err, out.String())
 			}
 			return
 		case <-deadline:
-			t.Fatalf("%s\nit does not end:\n%s", shown, out.String())
+			t.Fatalf("%s\nit does not end:\n%s", x.shown, out.String())
 		case <-time.After(20 * time.Millisecond): // Between two looks.
-			if !interrupted && regexp.MustCompile(works).MatchString(out.String()) {
+			if x.meanwhile != nil {
+				x.meanwhile()
+			}
+			if !interrupted && regexp.MustCompile(x.works).MatchString(out.String()) {
 				interrupted = true
 				_ = syscall.Kill(group, syscall.SIGINT)
 			}
@@ -202,8 +217,8 @@ func (w *world) try(t *testing.T, script *exec.Cmd, shown, works string) {
 }
 
 // tryOnTerminal runs a command in a real terminal, and leaves it by a key.
-func (w *world) tryOnTerminal(t *testing.T, dir, state, script, shows, key, code string) {
-	x := newTerminal(t, t.TempDir())
+func (w *world) tryOnTerminal(dir, state, script, shows, key, code string) {
+	x := newTerminal(w.t, w.t.TempDir())
 	x.text("cd " + dir + "; EDGESYNC_STATE_DIR=" + state + " " + script + "; echo left with $?")
 	x.keys("Enter")
 	x.sees(shows)
@@ -228,4 +243,3 @@ func (o *output) String() string {
 	defer o.mu.Unlock()
 	return o.text.String()
 }
-

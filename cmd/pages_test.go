@@ -97,7 +97,7 @@ func (w *world) testPages(t *testing.T) {
 				checkBlock(t, page, b)
 			}
 			t.Parallel()
-			w.tryPage(t, page, slices.DeleteFunc(blocks, func(b block) bool { return !b.runs() }))
+			w.in(t).tryPage(page, slices.DeleteFunc(blocks, func(b block) bool { return !b.runs() }))
 		})
 	}
 }
@@ -117,7 +117,8 @@ func checkBlock(t *testing.T, page string, b block) {
 }
 
 // tryPage runs the blocks of a page one after the other in one shell.
-func (w *world) tryPage(t *testing.T, page string, blocks []block) {
+func (w *world) tryPage(page string, blocks []block) {
+	t := w.t
 	dir, state, ports, database := t.TempDir(), w.live, w.addrs, ""
 	if beginnings[page] != "served" {
 		state, ports = filepath.Join(dir, "state"), newAddrs(t)
@@ -136,14 +137,14 @@ func (w *world) tryPage(t *testing.T, page string, blocks []block) {
 	for _, b := range blocks {
 		script += fmt.Sprintf("echo '== %s:%d' >&2\n%s\n", page, b.line, b.text)
 	}
-	script = strings.NewReplacer(w.pageNames(t, ports, database)...).Replace(script)
-	w.try(t, w.command(state, dir, "bash", "-c", script), page, "")
+	script = strings.NewReplacer(w.pageNames(ports, database)...).Replace(script)
+	w.try(trial{script: w.command(state, dir, "bash", "-c", script), shown: page})
 }
 
 // pageNames are the names of examples, and what only pages have: a second
 // platform's ports on the same host, and time to wait.
-func (w *world) pageNames(t *testing.T, ports addrs, database string) []string {
-	more := addresses(t, 4)
+func (w *world) pageNames(ports addrs, database string) []string {
+	more := addresses(w.t, 4)
 	return append(w.names(ports, database),
 		"127.0.0.1:8480", more[0], ":50062", more[1], ":9453", more[2], "127.0.0.1:9474", more[3], "sleep 1", "sleep 0.05")
 }
