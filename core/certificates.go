@@ -23,9 +23,10 @@ const (
 const enrolmentKept = 30 * 24 * time.Hour
 
 // endCertificates revokes a component's certificates but those to be kept, and
-// returns them.
+// returns them. Those that have ended by themselves count for as long as they
+// can be renewed by proof of their key.
 func endCertificates(ctx context.Context, tx TenantTx, component, reason string, now time.Time, keep ...string) ([]Certificate, error) {
-	live, err := tx.Certificates(ctx, component, now)
+	live, err := tx.Certificates(ctx, component, now.Add(-recoveryGrace))
 	if err != nil {
 		return nil, err
 	}

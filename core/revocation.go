@@ -63,11 +63,15 @@ func (c *Core) refuse(ctx context.Context, r certs.Revocation, ended []Certifica
 		return nil
 	}
 	refusal := Refusal{Revocation: r}
+	now := c.now()
 	for _, certificate := range ended {
+		if !now.Before(certificate.NotAfter) {
+			continue // Handshakes refuse it as it is.
+		}
 		refusal.Ended = append(refusal.Ended, Revocation{TenantID: r.TenantID, Serial: certificate.Serial, NotAfter: certificate.NotAfter})
 	}
 	c.spread(ctx, refusal)
-	if len(ended) == 0 {
+	if len(refusal.Ended) == 0 {
 		return nil
 	}
 	err := c.store.Platform().Update(ctx, func(tx PlatformTx) error {
