@@ -15,9 +15,28 @@ import (
 	"edgesync/certs/ca"
 )
 
-// maxIssuedHourly bounds how often a component is given a new certificate: one
-// that asks over and over must not fill the store.
+// maxIssuedHourly bounds how often a component is given a new certificate, beside
+// the renewals that its life takes: one that asks over and over must not fill the
+// store.
 const maxIssuedHourly = 30
+
+// maxIssued is maxIssuedHourly and twice the renewals of an hour. One falls due at
+// two thirds of a life at the latest.
+func (c *Core) maxIssued() int {
+	return maxIssuedHourly + int(2*time.Hour/(c.options.LeafLife/2))
+}
+
+// mayIssue refuses a component that was given too many certificates lately.
+func (c *Core) mayIssue(ctx context.Context, tx TenantTx, component string, now time.Time) error {
+	count, err := tx.CountCertificates(ctx, component, now.Add(-time.Hour))
+	if err != nil {
+		return err
+	}
+	if count >= c.maxIssued() {
+		return orRefused(nil, "the component was given too many certificates within an hour")
+	}
+	return nil
+}
 
 // Enrolment is the platform as the enrolment CA needs it.
 type Enrolment struct{ core *Core }
@@ -229,12 +248,11 @@ func (e Enrolment) Issue(ctx context.Context, tenant uuid.UUID, leaf, replaced *
 	var ended []Certificate
 	err = e.core.change(ctx, s, func(tx TenantTx, events *eventLog) error {
 		now := e.core.now()
-		count, err := tx.CountCertificates(ctx, named.Component, now.Add(-time.Hour))
-		if err != nil {
+		if err := e.core.mayIssue(ctx, tx, named.Component, now); err != nil {
 			return err
 		}
-		if count >= maxIssuedHourly {
-			return orRefused(nil, "the component was given too many certificates within an hour")
+		if err := e.core.prune(ctx, tx, tenant); err != nil {
+			return err
 		}
 		if replaced != nil {
 			ended, err = renewed(ctx, tx, events, leaf, named, replaced, now)

@@ -144,7 +144,7 @@ func (c *Core) recordToken(ctx context.Context, actor Actor, s scope, in Onboard
 			}
 		}
 		minted.ServiceID = service.ID
-		if err := tx.PruneEnrolment(ctx, c.now().Add(-enrolmentKept)); err != nil {
+		if err := c.prune(ctx, tx, s.tenant.ID); err != nil {
 			return err
 		}
 		if _, err := tx.CancelJoinTokens(ctx, minted.Component, c.now()); err != nil {
