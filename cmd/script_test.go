@@ -24,8 +24,21 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"edgesync": func() { os.Exit(cmd.Main()) },
+		"edgesync": func() { os.Exit(cmd.MainAt(ahead)) },
 	})
+}
+
+// ahead is the clock of a process that a script has run in the future.
+func ahead() time.Time {
+	now := time.Now()
+	if text := os.Getenv("AHEAD"); text != "" {
+		by, err := time.ParseDuration(text)
+		if err != nil {
+			panic(err)
+		}
+		now = now.Add(by)
+	}
+	return now
 }
 
 // TestScripts runs the scripts in testdata/script through the real Main, each

@@ -17,6 +17,7 @@ import (
 // Reasons a certificate ends before its time.
 const (
 	reasonOnboardedAgain = "onboarded again"
+	reasonAddedAgain     = "added again"
 	reasonSuperseded     = "superseded"
 )
 

@@ -170,7 +170,7 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 		return Service{}, doing(err, "record sync service %s", component)
 	}
 	ended = serviceCertificates(ended, old, certificate.Serial)
-	if err := c.refuse(ctx, onlyThose(s.tenant.ID, component, ended), ended); err != nil {
+	if err := c.refuse(ctx, onlyThose(s.tenant.ID, certs.TypeSync, component, ended), ended); err != nil {
 		return Service{}, err
 	}
 	found := Service{SyncService: service, Tenant: s.tenant}

@@ -168,10 +168,9 @@ func serviceRevocation(tenant uuid.UUID, component string) certs.Revocation {
 	return certs.Revocation{TenantID: tenant, Type: certs.TypeSync, Component: component}
 }
 
-// onlyThose is what revokes some certificates of a service and no other.
-func onlyThose(tenant uuid.UUID, component string, ended []Certificate) certs.Revocation {
-	r := serviceRevocation(tenant, component)
-	r.Serials = []string{}
+// onlyThose is what revokes some certificates of a component and no other.
+func onlyThose(tenant uuid.UUID, kind certs.Type, component string, ended []Certificate) certs.Revocation {
+	r := certs.Revocation{TenantID: tenant, Type: kind, Component: component, Serials: []string{}}
 	for _, certificate := range ended {
 		r.Serials = append(r.Serials, certificate.Serial)
 	}

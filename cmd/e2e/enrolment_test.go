@@ -602,7 +602,7 @@ func TestFromTokenToReOnboarding(t *testing.T) {
 	must(t, err)
 
 	var later clock
-	keeper := client.NewKeeper(held, p.client().Renew, later.now, nil)
+	keeper := client.NewKeeper(held, p.client().Renew, nil, later.now, nil)
 	must(t, keeper.Check(t.Context()))
 	if keeper.Certificate().Leaf.SerialNumber.Cmp(held.Chain[0].SerialNumber) != 0 {
 		t.Fatal("a fresh certificate was renewed")
@@ -688,7 +688,7 @@ func TestHotSwapKeepsStreams(t *testing.T) {
 	p.tenant("acme")
 	e, held := p.enrol(p.mint("acme", "edge").Text)
 	var later clock
-	keeper := client.NewKeeper(held, p.client().Renew, later.now, nil)
+	keeper := client.NewKeeper(held, p.client().Renew, nil, later.now, nil)
 	config, err := certs.ClientTLS(certs.EncodePEM(held.Roots...), keeper.Certificate, e.config.ServerName())
 	must(t, err)
 	dial := func() monitoring.AgentGatewayServiceClient {
