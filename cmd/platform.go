@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 
-	"edgesync/admin"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
 	adminv1 "edgesync/proto/admin/v1"
@@ -14,7 +13,7 @@ import (
 type platform struct {
 	factory    *cmdutil.Factory
 	connection *state.Connection
-	remote     *admin.Client
+	remote     *remote
 }
 
 func (p *platform) connect(ctx context.Context) (adminv1.AdminClient, error) {
@@ -27,7 +26,7 @@ func (p *platform) connect(ctx context.Context) (adminv1.AdminClient, error) {
 			return nil, err
 		}
 	}
-	return p.remote, nil
+	return p.remote.client, nil
 }
 
 func (p *platform) create(ctx context.Context, keysetFile string) (adminv1.AdminClient, error) {
@@ -60,7 +59,7 @@ func (p *platform) local() bool { return p.connection != nil && p.connection.Loc
 
 func (p *platform) close() error {
 	if p.remote != nil {
-		return p.remote.Close()
+		return p.remote.close()
 	}
 	if p.connection == nil {
 		return nil
