@@ -35,6 +35,8 @@ Streams under way are answered before it ends; a second signal ends it at once.
 
 --cert-life bounds what a stolen key is worth: services, operators and the platform's own servers renew their
 certificates at two thirds of it, unaided. A new life counts from each one's next renewal. Give it to every replica.`,
+		Example: `  edgesync serve
+  edgesync serve --admin-listen :9465 --metrics-listen ""`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, serveRun)
