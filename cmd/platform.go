@@ -45,7 +45,11 @@ func (p *platform) open(ctx context.Context, opts state.Options) (adminv1.AdminC
 	if opts.Dir, err = p.factory.StateDir(); err != nil {
 		return nil, err
 	}
-	if opts.Database, err = state.Database(p.factory.Database()); err != nil {
+	told, err := p.factory.Database()
+	if err != nil {
+		return nil, err
+	}
+	if err := opts.Told(told); err != nil {
 		return nil, err
 	}
 	// What goes well is told by the command itself.
