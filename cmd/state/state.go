@@ -54,6 +54,9 @@ type State struct {
 // open takes the directory's lock and opens the platform in it. errHeld is
 // returned while another process has it.
 func open(ctx context.Context, opts Options) (*State, error) {
+	if err := becomeOwner(opts.Dir); err != nil {
+		return nil, err
+	}
 	if err := opts.choose(); err != nil {
 		return nil, err
 	}
