@@ -68,7 +68,11 @@ func (p *platform) options() (opts state.Options, err error) {
 	if opts.Dir, err = p.factory.StateDir(); err != nil {
 		return opts, err
 	}
-	if opts.Database, err = state.Database(p.factory.Database()); err != nil {
+	told, err := p.factory.Database()
+	if err != nil {
+		return opts, err
+	}
+	if err := opts.Told(told); err != nil {
 		return opts, err
 	}
 	// What goes well is told by the command itself.

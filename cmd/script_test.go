@@ -81,10 +81,13 @@ func runScripts(t *testing.T, dir string, given map[string]string) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "postgres" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "postgres":
+				return given["DATABASE"] != "", nil
+			case "root":
+				return os.Geteuid() == 0, nil
 			}
-			return given["DATABASE"] != "", nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exitcode": scriptExitCode,

@@ -72,7 +72,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) path(parts ...string) string { return filepath.Join(append([]string{w.dir}, parts...)...) }
+func (w *world) path(parts ...string) string {
+	return filepath.Join(append([]string{w.dir}, parts...)...)
+}
 
 func (w *world) config(service string) string {
 	return w.path("edge-package-"+service, "config", "sync.json")
