@@ -73,6 +73,7 @@ type PlatformTx interface {
 	SetAssigned(ctx context.Context, service, tenant uuid.UUID, sources int) error
 
 	TrustTx
+	RestorePlatformTx
 }
 
 // TenantStore holds what belongs to one tenant.
