@@ -104,11 +104,15 @@ func withStore(ctx context.Context, f *cmdutil.Factory, work func(*state.Upkeep)
 	if err != nil {
 		return err
 	}
-	database, err := state.Database(f.Database())
+	opts := state.Options{Dir: dir, Logger: f.Logger(slog.LevelError), Now: f.Now}
+	told, err := f.Database()
 	if err != nil {
 		return err
 	}
-	upkeep, err := state.OpenStore(ctx, state.Options{Dir: dir, Database: database, Logger: f.Logger(slog.LevelError), Now: f.Now})
+	if err := opts.Told(told); err != nil {
+		return err
+	}
+	upkeep, err := state.OpenStore(ctx, opts)
 	if err != nil {
 		return err
 	}
