@@ -27,7 +27,8 @@ import (
 func (w *world) names(a addrs, database string) []string {
 	names := []string{
 		"gateway.example.com:50052", a.gateway, "localhost:50052", a.gateway, "127.0.0.1:50052", a.gateway,
-		"platform.example.com:9465", a.admin, ":9465", a.admin, "127.0.0.1:9464", a.metrics,
+		"platform.example.com:9465", a.admin, ":9465", a.admin, "127.0.0.1:9464", a.metrics, ":50053", a.admin, ":50052", a.gateway,
+		"sudo edgesync cert renew", "edgesync cert renew " + w.path("edge-package-old-sync", "certs"),
 		"https://acme.armis.com", w.inventory.URL, "https://netbox.acme.example", w.inventory.URL,
 		"postgres://edgesync@db.example.com/edgesync", "'" + database + "'",
 		"/run/secrets/armis", w.path("secrets", "armis"), "/etc/bash_completion.d", w.path("etc", "bash_completion.d"),
@@ -67,6 +68,26 @@ var onTerminal = map[string]struct{ shows, key, code string }{
 var live = map[string]bool{
 	"edgesync service sync-now": true, "edgesync source sync-now": true, "edgesync source test": true,
 	"edgesync run": true, "edgesync enroll": true, "edgesync doctor": true, "edgesync operator add": true, "edgesync event tail": true,
+	"edgesync cert renew": true,
+}
+
+// before are what has to be done in the folder that a command's examples run in,
+// before each.
+var before = map[string]func(w *world, dir string){
+	"edgesync enroll": func(w *world, dir string) { // A token is good for one.
+		w.run(w.live, "onboard", "--tenant", "globex", "--name", "Lab Sync", "--mode", "token", "--out", dir, "--no-input")
+		must(w.t, os.Rename(filepath.Join(dir, "join-token-lab-sync.jwt"), filepath.Join(dir, "join-token-hq-sync.jwt")))
+	},
+	"edgesync cert renew": func(w *world, dir string) {
+		if alice := filepath.Join(dir, "alice"); !exists(alice) {
+			w.run(w.live, "operator", "add", "dave", "--role", "viewer", "--out", alice)
+		}
+	},
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // commands are all there are, but those that only print their help.
@@ -124,6 +145,7 @@ func (w *world) tryCommand(path string, examples []string) {
 	t := w.t
 	dir, state, ports := t.TempDir(), w.live, w.addrs
 	must(t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "serve.yaml"), []byte("log_format: json\n"), 0o600))
 	must(t, os.Symlink(w.path("edge-package-hq-sync"), filepath.Join(dir, "edge-package-hq-sync")))
 	if !live[path] {
 		ports = newAddrs(t)
@@ -141,9 +163,8 @@ func (w *world) tryCommand(path string, examples []string) {
 			}
 			database = pgtest.Database(t)
 		}
-		if path == "edgesync enroll" { // A token is good for one.
-			w.run(w.live, "onboard", "--tenant", "globex", "--name", "Lab Sync", "--mode", "token", "--out", dir, "--no-input")
-			must(t, os.Rename(filepath.Join(dir, "join-token-lab-sync.jwt"), filepath.Join(dir, "join-token-hq-sync.jwt")))
+		if prepare := before[path]; prepare != nil {
+			prepare(w, dir)
 		}
 		script := strings.NewReplacer(w.names(ports, database)...).Replace(example)
 		if screen, ok := onTerminal[path]; ok && !strings.Contains(example, "--no-input") {

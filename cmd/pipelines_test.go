@@ -41,7 +41,7 @@ type pipeline struct {
 }
 
 func (w *world) testPipelines(t *testing.T) {
-	w.run(w.live, "operator", "add", "ci", "--role", "operator", "--tenant", "acme", "--out", w.path("ci"))
+	w.run(w.live, "operator", "add", "pipelines", "--role", "operator", "--tenant", "acme", "--out", w.path("ci"))
 	for file, read := range map[string]func(*pipeline, []byte) []step{
 		"github-actions.yml": (*pipeline).readGitHub, "gitlab-ci.yml": (*pipeline).readGitLab,
 	} {
