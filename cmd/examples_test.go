@@ -121,6 +121,9 @@ func lines(example string) []string {
 // TestExamples runs every example in help, every page of the docs and the
 // pipelines in docs/examples, on one small platform.
 func TestExamples(t *testing.T) {
+	if raceDetector {
+		t.Skip("it is about texts: the scripts run the same commands under the race detector")
+	}
 	w := newWorld(t)
 	t.Run("help", w.testHelp)
 	t.Run("pages", w.testPages)
