@@ -150,7 +150,7 @@ func (w *world) tryCommand(path string, examples []string) {
 	must(t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "serve.yaml"), []byte("log_format: json\n"), 0o600))
 	must(t, os.Symlink(w.path("edge-package-hq-sync"), filepath.Join(dir, "edge-package-hq-sync")))
-	if !live[path] {
+	if strings.HasPrefix(path, "edgesync serve") {
 		ports = newAddrs(t)
 	}
 	for i, example := range examples {
