@@ -134,7 +134,7 @@ func (w *world) tryPage(page string, blocks []block) {
 		database = pgtest.Database(t)
 	}
 	// What goes on in the background ends with the page.
-	script := "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
+	script := "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
 	for _, b := range blocks {
 		script += fmt.Sprintf("echo '== %s:%d' >&2\n%s\n", page, b.line, b.text)
 	}
