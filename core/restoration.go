@@ -183,7 +183,7 @@ func (p *platform) stray(ctx context.Context, tx TenantTx, identity certs.Identi
 	if _, err := tx.Certificate(ctx, identity.Serial); !errors.Is(err, ErrNotFound) {
 		return false, err
 	}
-	later, err := tx.CountCertificates(ctx, identity.Component, issued.Add(time.Second))
+	later, err := tx.CountCertificates(ctx, identity.Component, issued)
 	return later == 0, err
 }
 
