@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,8 +45,10 @@ type Server struct {
 	log      *slog.Logger
 	now      func() time.Time
 	limits   Limits
-	metrics  *metrics
-	grpc     *grpc.Server
+	// pace holds the rates of the limits, as they were changed last.
+	pace    atomic.Pointer[Limits]
+	metrics *metrics
+	grpc    *grpc.Server
 
 	// connections counts per component, streams per tenant.
 	connections, streams *tally
@@ -87,6 +90,7 @@ func New(options Options) (*Server, error) {
 		quiet:      rate.Sometimes{First: 20, Interval: time.Second},
 		stopping:   make(chan struct{}),
 	}
+	s.pace.Store(&options.Limits)
 	config := certs.ServerTLS(options.Issuers, options.Certificate, s.handshakeRefused)
 	s.grpc = grpc.NewServer(s.serverOptions(config)...)
 	monitoring.RegisterAgentGatewayServiceServer(s.grpc, &service{Server: s})
@@ -110,6 +114,15 @@ func (s *Server) serverOptions(config *tls.Config) []grpc.ServerOption {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.Ping, PermitWithoutStream: true}),
 	}
+}
+
+// Limit changes Connections, TenantStreams, CallRate, CallBurst, StreamRate and
+// StreamBurst while it serves; the other limits stay. What is held already stays
+// held.
+func (s *Server) Limit(limits Limits) {
+	s.pace.Store(&limits)
+	s.connections.limit.Store(int64(limits.Connections))
+	s.streams.limit.Store(int64(limits.TenantStreams))
 }
 
 // Collector are the gateway's counters.

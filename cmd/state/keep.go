@@ -127,7 +127,7 @@ func (u *Upkeep) Copy(ctx context.Context, database string) ([]Part, error) {
 	if kept, err := readSettings(u.opts.Dir); err != nil || kept.Database != "" {
 		return nil, errors.Join(err, cmdutil.Errorf(cmdutil.ExitConflict, "copy store: the platform is in database %s already", kept.Database))
 	}
-	into, err := postgres.Open(ctx, database, postgres.Options{})
+	into, err := postgres.Open(ctx, database, postgres.Options{Password: u.opts.Password})
 	if err != nil {
 		return nil, err
 	}

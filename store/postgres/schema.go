@@ -26,6 +26,9 @@ type schema struct {
 	// turn holds one token: who has it in this process may wait for the lock, so
 	// that the others do not each hold a connection while they wait.
 	turn chan struct{}
+	// swept is when this process last cleared old marks of commits away; whoever
+	// has the turn may use it.
+	swept time.Time
 	// tenant is zero for the platform.
 	tenant uuid.UUID
 }

@@ -38,6 +38,9 @@ type Options struct {
 	MustExist bool
 	// StatementTimeout bounds one statement, a minute unless set.
 	StatementTimeout time.Duration
+	// Password, if set, is asked for at each connection, so that one that is
+	// changed outside is taken without a restart. The URL must hold none.
+	Password func() (string, error)
 
 	// tracer may watch what is sent.
 	tracer pgx.QueryTracer
