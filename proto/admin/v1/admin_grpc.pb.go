@@ -74,6 +74,8 @@ const (
 	Admin_ListAuthorities_FullMethodName    = "/edgesync.admin.v1.Admin/ListAuthorities"
 	Admin_RotateAuthority_FullMethodName    = "/edgesync.admin.v1.Admin/RotateAuthority"
 	Admin_RotateRoot_FullMethodName         = "/edgesync.admin.v1.Admin/RotateRoot"
+	Admin_ListRestorations_FullMethodName   = "/edgesync.admin.v1.Admin/ListRestorations"
+	Admin_SettleRestorations_FullMethodName = "/edgesync.admin.v1.Admin/SettleRestorations"
 )
 
 // AdminClient is the client API for Admin service.
@@ -174,6 +176,11 @@ type AdminClient interface {
 	// RotateRoot makes a new root; the old one is known until nobody is left who
 	// was given nothing else.
 	RotateRoot(ctx context.Context, in *RotateRootRequest, opts ...grpc.CallOption) (*Rotation, error)
+	// The times the platform was restored from a backup, the oldest first.
+	ListRestorations(ctx context.Context, in *ListRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
+	// Takes the caller's word that what was revoked between the backups and their
+	// restorations is revoked again. Answers with those that were open.
+	SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
 }
 
 type adminClient struct {
@@ -700,6 +707,26 @@ func (c *adminClient) RotateRoot(ctx context.Context, in *RotateRootRequest, opt
 	return out, nil
 }
 
+func (c *adminClient) ListRestorations(ctx context.Context, in *ListRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRestorationsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRestorations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRestorationsResponse)
+	err := c.cc.Invoke(ctx, Admin_SettleRestorations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -798,6 +825,11 @@ type AdminServer interface {
 	// RotateRoot makes a new root; the old one is known until nobody is left who
 	// was given nothing else.
 	RotateRoot(context.Context, *RotateRootRequest) (*Rotation, error)
+	// The times the platform was restored from a backup, the oldest first.
+	ListRestorations(context.Context, *ListRestorationsRequest) (*ListRestorationsResponse, error)
+	// Takes the caller's word that what was revoked between the backups and their
+	// restorations is revoked again. Answers with those that were open.
+	SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -951,6 +983,12 @@ func (UnimplementedAdminServer) RotateAuthority(context.Context, *RotateAuthorit
 }
 func (UnimplementedAdminServer) RotateRoot(context.Context, *RotateRootRequest) (*Rotation, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotateRoot not implemented")
+}
+func (UnimplementedAdminServer) ListRestorations(context.Context, *ListRestorationsRequest) (*ListRestorationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRestorations not implemented")
+}
+func (UnimplementedAdminServer) SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SettleRestorations not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1809,6 +1847,42 @@ func _Admin_RotateRoot_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_ListRestorations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRestorationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRestorations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRestorations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRestorations(ctx, req.(*ListRestorationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_SettleRestorations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRestorationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).SettleRestorations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_SettleRestorations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).SettleRestorations(ctx, req.(*SettleRestorationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1991,6 +2065,14 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RotateRoot",
 			Handler:    _Admin_RotateRoot_Handler,
+		},
+		{
+			MethodName: "ListRestorations",
+			Handler:    _Admin_ListRestorations_Handler,
+		},
+		{
+			MethodName: "SettleRestorations",
+			Handler:    _Admin_SettleRestorations_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
