@@ -23,6 +23,7 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/onboarding"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun"
 	"edgesync/syncrun/source"
 	"edgesync/syncrun/source/armis"
@@ -45,8 +46,10 @@ type Config struct {
 	// the public internet.
 	Egress *source.Egress
 	// Once reads every source once and ends.
-	Once    bool
-	Logger  *slog.Logger
+	Once   bool
+	Logger *slog.Logger
+	// Tracer follows each run; nil follows none.
+	Tracer  *tracing.Tracer
 	Observe func(syncrun.Event)
 	Now     func() time.Time
 }
@@ -89,7 +92,7 @@ func New(config Config) (*Service, error) {
 		Config: minimal, Transport: credentials.NewTLS(tls), DataDir: dir, Once: config.Once,
 		OutboxMax: config.OutboxMax, CacheLife: config.CacheLife, Egress: config.Egress,
 		Adapters: adapters, Source: source.Options{TempDir: dir, Now: config.Now},
-		Logger: config.Logger, Observe: config.Observe, Now: config.Now,
+		Logger: config.Logger, Tracer: config.Tracer, Observe: config.Observe, Now: config.Now,
 		Version: cmdutil.Version, Hostname: hostname,
 	})
 	if err != nil {

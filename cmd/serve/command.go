@@ -8,6 +8,7 @@ import (
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
+	"edgesync/cmd/telemetry"
 )
 
 // Options are the flags of serve.
@@ -17,6 +18,7 @@ type Options struct {
 	CAListen      string
 	AdminListen   string
 	MetricsListen string
+	OTLPEndpoint  string
 }
 
 // NewCmdServe makes serve.
@@ -38,6 +40,7 @@ Streams under way are answered before it ends; a second signal ends it at once.`
 	flags.StringVar(&opts.CAListen, "ca-listen", DefaultCAListen, "address of the enrolment CA; empty for none")
 	flags.StringVar(&opts.AdminListen, "admin-listen", "", "address of the administration API for operators elsewhere, over mTLS (default: none, the socket alone)")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
+	flags.StringVar(&opts.OTLPEndpoint, "otlp-endpoint", "", telemetry.Usage)
 	return cmd
 }
 
@@ -50,9 +53,15 @@ func serveRun(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
+	logger := opts.Logger(slog.LevelInfo)
+	tracer, flush, err := telemetry.Start(ctx, telemetry.Options{Endpoint: opts.OTLPEndpoint, Env: opts.Env, Service: "edgesync-serve", Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer flush()
 	platform, err := Start(ctx, Config{
 		StateDir: dir, Database: database, Listen: opts.Listen, CAListen: opts.CAListen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen,
-		Logger: opts.Logger(slog.LevelInfo), Now: opts.Now,
+		Logger: logger, Tracer: tracer, Now: opts.Now,
 	})
 	if err != nil {
 		return err

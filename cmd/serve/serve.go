@@ -20,6 +20,7 @@ import (
 	"edgesync/cmd/state"
 	"edgesync/gateway"
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/proto/tracing"
 )
 
 // The addresses serve listens on unless told otherwise.
@@ -43,7 +44,9 @@ type Config struct {
 	// MetricsListen is that of metrics and health; empty means none.
 	MetricsListen string
 	Logger        *slog.Logger
-	Now           func() time.Time
+	// Tracer follows each stream; nil follows none.
+	Tracer *tracing.Tracer
+	Now    func() time.Time
 }
 
 // Platform is a platform that is being served.
@@ -123,7 +126,7 @@ func (p *Platform) servers(ctx context.Context) (*gateway.Server, *ca.Server, er
 	}
 	server, err := gateway.New(gateway.Options{
 		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
-		Logger: p.config.Logger, Now: p.config.Now,
+		Logger: p.config.Logger, Tracer: p.config.Tracer, Now: p.config.Now,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -33,6 +33,8 @@ const (
 	partSuffix = ".part"
 	runSuffix  = ".run"
 	badSuffix  = ".bad"
+	// asideSuffix is that of runs the gateway will never take.
+	asideSuffix = ".refused"
 )
 
 var (
@@ -101,6 +103,8 @@ type stored struct {
 	// leased says that somebody is sending it; withdrawn that its source was
 	// taken away meanwhile.
 	leased, withdrawn bool
+	// refused is what of it the gateway will never take.
+	refused []Refusal
 }
 
 // Outbox is a directory of runs. It is safe for concurrent use.
@@ -124,7 +128,9 @@ type Outbox struct {
 	limit  int64
 	// bySource holds committed runs, oldest first.
 	bySource map[string][]*stored
-	pending  int
+	// aside are runs that were refused, oldest first.
+	aside   []*asideRun
+	pending int
 	full     fullness
 	// space is closed and replaced whenever disk is given back.
 	space chan struct{}
@@ -277,7 +283,9 @@ func (o *Outbox) endLocked(s *stored, add Totals) {
 	if o.unlistLocked(s) {
 		o.ledger.ended(s.number, add)
 		// A file that cannot be removed is removed by the next Open.
-		_ = o.fs.Remove(s.path)
+		if !o.setAsideLocked(s, s.refused) {
+			_ = o.fs.Remove(s.path)
+		}
 		o.freeLocked(s.Share, s.Bytes)
 	}
 }
