@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,9 +48,11 @@ type Server struct {
 	log      *slog.Logger
 	now      func() time.Time
 	limits   Limits
-	metrics  *metrics
-	tracer   *tracing.Tracer
-	grpc     *grpc.Server
+	// pace holds the rates of the limits, as they were changed last.
+	pace    atomic.Pointer[Limits]
+	metrics *metrics
+	tracer  *tracing.Tracer
+	grpc    *grpc.Server
 
 	// connections counts per component, streams per tenant.
 	connections, streams *tally
@@ -91,6 +94,7 @@ func New(options Options) (*Server, error) {
 		quiet:      rate.Sometimes{First: 20, Interval: time.Second},
 		stopping:   make(chan struct{}),
 	}
+	s.pace.Store(&options.Limits)
 	config := certs.ServerTLS(options.Issuers, options.Certificate, s.handshakeRefused)
 	s.grpc = grpc.NewServer(s.serverOptions(config)...)
 	monitoring.RegisterAgentGatewayServiceServer(s.grpc, &service{Server: s})
@@ -114,6 +118,15 @@ func (s *Server) serverOptions(config *tls.Config) []grpc.ServerOption {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.Ping, PermitWithoutStream: true}),
 	}
+}
+
+// Limit changes Connections, TenantStreams, CallRate, CallBurst, StreamRate and
+// StreamBurst while it serves; the other limits stay. What is held already stays
+// held.
+func (s *Server) Limit(limits Limits) {
+	s.pace.Store(&limits)
+	s.connections.limit.Store(int64(limits.Connections))
+	s.streams.limit.Store(int64(limits.TenantStreams))
 }
 
 // Collector are the gateway's counters.

@@ -28,7 +28,7 @@ type statusStream = grpc.ClientStreamingServer[monitoring.GatewayStatusChunk, mo
 // StreamStatus takes device updates in chunks and answers once all are stored.
 func (s *service) StreamStatus(stream statusStream) error {
 	ctx := stream.Context()
-	if err := s.pace(ctx); err != nil {
+	if err := s.tooFast(ctx); err != nil {
 		return err
 	}
 	peer, err := s.admit(ctx, operationStream)
@@ -38,7 +38,7 @@ func (s *service) StreamStatus(stream statusStream) error {
 	tenant := peer.TenantID.String()
 	if !s.streams.take(tenant) {
 		s.count(ReasonTooManyStreams)
-		return later(5*time.Second, fmt.Sprintf("tenant %s has %d streams open, which is the limit; try again", peer.Tenant, s.limits.TenantStreams))
+		return later(5*time.Second, fmt.Sprintf("tenant %s has %d streams open, which is the limit; try again", peer.Tenant, s.pace.Load().TenantStreams))
 	}
 	defer s.streams.give(tenant)
 	s.metrics.streams.Inc()

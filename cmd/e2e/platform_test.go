@@ -72,7 +72,9 @@ type platform struct {
 	store    core.Store
 	keys     *seal.Keyset
 	tracer   *tracing.Tracer
-	addr     string
+	// askNobody has traces leave it at what is stored.
+	askNobody bool
+	addr      string
 	// caAddr is localhost and the enrolment CA's port, the same after a restart.
 	caAddr string
 	// adminAddr is that of the administration API over mTLS.

@@ -89,7 +89,7 @@ func armisDevice(id int) map[string]any {
 
 func (p *platform) trace(query core.TraceQuery) core.DeviceTrace {
 	p.t.Helper()
-	query.Tenant = "acme"
+	query.Tenant, query.Stored = "acme", query.Stored || p.askNobody
 	trace, err := p.core.TraceDevice(p.t.Context(), operator, query)
 	must(p.t, err)
 	return trace
@@ -122,6 +122,9 @@ func (p *platform) wantTrace(query string, verdict core.Verdict, reason core.Tra
 	}
 	client := p.admin()
 	run := func(args ...string) cmdtest.Result {
+		if p.askNobody {
+			args = append(args, "--stored")
+		}
 		got := cmdtest.Run(t.(*testing.T), device.NewCmdDevice, cmdtest.Case{Client: client, Args: append([]string{"device", "trace", query, "--tenant", "acme"}, args...)})
 		if got.Exit != exit {
 			t.Errorf("%s: exit %d, want %d: %s", reason, got.Exit, exit, got.Err)
@@ -310,7 +313,7 @@ func TestTraceSaysWhyADeviceIsMissing(t *testing.T) {
 			Spec: core.SourceSpec{Name: "lab", Type: payload.TypeFaker, Settings: map[string]string{"devices": "40"}}})
 		must(t, err)
 		must(t, e.runtime(nil).Run(t.Context()))
-		must(t, e.runtime(nil).Run(t.Context()))
+		e.reads("lab", nil)
 		p.wantTrace("90", core.VerdictPresent, core.ReasonHeldRetraction, core.StageDecision, "held with 59 others")
 		p.wantTrace("30", core.VerdictPresent, core.ReasonStored, "")
 		_, err = p.core.ReleaseRetractions(t.Context(), operator, "acme", "lab")
@@ -330,6 +333,7 @@ func TestTraceSaysWhatElseKeepsADeviceBack(t *testing.T) {
 	must(t, err)
 	e.hello()
 	must(t, e.heartbeat())
+	p.askNobody = true
 	p.wantTrace("7", core.VerdictMissing, core.ReasonNotDue, core.StageRun, "no run")
 	report := func(stage, text string) {
 		t.Helper()

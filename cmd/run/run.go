@@ -156,8 +156,8 @@ func watched(ctx context.Context, opts *Options, service *Service, manager *noti
 	if board != nil {
 		watchers.Go(func() error { board.draw(watching); return nil })
 	}
-	manager.tell("READY=1")
-	defer context.AfterFunc(ctx, func() { manager.tell("STOPPING=1") })()
+	manager.Tell("READY=1")
+	defer context.AfterFunc(ctx, func() { manager.Tell("STOPPING=1") })()
 	err := service.Run(ctx)
 	stop()
 	return errors.Join(err, watchers.Wait())

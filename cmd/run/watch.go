@@ -38,22 +38,7 @@ func watchHandler(h health, parts ...prometheus.Collector) http.Handler {
 }
 
 // watchdog tells the service manager that the runtime works for as long as it
-// does; one that hangs is then started again.
+// does.
 func watchdog(ctx context.Context, n *notifier, h health) {
-	every := n.watchdog / 2
-	if every <= 0 {
-		return
-	}
-	ticks := time.NewTicker(every)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticks.C:
-			if h.Healthy(min(patience, every)) == nil {
-				n.tell("WATCHDOG=1")
-			}
-		}
-	}
+	n.Watch(ctx, func(every time.Duration) bool { return h.Healthy(min(patience, every)) == nil })
 }

@@ -42,6 +42,12 @@ func testServices(t *testing.T, place Place) {
 		wantError(t, "read unknown service", err, core.ErrNotFound)
 		_, err = tx.ServiceByComponent(ctx, "' OR 1=1 --")
 		wantError(t, "read unknown component", err, core.ErrNotFound)
+		called, err := tx.ServicesCalled(ctx, "b", "a")
+		check(t, err)
+		equal(t, "services by name or component", called, []core.SyncService{a, b})
+		called, err = tx.ServicesCalled(ctx, "' OR 1=1 --", "B")
+		check(t, err)
+		equal(t, "services called by what nobody is", len(called), 0)
 		return nil
 	})
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
