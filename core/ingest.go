@@ -57,7 +57,9 @@ func (c *Core) Ingest(ctx context.Context, peer certs.Peer, stream payload.Strea
 		chunkCtx, span := tracing.Below(ctx, "ingest")
 		span.Count("chunk_index", int64(chunk.Index))
 		span.Count("devices", int64(len(chunk.Updates)))
+		began := time.Now()
 		stats, err := c.ingestChunk(chunkCtx, in, chunk)
+		c.metrics.stored.Observe(time.Since(began).Seconds())
 		span.End(err)
 		c.count(ctx, in, chunk, stats, err)
 		if err != nil {

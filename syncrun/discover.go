@@ -96,7 +96,8 @@ type reading struct {
 	run     run
 	head    outbox.Head
 	writer  *outbox.Writer
-	refused int64
+	// emitted is what the adapter handed on, refused what of it is not valid.
+	emitted, refused int64
 	// firstRefusal is why the first invalid update is none.
 	firstRefusal error
 }
@@ -112,10 +113,16 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	r.writer = writer
 	defer func() { r.runtime.superseded(writer.Abort()) }()
 	discovery, err := r.read(ctx)
-	r.runtime.metrics.count(fateBlacklisted, discovery.Blacklisted)
-	r.runtime.metrics.count(fateRefused, r.refused)
-	fate := fateFailed
-	defer func() { r.runtime.metrics.count(fate, writer.Updates()) }()
+	m := r.runtime.metrics
+	m.found.Add(float64(discovery.Blacklisted + discovery.Unnamed))
+	m.count(fateBlacklisted, discovery.Blacklisted)
+	m.count(fateUnnamed, discovery.Unnamed)
+	m.count(fateRefused, r.refused)
+	queued := int64(0)
+	defer func() {
+		m.count(fateQueued, queued)
+		m.count(fateFailed, r.emitted-r.refused-queued)
+	}()
 	if err != nil {
 		return outbox.Run{}, err
 	}
@@ -124,7 +131,7 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	if err != nil {
 		return outbox.Run{}, err
 	}
-	fate = fateQueued
+	queued = run.Updates
 	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "trace_id", tracing.Text(r.head.ID), "devices", run.Updates, "total", discovery.Total,
 		"blacklisted", discovery.Blacklisted, "unnamed", discovery.Unnamed, "refused", r.refused, "mode", run.Mode, "chunks", run.Chunks, "bytes", run.Bytes)
 	r.tell(Event{Kind: Spooled, Devices: run.Updates, Refused: r.refused, Total: discovery.Total})
@@ -152,6 +159,8 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	r.emitted++
+	r.runtime.metrics.found.Inc()
 	r.enrich(&u)
 	if err := u.Validate(r.runtime.options.Now()); err != nil {
 		r.refused++

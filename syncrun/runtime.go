@@ -191,6 +191,7 @@ func (r *Runtime) ended(head outbox.Head, mode string, e ending) {
 	}
 	r.options.Logger.Info("run ended", "source", head.Name, "run_id", head.ID, "trace_id", tracing.Text(head.ID), "result", e.result, "devices", e.devices,
 		"refused", e.refused, "seconds", now.Sub(head.Started).Seconds(), "detail", e.detail)
+	r.metrics.lasted.Observe(max(now.Sub(head.Started), 0).Seconds())
 	r.tell(head, Event{
 		Kind: RunEnded, Devices: e.devices, Refused: e.refused, Total: -1, Acknowledged: e.acknowledged, Sent: e.acknowledged,
 		Result: e.result, Detail: e.detail,

@@ -149,7 +149,7 @@ func watched(ctx context.Context, opts *Options, service *Service, manager *noti
 			return err
 		}
 		watchers.Go(func() error {
-			return cmdutil.ServeHTTP(watching, listener, watchHandler(service, service.Collector()))
+			return cmdutil.ServeHTTP(watching, listener, watchHandler(service, service.Collectors()...))
 		})
 	}
 	watchers.Go(func() error { watchdog(watching, manager, service); return nil })

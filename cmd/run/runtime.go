@@ -115,8 +115,11 @@ func (s *Service) Run(ctx context.Context) error {
 // Healthy says why the runtime does not work, or nil.
 func (s *Service) Healthy(patience time.Duration) error { return s.runtime.Healthy(patience) }
 
-// Collector counts what the runtime does.
-func (s *Service) Collector() prometheus.Collector { return s.runtime.Collector() }
+// Collectors count what the runtime does, and tell when its identity ends.
+func (s *Service) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{s.runtime.Collector(), cmdutil.CertificateExpiry(
+		"edgesync_run_certificate_expiry_timestamp_seconds", "When the service's certificate ends, in unix time.", s.kept.Certificate)}
+}
 
 // renewFirst is no reason not to run, unless it never will be possible.
 func (s *Service) renewFirst(ctx context.Context) error {

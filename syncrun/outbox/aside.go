@@ -215,4 +215,3 @@ func (o *Outbox) Read(ctx context.Context, kept Kept, visit func(chunk int, json
 	}
 	return context.Cause(ctx)
 }
-

@@ -131,7 +131,7 @@ type Outbox struct {
 	// aside are runs that were refused, oldest first.
 	aside   []*asideRun
 	pending int
-	full     fullness
+	full    fullness
 	// space is closed and replaced whenever disk is given back.
 	space chan struct{}
 }
@@ -212,6 +212,22 @@ func (o *Outbox) Totals() Totals {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.ledger.totals
+}
+
+// MaxBytes is how much disk the outbox may take.
+func (o *Outbox) MaxBytes() int64 { return o.options.MaxBytes }
+
+// Oldest is when the oldest run that waits was committed, or now.
+func (o *Outbox) Oldest() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	oldest := o.options.Now()
+	for _, list := range o.bySource {
+		if at := list[0].Committed; at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return oldest
 }
 
 // Waiting reports whether a source has a run to deliver.
