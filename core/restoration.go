@@ -255,7 +255,7 @@ func (e Enrolment) Recognise(ctx context.Context, tenant uuid.UUID, identity cer
 	if err != nil {
 		return err
 	}
-	return c.refuse(ctx, onlyThose(tenant, identity.Component, ended), ended)
+	return c.refuse(ctx, onlyThose(tenant, certs.TypeSync, identity.Component, ended), ended)
 }
 
 // adoptOperator records an operator's stray certificate, or returns ErrNotFound
@@ -289,6 +289,6 @@ func (c *Core) adoptOperator(ctx context.Context, own scope, identity certs.Iden
 		return Certificate{}, err
 	}
 	revoked := operatorRevocation(own.tenant.ID, identity.Component)
-	revoked.Serials = onlyThose(own.tenant.ID, identity.Component, ended).Serials
+	revoked.Serials = onlyThose(own.tenant.ID, certs.TypeOperator, identity.Component, ended).Serials
 	return certificate, c.refuse(ctx, revoked, ended)
 }

@@ -136,8 +136,12 @@ func stateOptions(f *cmdutil.Factory) (state.Options, error) {
 	if err != nil {
 		return state.Options{}, err
 	}
-	database, err := state.Database(f.Database())
-	return state.Options{Dir: dir, Database: database, Logger: f.Logger(logLevel), Now: f.Now}, err
+	told, err := f.Database()
+	if err != nil {
+		return state.Options{}, err
+	}
+	opts := state.Options{Dir: dir, Logger: f.Logger(logLevel), Now: f.Now}
+	return opts, opts.Told(told)
 }
 
 // writeBeside writes a file that only its owner can read, which is there whole or

@@ -76,6 +76,9 @@ const (
 	Admin_RotateRoot_FullMethodName         = "/edgesync.admin.v1.Admin/RotateRoot"
 	Admin_ListRestorations_FullMethodName   = "/edgesync.admin.v1.Admin/ListRestorations"
 	Admin_SettleRestorations_FullMethodName = "/edgesync.admin.v1.Admin/SettleRestorations"
+	Admin_ListRuns_FullMethodName           = "/edgesync.admin.v1.Admin/ListRuns"
+	Admin_TraceDevice_FullMethodName        = "/edgesync.admin.v1.Admin/TraceDevice"
+	Admin_ExportEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ExportEvents"
 )
 
 // AdminClient is the client API for Admin service.
@@ -181,6 +184,15 @@ type AdminClient interface {
 	// Takes the caller's word that what was revoked between the backups and their
 	// restorations is revoked again. Answers with those that were open.
 	SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
+	// ListRuns lists the latest runs of a source, the newest first.
+	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
+	// TraceDevice follows a device from its sources to where it is, and says why
+	// it is not on the platform where it is not. Unless only what is stored is asked
+	// for, the services that run the sources look for it on their pages.
+	TraceDevice(ctx context.Context, in *TraceDeviceRequest, opts ...grpc.CallOption) (*DeviceTrace, error)
+	// ExportEvents hands over each event once, in the order it was recorded within
+	// its tenant, beginning after the positions named.
+	ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportedEvents], error)
 }
 
 type adminClient struct {
@@ -727,6 +739,45 @@ func (c *adminClient) SettleRestorations(ctx context.Context, in *SettleRestorat
 	return out, nil
 }
 
+func (c *adminClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRunsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) TraceDevice(ctx context.Context, in *TraceDeviceRequest, opts ...grpc.CallOption) (*DeviceTrace, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeviceTrace)
+	err := c.cc.Invoke(ctx, Admin_TraceDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportedEvents], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[4], Admin_ExportEvents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportEventsRequest, ExportedEvents]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_ExportEventsClient = grpc.ServerStreamingClient[ExportedEvents]
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -830,6 +881,15 @@ type AdminServer interface {
 	// Takes the caller's word that what was revoked between the backups and their
 	// restorations is revoked again. Answers with those that were open.
 	SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error)
+	// ListRuns lists the latest runs of a source, the newest first.
+	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
+	// TraceDevice follows a device from its sources to where it is, and says why
+	// it is not on the platform where it is not. Unless only what is stored is asked
+	// for, the services that run the sources look for it on their pages.
+	TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error)
+	// ExportEvents hands over each event once, in the order it was recorded within
+	// its tenant, beginning after the positions named.
+	ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportedEvents]) error
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -989,6 +1049,15 @@ func (UnimplementedAdminServer) ListRestorations(context.Context, *ListRestorati
 }
 func (UnimplementedAdminServer) SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SettleRestorations not implemented")
+}
+func (UnimplementedAdminServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
+}
+func (UnimplementedAdminServer) TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error) {
+	return nil, status.Error(codes.Unimplemented, "method TraceDevice not implemented")
+}
+func (UnimplementedAdminServer) ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportedEvents]) error {
+	return status.Error(codes.Unimplemented, "method ExportEvents not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1883,6 +1952,53 @@ func _Admin_SettleRestorations_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRuns(ctx, req.(*ListRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_TraceDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TraceDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).TraceDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_TraceDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).TraceDevice(ctx, req.(*TraceDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ExportEvents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportEventsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).ExportEvents(m, &grpc.GenericServerStream[ExportEventsRequest, ExportedEvents]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_ExportEventsServer = grpc.ServerStreamingServer[ExportedEvents]
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2074,6 +2190,14 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "SettleRestorations",
 			Handler:    _Admin_SettleRestorations_Handler,
 		},
+		{
+			MethodName: "ListRuns",
+			Handler:    _Admin_ListRuns_Handler,
+		},
+		{
+			MethodName: "TraceDevice",
+			Handler:    _Admin_TraceDevice_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -2094,6 +2218,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Watch",
 			Handler:       _Admin_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportEvents",
+			Handler:       _Admin_ExportEvents_Handler,
 			ServerStreams: true,
 		},
 	},
