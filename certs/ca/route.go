@@ -166,6 +166,9 @@ func (s *Server) presented(r *http.Request) (*x509.Certificate, error) {
 	if err != nil || len(chain) == 0 {
 		return nil, refusedf(nil, "the renewal token carries no certificate")
 	}
+	if goodKey(chain[0].PublicKey) != nil {
+		return nil, refusedf(nil, "the renewal token's certificate is of a key that is not accepted")
+	}
 	var proved jose.Claims
 	if err := token.Claims(chain[0].PublicKey, &proved); err != nil {
 		return nil, refusedf(nil, "the renewal token is not signed by the certificate's key")
