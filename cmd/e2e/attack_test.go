@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"errors"
 	"io"
 	"math/big"
@@ -287,6 +288,13 @@ func TestCAAnswersWhatItIsNotMadeFor(t *testing.T) {
 		got, answer := p.ask(ask.method, ask.path, strings.NewReader(ask.body))
 		if got != ask.want {
 			t.Errorf("%s: %d %s, want %d", ask.what, got, answer, ask.want)
+		}
+		var told struct {
+			Status  int
+			Message string
+		}
+		if err := json.Unmarshal([]byte(answer), &told); err != nil || told.Status != ask.want || told.Message == "" {
+			t.Errorf("%s: step's clients cannot read the answer %q", ask.what, answer)
 		}
 		if strings.Contains(answer, "edgesync/") || strings.Contains(answer, "smallstep") || strings.Contains(answer, "goroutine") {
 			t.Errorf("%s: the answer tells of the inside: %s", ask.what, answer)
