@@ -236,14 +236,19 @@ func (r *cleanRoot) tree(except ...string) map[string]string {
 		if err != nil {
 			return err
 		}
-		owner := info.Sys().(*syscall.Stat_t)
-		found[name] = fmt.Sprintf("%v %d:%d", info.Mode(), owner.Uid, owner.Gid)
+		uid, gid := ownerOf(info)
+		found[name] = fmt.Sprintf("%v %d:%d", info.Mode(), uid, gid)
 		if info.Mode().IsRegular() {
 			found[name] += fmt.Sprintf(" %d %s", info.Size(), info.ModTime())
 		}
 		return nil
 	}))
 	return found
+}
+
+func ownerOf(info fs.FileInfo) (uid, gid int) {
+	stat := info.Sys().(*syscall.Stat_t)
+	return int(stat.Uid), int(stat.Gid)
 }
 
 func skip(entry fs.DirEntry) error {

@@ -62,9 +62,6 @@ type service struct {
 	notify *net.UnixConn
 }
 
-// watchdogEvery is what a service is told, for the test to be short.
-const watchdogEvery = 200 * time.Millisecond
-
 // start does what systemd does for a unit of Type=notify: the user, the groups,
 // no privileges and none to be had, the environment, the state directory, and a
 // socket on which it says when it is ready. It returns nil where a condition of
