@@ -24,8 +24,21 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"edgesync": func() { os.Exit(cmd.Main()) },
+		"edgesync": func() { os.Exit(cmd.MainAt(ahead)) },
 	})
+}
+
+// ahead is the clock of a process that a script has run in the future.
+func ahead() time.Time {
+	now := time.Now()
+	if text := os.Getenv("AHEAD"); text != "" {
+		by, err := time.ParseDuration(text)
+		if err != nil {
+			panic(err)
+		}
+		now = now.Add(by)
+	}
+	return now
 }
 
 // TestScripts runs the scripts in testdata/script through the real Main, each
@@ -36,13 +49,26 @@ func TestScripts(t *testing.T) {
 	if pgtest.Available() {
 		database, empty = pgtest.Database(t), pgtest.Database(t)
 	}
+	runScripts(t, "script", map[string]string{"DATABASE": database, "COPY": empty})
+}
+
+// TestR04_R21_R30_StoryOfAnIdentity runs one script on either store.
+func TestR04_R21_R30_StoryOfAnIdentity(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { runScripts(t, "story", nil) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		runScripts(t, "story", map[string]string{"EDGESYNC_DATABASE": pgtest.Database(t)})
+	})
+}
+
+func runScripts(t *testing.T, dir string, given map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Dir: filepath.Join("testdata", dir),
 		Setup: func(env *testscript.Env) error {
+			for name, value := range given {
+				env.Setenv(name, value)
+			}
 			env.Setenv("EDGESYNC_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
-			env.Setenv("DATABASE", database)
-			env.Setenv("COPY", empty)
 			// Under the race detector each process would wait a second before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=20")
 			for _, name := range []string{"GATEWAY", "CA", "METRICS", "FAKER"} {
@@ -57,7 +83,7 @@ func TestScripts(t *testing.T) {
 		Condition: func(name string) (bool, error) {
 			switch name {
 			case "postgres":
-				return database != "", nil
+				return given["DATABASE"] != "", nil
 			case "root":
 				return os.Geteuid() == 0, nil
 			}

@@ -181,6 +181,9 @@ func (c *Core) issueServer(ctx context.Context, actor Actor, p *platform, csr []
 		if err := tx.AddCertificate(ctx, certificate); err != nil {
 			return err
 		}
+		if err := c.prune(ctx, tx, own.tenant.ID); err != nil {
+			return err
+		}
 		events.add(actor, Event{
 			Type: "gateway.issued", Message: "certificate of the " + what + " issued",
 			Details: map[string]string{"cert_serial": leaf.SerialNumber.String()},

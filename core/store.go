@@ -73,6 +73,7 @@ type PlatformTx interface {
 	SetAssigned(ctx context.Context, service, tenant uuid.UUID, sources int) error
 
 	TrustTx
+	RestorePlatformTx
 }
 
 // TenantStore holds what belongs to one tenant.
@@ -129,7 +130,8 @@ type TenantTx interface {
 	Apply(ctx context.Context, plan dire.Plan) error
 
 	// Devices calls yield for each device that matches, ordered by id, until it
-	// returns an error.
+	// returns an error. What a search finds comes in an order that stays, but not
+	// in that of ids: it is told as it is found.
 	Devices(ctx context.Context, filter DeviceFilter, yield func(dire.Device) error) error
 	// CountDevices counts all that match, whatever the limit and After.
 	CountDevices(ctx context.Context, filter DeviceFilter) (int64, error)
@@ -157,7 +159,7 @@ type DeviceFilter struct {
 	Search string
 	// State is "active" or "retracted".
 	State string
-	// After leaves out the device of that id and all before it.
+	// After leaves out the device of that id and all that are listed before it.
 	After string
 	// Limit 0 means no limit.
 	Limit int64

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"edgesync/certs"
@@ -21,9 +23,45 @@ func PathsIn(dir string) Paths {
 	}
 }
 
+// FindIdentity is where the identity of a folder is: in it, or in its folder for
+// certificates where it is what an edge package holds.
+func FindIdentity(dir string) Paths {
+	if _, err := os.Lstat(filepath.Join(dir, CertFile)); err != nil {
+		if _, err := os.Lstat(filepath.Join(dir, CertDir, CertFile)); err == nil {
+			return PathsIn(filepath.Join(dir, CertDir))
+		}
+	}
+	return PathsIn(dir)
+}
+
+// LoadLeaf reads the certificate alone.
+func LoadLeaf(p Paths) (*x509.Certificate, error) {
+	data, err := readSmall(p.Cert)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate: %w", err)
+	}
+	chain, err := certs.DecodePEM(data)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate %s: %w", p.Cert, err)
+	}
+	return chain[0], nil
+}
+
 // LoadIdentity reads an identity. A key file that others can read, or that is a
 // link, is refused. Whether the certificate is still valid is not looked at.
 func LoadIdentity(p Paths) (Identity, error) {
+	i, err := loadIdentity(p)
+	// Between the reading of two files another process may have replaced both.
+	for range 2 {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotPrivate) {
+			break
+		}
+		i, err = loadIdentity(p)
+	}
+	return i, err
+}
+
+func loadIdentity(p Paths) (Identity, error) {
 	if err := finishReplacing(p.Dir); err != nil {
 		return Identity{}, fmt.Errorf("load identity: %w", err)
 	}

@@ -41,7 +41,7 @@ func (g *guard) CreateCertificate(req *apiv1.CreateCertificateRequest) (*apiv1.C
 		return nil, errors.New("sign certificate: there is no template")
 	}
 	req.Template.NotAfter = earlier(req.Template.NotAfter, g.issuer.NotAfter)
-	if err := g.check(req.Template); err != nil {
+	if err := g.check(req.Template, certs.TypeSync, certs.TypeAgent); err != nil {
 		return nil, err
 	}
 	return g.soft.CreateCertificate(req)
@@ -58,7 +58,7 @@ func (g *guard) RenewCertificate(req *apiv1.RenewCertificateRequest) (*apiv1.Ren
 		return nil, fmt.Errorf("renew certificate: the authority of tenant %s has ended", g.tenant.Slug)
 	}
 	req.Lifetime = min(g.tenant.Life, left)
-	if err := g.check(req.Template); err != nil {
+	if err := g.check(req.Template, g.renewed()...); err != nil {
 		return nil, err
 	}
 	return g.soft.RenewCertificate(req)
@@ -73,7 +73,16 @@ func (g *guard) RevokeCertificate(req *apiv1.RevokeCertificateRequest) (*apiv1.R
 // Type implements the interface by which step tells a CAS from another.
 func (g *guard) Type() apiv1.Type { return apiv1.SoftCAS }
 
-func (g *guard) check(template *x509.Certificate) error {
+// renewed are the types of certificate that are renewed here. An operator is
+// added, and not enrolled; what it was given then is renewed like any other.
+func (g *guard) renewed() []certs.Type {
+	if g.tenant.Platform {
+		return []certs.Type{certs.TypeSync, certs.TypeAgent, certs.TypeOperator}
+	}
+	return []certs.Type{certs.TypeSync, certs.TypeAgent}
+}
+
+func (g *guard) check(template *x509.Certificate, types ...certs.Type) error {
 	if err := goodKey(template.PublicKey); err != nil {
 		return err
 	}
@@ -88,8 +97,8 @@ func (g *guard) check(template *x509.Certificate) error {
 	switch {
 	case named.Tenant != g.tenant.Slug || named.TrustDomain != g.tenant.TrustDomain:
 		return fmt.Errorf("check certificate to be signed: %s is not of tenant %s", named.SPIFFE(), g.tenant.Slug)
-	case named.Type != certs.TypeSync && named.Type != certs.TypeAgent:
-		return fmt.Errorf("check certificate to be signed: %s is of a type that is not enrolled", named.SPIFFE())
+	case !slices.Contains(types, named.Type):
+		return fmt.Errorf("check certificate to be signed: %s is of a type that is not signed here", named.SPIFFE())
 	case leaf.IsCA || leaf.KeyUsage != x509.KeyUsageDigitalSignature:
 		return errors.New("check certificate to be signed: it is more than a leaf")
 	case !slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) || len(leaf.UnknownExtKeyUsage) > 0:

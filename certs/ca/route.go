@@ -145,7 +145,8 @@ func (s *Server) knownBy(ctx context.Context, err error) caller {
 	if err != nil {
 		return caller{}
 	}
-	return caller{entry: &entry{tenant: tenant}}
+	// It was revoked by its serial, after all else had been found in order.
+	return caller{entry: &entry{tenant: tenant}, subject: refusal.Claim}
 }
 
 // presented is the certificate of the handshake, else that of a renewal token.

@@ -42,8 +42,9 @@ type Factory struct {
 	Admin       AdminFunc
 	CreateAdmin func(ctx context.Context, keysetFile string) (adminv1.AdminClient, error)
 
-	// Local tells, once Admin was called, that this process has the platform open
-	// itself and nobody serves it; nil where that cannot be.
+	// Local tells, once Admin was called, that nobody serves the platform: each
+	// call opens it in this process, and nobody is kept from serving it between
+	// them. Nil where that cannot be.
 	Local func() bool
 	// Origin is through what the user acts, for the events of it: "cli" unless
 	// it is set before Admin is first called.

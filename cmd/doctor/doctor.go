@@ -35,6 +35,8 @@ func NewCmdDoctor(f *cmdutil.Factory, runF func(context.Context, *Options) error
 		Long: `Check this host and say what to mend: the config, the key and who can read it, the clock, the certificate and its
 name, whom it trusts, the way to the gateway, Hello and GetConfig. On a platform's machine its state directory is
 checked first. Nothing is changed; Hello counts as a sign of life. It fails when there is a problem.`,
+		Example: `  sudo edgesync doctor
+  edgesync doctor --config /etc/edgesync/config/sync.json -o json`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, doctorRun)

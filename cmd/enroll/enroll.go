@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"edgesync/certs/client"
 	"edgesync/certs/join"
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/renewal"
 	"edgesync/onboarding"
 )
 
@@ -218,16 +218,11 @@ func probe(dir string) error {
 
 // refine gives an error of the CA's the exit code it means.
 func refine(err error) error {
-	var refused *client.RefusedError
-	var network *net.OpError
-	var lookup *net.DNSError
-	switch {
-	case errors.As(err, &refused), errors.Is(err, client.ErrUntrusted):
-		return cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
-	case errors.As(err, &network), errors.As(err, &lookup), errors.Is(err, context.DeadlineExceeded):
-		return cmdutil.Errorf(cmdutil.ExitUnavailable, "%w: is the platform served, and can this host reach it?", err)
+	code := renewal.ExitCode(err)
+	if code == cmdutil.ExitUnavailable {
+		return cmdutil.Errorf(code, "%w: is the platform served, and can this host reach it?", err)
 	}
-	return err
+	return cmdutil.Errorf(code, "%w", err)
 }
 
 func (o *Options) report(token join.Token, made client.Credential, dir string) error {

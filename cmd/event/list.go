@@ -22,7 +22,9 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *ListOptions) err
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List the latest events, newest last",
-		Args:    cmdutil.NoArgs,
+		Example: `  edgesync event list --tenant acme --since 24h
+  edgesync event list --type security. --limit 20 -o json`,
+		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, listRun)
 		},

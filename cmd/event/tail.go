@@ -28,6 +28,8 @@ func NewCmdTail(f *cmdutil.Factory, runF func(context.Context, *TailOptions) err
 		Long: `Follow events as they are recorded, until interrupted.
 
 With --output json each event is one line.`,
+		Example: `  edgesync event tail --since 1h
+  edgesync event tail --tenant acme --type source. --since 1h -o json`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, tailRun)

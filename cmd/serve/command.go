@@ -2,11 +2,14 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"edgesync/certs/issue"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/settings"
 	"edgesync/cmd/state"
@@ -21,6 +24,7 @@ type Options struct {
 	CAListen      string
 	AdminListen   string
 	MetricsListen string
+	CertLife      time.Duration
 	// The networks whose addresses may connect; none means any.
 	GatewayAllow, CAAllow, AdminAllow, MetricsAllow networks
 	LogLevel                                        level
@@ -48,6 +52,9 @@ that is no setting is an error. ` + "`edgesync serve config show`" + ` tells eve
 On SIGHUP the file is read again. The log level, the networks that may connect and the limits change at once, and
 the certificates are looked at anew; what needs a restart is named in the log.
 
+--cert-life bounds what a stolen key is worth: services, operators and the platform's own servers renew their
+certificates at two thirds of it, unaided. A new life counts from each one's next renewal. Give it to every replica.
+
 Streams under way are answered before it ends; a second signal ends it at once.`,
 		Example: `  edgesync serve
   edgesync serve --listen :50052 --admin-listen :50053 --admin-allow 10.0.0.0/8`,
@@ -72,6 +79,7 @@ func (opts *Options) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&opts.CAListen, "ca-listen", DefaultCAListen, "address of the enrolment CA; empty for none")
 	flags.StringVar(&opts.AdminListen, "admin-listen", "", "address of the administration API for operators elsewhere, over mTLS (default: none, the socket alone)")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
+	flags.DurationVar(&opts.CertLife, "cert-life", issue.DefaultLife, fmt.Sprintf("how long certificates live that are signed here, between %s and %s", issue.MinLife, issue.MaxLife))
 	flags.Var(&opts.GatewayAllow, "gateway-allow", "networks (CIDR) that may connect to the gateway (default: any)")
 	flags.Var(&opts.CAAllow, "ca-allow", "networks (CIDR) that may connect to the enrolment CA (default: any)")
 	flags.Var(&opts.AdminAllow, "admin-allow", "networks (CIDR) that may connect to --admin-listen (default: any)")
@@ -97,6 +105,9 @@ func (opts *Options) live() Live {
 
 // config is the platform to be served.
 func (opts *Options) config(logger *slog.Logger) (Config, error) {
+	if opts.CertLife < issue.MinLife || opts.CertLife > issue.MaxLife {
+		return Config{}, cmdutil.Usagef("--cert-life %s is not between %s and %s", opts.CertLife, issue.MinLife, issue.MaxLife)
+	}
 	dir, err := opts.stateDir()
 	if err != nil {
 		return Config{}, err
@@ -109,7 +120,7 @@ func (opts *Options) config(logger *slog.Logger) (Config, error) {
 	return Config{
 		StateDir: dir, Database: database, DatabasePassword: told.Password(),
 		Listen: opts.Listen, CAListen: opts.CAListen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen,
-		Live: opts.live(), Logger: logger, Now: opts.Now,
+		CertLife: opts.CertLife, Live: opts.live(), Logger: logger, Now: opts.Now,
 	}, nil
 }
 

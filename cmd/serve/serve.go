@@ -44,6 +44,9 @@ type Config struct {
 	CAListen, AdminListen string
 	// MetricsListen is that of metrics and health; empty means none.
 	MetricsListen string
+	// CertLife is how long the certificates live that are signed here; zero takes
+	// the default.
+	CertLife time.Duration
 	Live
 	Logger *slog.Logger
 	Now    func() time.Time
@@ -75,7 +78,8 @@ type Platform struct {
 // When it returns everything is listened on. Wait must be called.
 func Start(ctx context.Context, config Config) (*Platform, error) {
 	opened, err := state.Open(ctx, state.Options{
-		Dir: config.StateDir, Database: config.Database, Password: config.DatabasePassword, Logger: config.Logger, Now: config.Now,
+		Dir: config.StateDir, Database: config.Database, Password: config.DatabasePassword, CertLife: config.CertLife,
+		Logger: config.Logger, Now: config.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -267,9 +271,18 @@ func (p *Platform) renew(ctx context.Context) error {
 	return nil
 }
 
-// renewCheck is short beside a certificate's life, and bounds how long a clock
-// that jumped or a certificate that a bootstrap replaced goes unnoticed.
+// renewCheck bounds how long a clock that jumped or a certificate that a
+// bootstrap replaced goes unnoticed.
 const renewCheck = 10 * time.Minute
+
+// checkEvery is short beside a certificate's life, of which a third is left when
+// it is due.
+func (c Config) checkEvery() time.Duration {
+	if c.CertLife > 0 {
+		return min(renewCheck, c.CertLife/10)
+	}
+	return renewCheck
+}
 
 func (p *Platform) keepRenewed(ctx context.Context) {
 	// An authority above the certificate was replaced: the gateway's follows.
@@ -280,7 +293,7 @@ func (p *Platform) keepRenewed(ctx context.Context) {
 		default:
 		}
 	})()
-	ticker := time.NewTicker(renewCheck)
+	ticker := time.NewTicker(p.config.checkEvery())
 	defer ticker.Stop()
 	failing := false
 	for {

@@ -19,9 +19,10 @@ type ShowOptions struct {
 func NewCmdShow(f *cmdutil.Factory, runF func(context.Context, *ShowOptions) error) *cobra.Command {
 	opts := &ShowOptions{Factory: f}
 	cmd := &cobra.Command{
-		Use:   "show SOURCE",
-		Short: "Show an integration source, by name or id; its credentials by key only",
-		Args:  cmdutil.Args("SOURCE"),
+		Use:     "show SOURCE",
+		Short:   "Show an integration source, by name or id; its credentials by key only",
+		Example: "  edgesync source show hq-armis --tenant acme",
+		Args:    cmdutil.Args("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Source = args[0]
 			return cmdutil.Run(cmd, opts, runF, showRun)

@@ -195,13 +195,10 @@ func (u *Upkeep) copyPart(ctx context.Context, into *postgres.Store, part *Part)
 	if err != nil {
 		return fmt.Errorf("sum the copy of %s: %w", part.name(), err)
 	}
-	var total dump.Sum
-	for table, sum := range sent {
-		if arrived[table] != sum {
-			return fmt.Errorf("copy %s: table %s has %d rows with hash %s, and %d with %s arrived", part.name(), table, sum.Rows, sum.Hash(), arrived[table].Rows, arrived[table].Hash())
-		}
-		total.Merge(sum)
+	if err := sent.Compare(arrived); err != nil {
+		return fmt.Errorf("copy %s: %w", part.name(), err)
 	}
+	total := sent.Total()
 	part.Rows, part.Hash = total.Rows, total.Hash()
 	return nil
 }
@@ -213,12 +210,6 @@ func (p *Part) name() string {
 	return "tenant " + p.Tenant
 }
 
-func sums(ctx context.Context, store keeper, tenant uuid.UUID) (map[string]dump.Sum, error) {
-	found := map[string]dump.Sum{}
-	err := store.Dump(ctx, tenant, func(table dump.Table) error {
-		sum, err := dump.Of(table)
-		found[table.Name] = sum
-		return err
-	})
-	return found, err
+func sums(ctx context.Context, store keeper, tenant uuid.UUID) (dump.Sums, error) {
+	return dump.SumsOf(func(visit func(dump.Table) error) error { return store.Dump(ctx, tenant, visit) })
 }

@@ -30,6 +30,9 @@ type Options struct {
 	KeysetFile string
 	Logger     *slog.Logger
 	Now        func() time.Time
+	// CertLife is how long the certificates live that are signed here; zero takes
+	// the default.
+	CertLife time.Duration
 	// Origin is through what the user acts; empty means "cli".
 	Origin string
 }
@@ -102,7 +105,7 @@ func (s *State) load(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	s.Core, err = core.New(ctx, core.Options{Store: s.store, Keyset: keyset, Logger: opts.Logger, Now: opts.Now})
+	s.Core, err = core.New(ctx, core.Options{Store: s.store, Keyset: keyset, Logger: opts.Logger, Now: opts.Now, LeafLife: opts.CertLife})
 	return err
 }
 

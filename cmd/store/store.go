@@ -27,7 +27,8 @@ func newCmdMigrate(f *cmdutil.Factory) *cobra.Command {
 		Short: "Bring the schemas of the platform and of every tenant up to date",
 		Long: `Bring the schemas of the platform and of every tenant up to date, and print their versions. Without it each is
 brought up to date when it is first used.`,
-		Args: cmdutil.NoArgs,
+		Example: "  edgesync store migrate",
+		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), f, func(u *state.Upkeep) error {
 				parts, err := u.Migrate(cmd.Context())
@@ -42,9 +43,10 @@ brought up to date when it is first used.`,
 
 func newCmdCheck(f *cmdutil.Factory) *cobra.Command {
 	return &cobra.Command{
-		Use:   "check",
-		Short: "Look for what should never be in the store",
-		Args:  cmdutil.NoArgs,
+		Use:     "check",
+		Short:   "Look for what should never be in the store",
+		Example: "  edgesync store check",
+		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd.Context(), f, func(u *state.Upkeep) error {
 				parts, err := u.Check(cmd.Context())

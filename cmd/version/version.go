@@ -62,9 +62,10 @@ type Options struct {
 func NewCmdVersion(f *cmdutil.Factory, runF func(context.Context, *Options) error) *cobra.Command {
 	opts := &Options{Factory: f}
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cmdutil.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  edgesync version -o json",
+		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts.Build = Current()
 			return cmdutil.Run(cmd, opts, runF, versionRun)

@@ -8,8 +8,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
+
+	"github.com/google/uuid"
 )
 
 // Table is a table on its way out of a store.
@@ -19,6 +23,75 @@ type Table struct {
 	// Next returns the next row, or nil after the last. Cells are nil, int64,
 	// string or []byte; truth is 0 or 1. The row is the caller's until the next call.
 	Next func() ([]any, error)
+}
+
+// Part is a part of a store: the platform's, whose id is zero, or one tenant's.
+type Part struct {
+	Tenant uuid.UUID `json:"tenant"`
+	Slug   string    `json:"slug"`
+	// Version is that of its schema.
+	Version int64 `json:"version"`
+}
+
+// Name is the part as people call it.
+func (p Part) Name() string {
+	if p.Tenant == uuid.Nil {
+		return "the platform's part"
+	}
+	return "tenant " + p.Slug
+}
+
+// Platform is whose parts they are.
+type Platform struct {
+	TenantID    uuid.UUID `json:"tenant_id"`
+	Slug        string    `json:"slug"`
+	TrustDomain string    `json:"trust_domain"`
+}
+
+// Source hands every table of a part to visit, which must read each before it
+// returns.
+type Source func(visit func(Table) error) error
+
+// Sums are those of the tables of a part, by name.
+type Sums map[string]Sum
+
+// SumsOf reads everything a source hands out.
+func SumsOf(from Source) (Sums, error) {
+	sums := Sums{}
+	err := from(func(table Table) error {
+		sum, err := Of(table)
+		sums[table.Name] = sum
+		return err
+	})
+	return sums, err
+}
+
+// Total is over all tables.
+func (s Sums) Total() Sum {
+	var total Sum
+	for _, sum := range s {
+		total.Merge(sum)
+	}
+	return total
+}
+
+// Compare is an error that names the first table of which arrived is not what
+// was sent. A table that is on one side only must be empty.
+func (s Sums) Compare(arrived Sums) error {
+	var names []string
+	for _, sums := range []Sums{s, arrived} {
+		for name := range sums {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if s[name] != arrived[name] {
+			return fmt.Errorf("table %s has %d rows with hash %s, and %d with %s arrived",
+				name, s[name].Rows, s[name].Hash(), arrived[name].Rows, arrived[name].Hash())
+		}
+	}
+	return nil
 }
 
 // Sum is what a table holds, whatever the order of its rows: their number, and
@@ -37,18 +110,45 @@ func (s Sum) Hash() string {
 	return hex.EncodeToString(b[:])
 }
 
+// ParseSum is the sum that has a number of rows and a Hash.
+func ParseSum(rows int64, hash string) (Sum, error) {
+	s := Sum{Rows: rows}
+	b, err := hex.DecodeString(hash)
+	if err != nil || len(b) != 8*len(s.hash) {
+		return Sum{}, errors.New("read sum: it is not the hex of 32 bytes")
+	}
+	for i := range s.hash {
+		s.hash[i] = binary.BigEndian.Uint64(b[i*8:])
+	}
+	return s, nil
+}
+
 // Of reads a table to its end.
 func Of(table Table) (Sum, error) {
 	var s Sum
+	counted := s.Over(table)
 	for {
-		row, err := table.Next()
+		row, err := counted.Next()
 		if err != nil || row == nil {
 			return s, err
 		}
-		if err := s.add(table.Columns, row); err != nil {
-			return s, fmt.Errorf("sum table %s: %w", table.Name, err)
-		}
 	}
+}
+
+// Over is the table with each row added to the sum as it is read.
+func (s *Sum) Over(table Table) Table {
+	next := table.Next
+	table.Next = func() ([]any, error) {
+		row, err := next()
+		if err != nil || row == nil {
+			return nil, err
+		}
+		if err := s.add(table.Columns, row); err != nil {
+			return nil, fmt.Errorf("sum table %s: %w", table.Name, err)
+		}
+		return row, nil
+	}
+	return table
 }
 
 func (s *Sum) add(columns []string, row []any) error {

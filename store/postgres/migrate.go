@@ -43,19 +43,36 @@ func (s *Store) migrate(ctx context.Context, target *schema) error {
 		return err
 	}
 	if current > known {
-		return fmt.Errorf("read schema %s: it has version %d and this program knows %d: run the newer program that wrote it", target.name, current, known)
+		return newer(target, current, known)
 	}
-	if err := s.up(ctx, target); err != nil {
+	return s.migrateTo(ctx, target, known)
+}
+
+// migrateTo brings a schema up to a version that this program knows.
+func (s *Store) migrateTo(ctx context.Context, target *schema, version int64) error {
+	known, err := latest(target.kind)
+	if err != nil {
+		return err
+	}
+	if version > known {
+		return newer(target, version, known)
+	}
+	if err := s.up(ctx, target, version); err != nil {
 		return fmt.Errorf("migrate schema %s: %w", target.name, err)
 	}
 	return nil
 }
 
+func newer(target *schema, version, known int64) error {
+	return fmt.Errorf("read schema %s: it has version %d and this program knows %d: run the newer program that wrote it", target.name, version, known)
+}
+
 // version is the version of a schema, 0 for a new one.
 func (s *Store) version(ctx context.Context, target *schema) (int64, error) {
 	var v int64
-	err := s.view(ctx, target, func(w *session) error {
-		return w.one(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
+	err := s.view(ctx, target, func(w *session) (err error) {
+		v, err = version(ctx, w)
+		return err
 	})
 	var e *pgconn.PgError
 	if errors.As(err, &e) && e.Code == "42P01" { // undefined_table
@@ -67,10 +84,15 @@ func (s *Store) version(ctx context.Context, target *schema) (int64, error) {
 	return v, nil
 }
 
+func version(ctx context.Context, w *session) (v int64, err error) {
+	err = w.one(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
+	return v, err
+}
+
 // up runs the migrations on a connection of its own that holds the writer's lock
 // all the while, and the schema's role and search path, so that goose keeps its
 // books in the schema, too.
-func (s *Store) up(ctx context.Context, target *schema) (err error) {
+func (s *Store) up(ctx context.Context, target *schema, version int64) (err error) {
 	dir, err := fs.Sub(migrations, path.Join("migrations", target.kind))
 	if err != nil {
 		return err
@@ -83,14 +105,14 @@ func (s *Store) up(ctx context.Context, target *schema) (err error) {
 	}))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	return migrateWith(ctx, db, dir)
+	return migrateWith(ctx, db, dir, version)
 }
 
-func migrateWith(ctx context.Context, db *sql.DB, dir fs.FS) error {
+func migrateWith(ctx context.Context, db *sql.DB, dir fs.FS, version int64) error {
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
-	_, err = provider.Up(ctx)
+	_, err = provider.UpTo(ctx, version)
 	return err
 }

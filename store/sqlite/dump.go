@@ -13,18 +13,27 @@ import (
 )
 
 // Dump hands out every table of a tenant's file, or with the zero id of
-// platform.db, as of one moment. visit must read each table before it returns.
+// platform.db, as of one moment. Indexes are none, those of a search neither:
+// each store makes its own. visit must read each table before it returns.
 func (s *Store) Dump(ctx context.Context, tenant uuid.UUID, visit func(dump.Table) error) error {
-	return s.read(ctx, tenant, func(tx session) error {
-		tables, err := all(ctx, tx, scanText, `
-			SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name <> 'goose_db_version' ORDER BY name`)
-		for _, table := range tables {
-			if err == nil {
-				err = tx.dump(ctx, table, visit)
-			}
+	return s.read(ctx, tenant, func(tx session) error { return tx.dumpAll(ctx, visit) })
+}
+
+func (s session) tables(ctx context.Context) ([]string, error) {
+	return all(ctx, s, scanText, `
+		SELECT name FROM pragma_table_list
+		WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name <> 'goose_db_version'
+		ORDER BY name`)
+}
+
+func (s session) dumpAll(ctx context.Context, visit func(dump.Table) error) error {
+	tables, err := s.tables(ctx)
+	for _, table := range tables {
+		if err == nil {
+			err = s.dump(ctx, table, visit)
 		}
-		return err
-	})
+	}
+	return err
 }
 
 // read runs fn on one snapshot of a tenant's file, or of platform.db.

@@ -26,16 +26,10 @@ var (
 // Each migration is a transaction, so a crash in between is made good by the
 // next opening.
 func (s schema) migrate(ctx context.Context, db *sql.DB) (err error) {
-	dir, err := fs.Sub(migrations, s.dir)
+	provider, latest, err := s.provider(db)
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	sources := provider.ListSources()
-	latest := sources[len(sources)-1].Version
 	current, err := version(ctx, db)
 	if err != nil {
 		return err
@@ -44,10 +38,41 @@ func (s schema) migrate(ctx context.Context, db *sql.DB) (err error) {
 		return nil
 	}
 	if current > latest {
-		return fmt.Errorf("read schema: it has version %d and this program knows %d: run the newer program that wrote it", current, latest)
+		return newer(current, latest)
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// migrateTo makes a new file as it was in a version.
+func (s schema) migrateTo(ctx context.Context, db *sql.DB, version int64) error {
+	provider, latest, err := s.provider(db)
+	if err != nil {
+		return err
+	}
+	if version > latest {
+		return newer(version, latest)
+	}
+	_, err = provider.UpTo(ctx, version)
+	return err
+}
+
+func newer(current, latest int64) error {
+	return fmt.Errorf("read schema: it has version %d and this program knows %d: run the newer program that wrote it", current, latest)
+}
+
+// provider is goose's for a file, and the latest version.
+func (s schema) provider(db *sql.DB) (*goose.Provider, int64, error) {
+	dir, err := fs.Sub(migrations, s.dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, 0, err
+	}
+	sources := provider.ListSources()
+	return provider, sources[len(sources)-1].Version, nil
 }
 
 // version is the schema version of a file, 0 for a new one. It spares a file

@@ -6179,7 +6179,9 @@ type AddOperatorResponse struct {
 	Operator    *Operator              `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
 	Certificate *IssuedCertificate     `protobuf:"bytes,2,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	// The name the administration API's certificate answers to.
-	ServerName    string `protobuf:"bytes,3,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	ServerName string `protobuf:"bytes,3,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	// Where the certificate is renewed.
+	CaUrl         string `protobuf:"bytes,4,opt,name=ca_url,json=caUrl,proto3" json:"ca_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6231,6 +6233,13 @@ func (x *AddOperatorResponse) GetCertificate() *IssuedCertificate {
 func (x *AddOperatorResponse) GetServerName() string {
 	if x != nil {
 		return x.ServerName
+	}
+	return ""
+}
+
+func (x *AddOperatorResponse) GetCaUrl() string {
+	if x != nil {
+		return x.CaUrl
 	}
 	return ""
 }
@@ -7540,12 +7549,13 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
 	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x10\n" +
-	"\x03csr\x18\x04 \x01(\fR\x03csr\"\xb7\x01\n" +
+	"\x03csr\x18\x04 \x01(\fR\x03csr\"\xce\x01\n" +
 	"\x13AddOperatorResponse\x127\n" +
 	"\boperator\x18\x01 \x01(\v2\x1b.edgesync.admin.v1.OperatorR\boperator\x12F\n" +
 	"\vcertificate\x18\x02 \x01(\v2$.edgesync.admin.v1.IssuedCertificateR\vcertificate\x12\x1f\n" +
 	"\vserver_name\x18\x03 \x01(\tR\n" +
-	"serverName\".\n" +
+	"serverName\x12\x15\n" +
+	"\x06ca_url\x18\x04 \x01(\tR\x05caUrl\".\n" +
 	"\x14ListOperatorsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"R\n" +
 	"\x15ListOperatorsResponse\x129\n" +
