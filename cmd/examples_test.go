@@ -68,7 +68,7 @@ var onTerminal = map[string]struct{ shows, key, code string }{
 var live = map[string]bool{
 	"edgesync service sync-now": true, "edgesync source sync-now": true, "edgesync source test": true,
 	"edgesync run": true, "edgesync enroll": true, "edgesync doctor": true, "edgesync operator add": true, "edgesync event tail": true,
-	"edgesync cert renew": true,
+	"edgesync cert renew": true, "edgesync device trace": true,
 }
 
 // before are what has to be done in the folder that a command's examples run in,

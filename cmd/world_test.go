@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,8 +140,8 @@ func (w *world) furnish() {
 // decide merges two devices and names them and a third as the examples do.
 func (w *world) decide() {
 	type device struct {
-		ID         string
-		Assertions []struct{ Source, Key string }
+		ID, MAC, Hostname string
+		Assertions        []struct{ Source, Key string }
 	}
 	var armis, netbox []device
 	w.read(&armis, w.idle, "device", "list", "--tenant", "acme", "--source", "hq-armis", "--limit", "2", "-o", "json")
@@ -152,7 +153,11 @@ func (w *world) decide() {
 		former = armis[0].ID
 	}
 	w.ids["sr:0f9a…"], w.ids["sr:3be2…"], w.ids["sr:77c1…"] = merged.ID, former, armis[1].ID
+	w.ids["laptop-7"], w.ids["00:1b:21:3c:4d:5e"] = armis[1].Hostname, armis[1].MAC
 	for _, a := range merged.Assertions {
 		w.ids[a.Source+"/id:device:7"] = a.Source + "/" + a.Key
+		if a.Source == "hq-armis" {
+			w.ids["4711"] = strings.TrimPrefix(a.Key, "id:")
+		}
 	}
 }
