@@ -240,6 +240,12 @@ func (c *Core) commandPayload(ctx context.Context, service uuid.UUID, command Co
 			return nil, err
 		}
 		return json.Marshal(test)
+	case payload.CommandTraceDevice:
+		test, err := c.sourceTest(ctx, service, command)
+		if err != nil || command.Wanted == nil {
+			return nil, err
+		}
+		return json.Marshal(payload.DeviceTrace{Key: test.Key, Source: test.Source, Wanted: *command.Wanted})
 	}
 	return nil, fmt.Errorf("encode command: unknown type %q", command.Type)
 }

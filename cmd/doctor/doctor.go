@@ -85,7 +85,7 @@ func examinePlatform(ctx context.Context, opts *Options, dir string) []doctor.Fi
 				Check: "platform", Result: doctor.OK,
 				Detail: "it opens; trust domain " + platform.GetTrustDomain() + ", gateway " + platform.GetGatewayAddr(),
 			})
-			return append(findings, examineRenewals(ctx, client))
+			return append(findings, examineRenewals(ctx, client), examineRestorations(ctx, client))
 		}
 	}
 	return append(findings, doctor.Finding{

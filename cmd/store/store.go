@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"edgesync/cmd/backup"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
 )
@@ -18,7 +19,7 @@ import (
 // NewCmdStore makes store.
 func NewCmdStore(f *cmdutil.Factory) *cobra.Command {
 	return cmdutil.NewGroup("store", "Keep the platform's store: its files or its database",
-		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f))
+		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f), backup.NewCmdBackup(f, nil), backup.NewCmdRestore(f, nil))
 }
 
 func newCmdMigrate(f *cmdutil.Factory) *cobra.Command {

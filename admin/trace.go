@@ -1,0 +1,62 @@
+package admin
+
+import (
+	"context"
+
+	"edgesync/core"
+	adminv1 "edgesync/proto/admin/v1"
+)
+
+// ListRuns implements adminv1.AdminServer.
+func (s *Server) ListRuns(ctx context.Context, req *adminv1.ListRunsRequest) (*adminv1.ListRunsResponse, error) {
+	runs, err := s.core.Runs(ctx, req.GetTenant(), req.GetSource(), int(req.GetLimit()))
+	if err != nil {
+		return nil, err
+	}
+	answer := &adminv1.ListRunsResponse{}
+	for _, r := range runs {
+		answer.Runs = append(answer.Runs, &adminv1.Run{
+			Id: r.ID, SourceId: r.SourceID.String(), Mode: r.Mode, StartedAt: at(r.Started), FinishedAt: at(r.Finished),
+			Result: r.Result, Error: r.Error, Stage: r.Stage, Devices: r.Devices, Received: r.Received, Total: r.Total,
+			Complete: r.Complete, Chunks: count(r.Chunks), TotalChunks: count(r.TotalChunks), StoredAt: at(r.StoredAt),
+			ServiceId: optionalID(r.ServiceID), TraceId: r.TraceID,
+		})
+	}
+	return answer, nil
+}
+
+// TraceDevice implements adminv1.AdminServer.
+func (s *Server) TraceDevice(ctx context.Context, req *adminv1.TraceDeviceRequest) (*adminv1.DeviceTrace, error) {
+	trace, err := s.core.TraceDevice(ctx, actor(ctx), core.TraceQuery{
+		Tenant: req.GetTenant(), Query: req.GetQuery(), By: req.GetBy(), Source: req.GetSource(), Stored: req.GetStoredOnly(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer := &adminv1.DeviceTrace{
+		Tenant: trace.Tenant.Slug, TenantId: trace.Tenant.ID.String(), Query: trace.Query, By: trace.By,
+		Verdict: string(trace.Verdict), Reason: string(trace.Reason), Summary: trace.Summary, Next: trace.Next,
+	}
+	for _, device := range trace.Devices {
+		answer.Devices = append(answer.Devices, deviceMessage(device))
+	}
+	for _, one := range trace.Sources {
+		answer.Sources = append(answer.Sources, sourceTraceMessage(one))
+	}
+	return answer, nil
+}
+
+func sourceTraceMessage(t core.SourceTrace) *adminv1.SourceTrace {
+	message := &adminv1.SourceTrace{
+		Source: t.Source.Name, SourceId: t.Source.ID.String(), SourceType: t.Source.Type,
+		Service: t.Service.Name, ServiceId: optionalID(t.Service.ID), ServiceStatus: string(t.Service.Status),
+		Verdict: string(t.Verdict), Reason: string(t.Reason), Summary: t.Summary, Next: t.Next, RunId: t.RunID, TraceId: t.TraceID,
+	}
+	for _, step := range t.Steps {
+		message.Steps = append(message.Steps, &adminv1.TraceStep{
+			Stage: string(step.Stage), State: string(step.State), Text: step.Text, At: at(step.At), List: step.List,
+			Page: count(step.Page), Place: count(step.Place), Chunk: count(step.Chunk), Chunks: count(step.Chunks),
+		})
+	}
+	return message
+}
