@@ -66,6 +66,7 @@ func newWorld(t *testing.T) *world {
 	once() // What two snapshots are without is retracted, or held.
 	w.decide()
 	stop()
+	w.backUp()
 
 	copyTree(t, w.idle, w.live)
 	w.start(w.live, "serve", w.serveFlags(w.addrs)...)
@@ -88,11 +89,13 @@ func (w *world) serveFlags(a addrs) []string {
 
 // folders are those that the examples write to and a system has.
 func (w *world) folders() {
-	for _, dir := range []string{"home/.config/fish/completions", "etc/bash_completion.d", "zsh", "man", "lib", "secrets", "bin"} {
+	for _, dir := range []string{"home/.config/fish/completions", "etc/bash_completion.d", "zsh", "man", "secrets", "bin"} {
 		must(w.t, os.MkdirAll(w.path(dir), 0o755))
 	}
 	must(w.t, os.WriteFile(w.path("serve.yaml"), nil, 0o600))
 	must(w.t, os.WriteFile(w.path("secrets", "armis"), []byte(faker.DemoSecret+"\n"), 0o600))
+	// Another host is this one.
+	must(w.t, os.WriteFile(w.path("bin", "ssh"), []byte("#!/bin/sh\nshift\nexec sh -c \"$*\"\n"), 0o755))
 	must(w.t, os.WriteFile(w.path("bin", "sudo"), []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755))
 }
 
