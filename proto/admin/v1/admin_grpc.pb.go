@@ -67,6 +67,7 @@ const (
 	Admin_ReleaseRetractions_FullMethodName = "/edgesync.admin.v1.Admin/ReleaseRetractions"
 	Admin_RejectRetractions_FullMethodName  = "/edgesync.admin.v1.Admin/RejectRetractions"
 	Admin_Watch_FullMethodName              = "/edgesync.admin.v1.Admin/Watch"
+	Admin_ListRuns_FullMethodName           = "/edgesync.admin.v1.Admin/ListRuns"
 	Admin_AddOperator_FullMethodName        = "/edgesync.admin.v1.Admin/AddOperator"
 	Admin_ListOperators_FullMethodName      = "/edgesync.admin.v1.Admin/ListOperators"
 	Admin_RevokeOperator_FullMethodName     = "/edgesync.admin.v1.Admin/RevokeOperator"
@@ -76,7 +77,6 @@ const (
 	Admin_RotateRoot_FullMethodName         = "/edgesync.admin.v1.Admin/RotateRoot"
 	Admin_ListRestorations_FullMethodName   = "/edgesync.admin.v1.Admin/ListRestorations"
 	Admin_SettleRestorations_FullMethodName = "/edgesync.admin.v1.Admin/SettleRestorations"
-	Admin_ListRuns_FullMethodName           = "/edgesync.admin.v1.Admin/ListRuns"
 	Admin_TraceDevice_FullMethodName        = "/edgesync.admin.v1.Admin/TraceDevice"
 	Admin_ExportEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ExportEvents"
 )
@@ -164,6 +164,8 @@ type AdminClient interface {
 	// Watch streams how the platform stands: all of it first, then whatever has
 	// changed, a few times a second at the most, until the caller ends it.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error)
+	// ListRuns answers the latest runs, also those under way.
+	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error)
 	ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error)
@@ -184,8 +186,6 @@ type AdminClient interface {
 	// Takes the caller's word that what was revoked between the backups and their
 	// restorations is revoked again. Answers with those that were open.
 	SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
-	// ListRuns lists the latest runs of a source, the newest first.
-	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// TraceDevice follows a device from its sources to where it is, and says why
 	// it is not on the platform where it is not. Unless only what is stored is asked
 	// for, the services that run the sources look for it on their pages.
@@ -649,6 +649,16 @@ func (c *adminClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_WatchClient = grpc.ServerStreamingClient[WatchUpdate]
 
+func (c *adminClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRunsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AddOperatorResponse)
@@ -733,16 +743,6 @@ func (c *adminClient) SettleRestorations(ctx context.Context, in *SettleRestorat
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListRestorationsResponse)
 	err := c.cc.Invoke(ctx, Admin_SettleRestorations_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *adminClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListRunsResponse)
-	err := c.cc.Invoke(ctx, Admin_ListRuns_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -861,6 +861,8 @@ type AdminServer interface {
 	// Watch streams how the platform stands: all of it first, then whatever has
 	// changed, a few times a second at the most, until the caller ends it.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error
+	// ListRuns answers the latest runs, also those under way.
+	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error)
 	ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error)
@@ -881,8 +883,6 @@ type AdminServer interface {
 	// Takes the caller's word that what was revoked between the backups and their
 	// restorations is revoked again. Answers with those that were open.
 	SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error)
-	// ListRuns lists the latest runs of a source, the newest first.
-	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// TraceDevice follows a device from its sources to where it is, and says why
 	// it is not on the platform where it is not. Unless only what is stored is asked
 	// for, the services that run the sources look for it on their pages.
@@ -1023,6 +1023,9 @@ func (UnimplementedAdminServer) RejectRetractions(context.Context, *SettleRetrac
 func (UnimplementedAdminServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
+func (UnimplementedAdminServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
+}
 func (UnimplementedAdminServer) AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddOperator not implemented")
 }
@@ -1049,9 +1052,6 @@ func (UnimplementedAdminServer) ListRestorations(context.Context, *ListRestorati
 }
 func (UnimplementedAdminServer) SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SettleRestorations not implemented")
-}
-func (UnimplementedAdminServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
 }
 func (UnimplementedAdminServer) TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error) {
 	return nil, status.Error(codes.Unimplemented, "method TraceDevice not implemented")
@@ -1790,6 +1790,24 @@ func _Admin_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_WatchServer = grpc.ServerStreamingServer[WatchUpdate]
 
+func _Admin_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRuns(ctx, req.(*ListRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_AddOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddOperatorRequest)
 	if err := dec(in); err != nil {
@@ -1948,24 +1966,6 @@ func _Admin_SettleRestorations_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServer).SettleRestorations(ctx, req.(*SettleRestorationsRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Admin_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListRunsRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(AdminServer).ListRuns(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Admin_ListRuns_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(AdminServer).ListRuns(ctx, req.(*ListRunsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -2155,6 +2155,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Admin_RejectRetractions_Handler,
 		},
 		{
+			MethodName: "ListRuns",
+			Handler:    _Admin_ListRuns_Handler,
+		},
+		{
 			MethodName: "AddOperator",
 			Handler:    _Admin_AddOperator_Handler,
 		},
@@ -2189,10 +2193,6 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SettleRestorations",
 			Handler:    _Admin_SettleRestorations_Handler,
-		},
-		{
-			MethodName: "ListRuns",
-			Handler:    _Admin_ListRuns_Handler,
 		},
 		{
 			MethodName: "TraceDevice",
