@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,76 +18,6 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/store/postgres/pgtest"
 )
-
-// names are what the names in examples and pages stand for on this machine:
-// what they call a host is a port of loopback here, what they call a system's
-// folder is one of the test's, a plain serve or faker listens on ports of its
-// own, and nothing is installed on the machine that tests it.
-func (w *world) names(a addrs, database string) []string {
-	names := []string{
-		"gateway.example.com:50052", a.gateway, "localhost:50052", a.gateway, "127.0.0.1:50052", a.gateway,
-		"platform.example.com:9465", a.admin, ":9465", a.admin, "127.0.0.1:9464", a.metrics, ":50053", a.admin, ":50052", a.gateway,
-		"sudo edgesync cert renew", "edgesync cert renew " + w.path("edge-package-old-sync", "certs"),
-		"https://acme.armis.com", w.inventory.URL, "https://netbox.acme.example", w.inventory.URL,
-		"postgres://edgesync@db.example.com/edgesync", "'" + database + "'",
-		"/run/secrets/armis", w.path("secrets", "armis"), "/etc/bash_completion.d", w.path("etc", "bash_completion.d"),
-		"/usr/local/share/zsh/site-functions", w.path("zsh"), "/usr/local/share/man/man1", w.path("man"),
-		"/var/lib/edgesync", w.path("lib"), "/etc/edgesync/", w.path("edge-package-branch-sync") + "/",
-		"| man -l -", "| cat >/dev/null",
-		"enroll --install", "enroll", "edgesync bootstrap", "edgesync bootstrap --ca-addr " + a.ca,
-		"edgesync serve", "edgesync serve --listen " + a.gateway + " --ca-listen " + a.ca + " --metrics-listen " + a.metrics,
-		"edgesync faker", "edgesync faker --listen 127.0.0.1:0",
-		"edgesync demo", "edgesync demo --devices 50", "--devices 50000", "--devices 50",
-	}
-	for name, id := range w.ids {
-		names = append(names, name, id)
-	}
-	return names
-}
-
-// staying are the commands that go on until they are interrupted, with what they
-// say once they work.
-var staying = map[string]string{
-	"edgesync serve":      "platform is served",
-	"edgesync run":        "configuration applied",
-	"edgesync faker":      "endpoint",
-	"edgesync event tail": "service.onboarded|source.created",
-}
-
-// onTerminal are the commands that take a terminal over, with what is on it then
-// and the key that leaves them.
-var onTerminal = map[string]struct{ shows, key, code string }{
-	"edgesync tui":     {"acme", "q", "0"},
-	"edgesync onboard": {"Whose network it stands in", "C-c", "1"},
-}
-
-// live are the examples that want the platform served, and hq-sync online. They
-// change it, if at all, in what no other asks for. All others have a platform
-// of their own that nobody serves.
-var live = map[string]bool{
-	"edgesync service sync-now": true, "edgesync source sync-now": true, "edgesync source test": true,
-	"edgesync run": true, "edgesync enroll": true, "edgesync doctor": true, "edgesync operator add": true, "edgesync event tail": true,
-	"edgesync cert renew": true,
-}
-
-// before are what has to be done in the folder that a command's examples run in,
-// before each.
-var before = map[string]func(w *world, dir string){
-	"edgesync enroll": func(w *world, dir string) { // A token is good for one.
-		w.run(w.live, "onboard", "--tenant", "globex", "--name", "Lab Sync", "--mode", "token", "--out", dir, "--no-input")
-		must(w.t, os.Rename(filepath.Join(dir, "join-token-lab-sync.jwt"), filepath.Join(dir, "join-token-hq-sync.jwt")))
-	},
-	"edgesync cert renew": func(w *world, dir string) {
-		if alice := filepath.Join(dir, "alice"); !exists(alice) {
-			w.run(w.live, "operator", "add", "dave", "--role", "viewer", "--out", alice)
-		}
-	},
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
 
 // commands are all there are, but those that only print their help.
 func commands(root *cobra.Command) []*cobra.Command {
@@ -131,10 +60,15 @@ func TestExamples(t *testing.T) {
 }
 
 func (w *world) testHelp(t *testing.T) {
+	run := map[string]bool{}
 	for _, c := range commands(commandTree()) {
+		if c.Example != "" && run[c.Example] {
+			continue // The same command in another place.
+		}
+		run[c.Example] = true
 		t.Run(strings.ReplaceAll(c.CommandPath(), " ", "_"), func(t *testing.T) {
-			if c.Example == "" {
-				t.Fatalf("%s has no Example: give it one, it is run here", c.CommandPath())
+			if !strings.Contains(c.Example, c.CommandPath()) {
+				t.Fatalf("%s has no Example of itself: give it one, it is run here", c.CommandPath())
 			}
 			t.Parallel()
 			w.in(t).tryCommand(c.CommandPath(), lines(c.Example))
@@ -142,59 +76,55 @@ func (w *world) testHelp(t *testing.T) {
 	}
 }
 
-// tryCommand runs the examples of a command, where the files they name are: on
-// the platform that is served, or each on one of its own.
+// tryCommand runs the examples of a command: on the platform that is served, or
+// each on one of its own.
 func (w *world) tryCommand(path string, examples []string) {
-	t := w.t
-	dir, state, ports := t.TempDir(), w.live, w.addrs
-	must(t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "serve.yaml"), []byte("log_format: json\n"), 0o600))
-	must(t, os.Symlink(w.path("edge-package-hq-sync"), filepath.Join(dir, "edge-package-hq-sync")))
+	dir, state, ports := "", w.live, w.addrs
 	if strings.HasPrefix(path, "edgesync serve") {
-		ports = newAddrs(t)
+		ports = newAddrs(w.t)
 	}
 	for i, example := range examples {
-		if !live[path] && (i == 0 || path != "edgesync") {
-			state = filepath.Join(dir, "state", strconv.Itoa(i))
-			w.stage(path, state)
-		}
-		database := ""
-		if strings.Contains(example, "postgres://") {
-			if !pgtest.Available() {
-				t.Logf("SKIPPED: NO POSTGRESQL: %s", example)
-				continue
+		if i == 0 || !stories[path] {
+			if dir = w.workplace(); !live[path] {
+				state = filepath.Join(dir, "state")
+				w.stage(path, state)
 			}
-			database = pgtest.Database(t)
 		}
-		if prepare := before[path]; prepare != nil {
-			prepare(w, dir)
-		}
-		script := strings.NewReplacer(w.names(ports, database)...).Replace(example)
-		if screen, ok := onTerminal[path]; ok && !strings.Contains(example, "--no-input") {
-			w.tryOnTerminal(dir, state, script, screen.shows, screen.key, screen.code)
-			continue
-		}
-		works := staying[path]
-		if strings.Contains(example, "--once") {
-			works = ""
-		}
-		w.try(trial{script: w.command(state, dir, "bash", "-c", "set -o pipefail\n"+script), shown: example, works: works})
+		w.tryExample(path, example, dir, state, ports)
 	}
 }
 
-// stage makes the platform that the examples of a command begin with.
-func (w *world) stage(path, state string) {
-	from := w.idle
-	switch path {
-	case "edgesync", "edgesync bootstrap":
-		return
-	case "edgesync tenant create":
-		from = w.path("bare")
-	case "edgesync source add":
-		from = w.path("onboarded")
+func (w *world) tryExample(path, example, dir, state string, ports addrs) {
+	database := ""
+	if strings.Contains(example, "postgres://") {
+		if !pgtest.Available() {
+			w.t.Logf("SKIPPED: NO POSTGRESQL: %s", example)
+			return
+		}
+		database = pgtest.Database(w.t)
 	}
-	must(w.t, os.MkdirAll(filepath.Dir(state), 0o755))
-	copyTree(w.t, from, state)
+	if prepare := before[path]; prepare != nil {
+		prepare(w, dir, state, example)
+	}
+	script := strings.NewReplacer(w.names(dir, ports, database)...).Replace(example)
+	if screen, ok := onTerminal[path]; ok && !strings.Contains(example, "--no-input") {
+		w.tryOnTerminal(dir, state, script, screen)
+		return
+	}
+	works := staying[path]
+	if strings.Contains(example, "--once") {
+		works = ""
+	}
+	w.try(trial{script: w.command(state, dir, "bash", "-c", "set -o pipefail\n"+script), shown: example, works: works})
+}
+
+// workplace is a folder with the files that examples name.
+func (w *world) workplace() string {
+	dir := w.t.TempDir()
+	must(w.t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
+	must(w.t, os.WriteFile(filepath.Join(dir, "serve.yaml"), []byte("log_format: json\n"), 0o600))
+	must(w.t, os.Symlink(w.path("edge-package-hq-sync"), filepath.Join(dir, "edge-package-hq-sync")))
+	return dir
 }
 
 // trial is a script that must end well.
@@ -241,13 +171,13 @@ func (w *world) try(x trial) {
 }
 
 // tryOnTerminal runs a command in a real terminal, and leaves it by a key.
-func (w *world) tryOnTerminal(dir, state, script, shows, key, code string) {
+func (w *world) tryOnTerminal(dir, state, script string, screen screen) {
 	x := newTerminal(w.t, w.t.TempDir())
 	x.text("cd " + dir + "; EDGESYNC_STATE_DIR=" + state + " " + script + "; echo left with $?")
 	x.keys("Enter")
-	x.sees(shows)
-	x.keys(key)
-	x.sees("left with " + code)
+	x.sees(screen.shows)
+	x.keys(screen.key)
+	x.sees("left with " + screen.code)
 }
 
 // output is what a process has said so far.

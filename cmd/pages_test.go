@@ -138,14 +138,14 @@ func (w *world) tryPage(page string, blocks []block) {
 	for _, b := range blocks {
 		script += fmt.Sprintf("echo '== %s:%d' >&2\n%s\n", page, b.line, b.text)
 	}
-	script = strings.NewReplacer(w.pageNames(ports, database)...).Replace(script)
+	script = strings.NewReplacer(w.pageNames(dir, ports, database)...).Replace(script)
 	w.try(trial{script: w.command(state, dir, "bash", "-c", script), shown: page})
 }
 
 // pageNames are the names of examples, and what only pages have: a second
 // platform's ports on the same host, and time to wait.
-func (w *world) pageNames(ports addrs, database string) []string {
+func (w *world) pageNames(dir string, ports addrs, database string) []string {
 	more := addresses(w.t, 4)
-	return append(w.names(ports, database),
+	return append(w.names(dir, ports, database),
 		"127.0.0.1:8480", more[0], ":50062", more[1], ":9453", more[2], "127.0.0.1:9474", more[3], "sleep 1", "sleep 0.05")
 }

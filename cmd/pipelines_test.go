@@ -27,8 +27,8 @@ type step struct {
 }
 
 // pipeline is where the steps of a file in docs/examples run: the platform that
-// is served, and a host of their own whose ssh, systemctl and download are
-// stood in for.
+// is served, and a host of their own whose systemctl and download are stood in
+// for.
 type pipeline struct {
 	w    *world
 	dir  string
@@ -57,10 +57,9 @@ func (w *world) testPipelines(t *testing.T) {
 	}
 }
 
-// The stand-ins: a host that is this one, whose service manager tells the test,
-// and a place to download from that has a program which leads to this one's.
+// The stand-ins: a service manager that tells the test, and a place to download
+// from that has a program which leads to this one's.
 const (
-	standInSSH       = "#!/bin/sh\nshift\nexec sh -c \"$*\"\n"
 	standInSystemctl = "#!/bin/sh\n: >\"$EDGE/started\"\n"
 	standInCurl      = "#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\ncp \"$EDGE/download\" \"$2\"\n"
 	download         = "#!/bin/sh\nexec edgesync \"$@\"\n"
@@ -74,7 +73,7 @@ func (w *world) newPipeline(name string) *pipeline {
 		must(t, os.Mkdir(made, 0o755))
 	}
 	for path, text := range map[string]string{
-		"bin/ssh": standInSSH, "bin/systemctl": standInSystemctl, "bin/curl": standInCurl, "edge/download": download,
+		"bin/systemctl": standInSystemctl, "bin/curl": standInCurl, "edge/download": download,
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, path), []byte(text), 0o755))
 	}
@@ -86,7 +85,7 @@ func (w *world) newPipeline(name string) *pipeline {
 	p.names = strings.NewReplacer(append([]string{
 		"enroll --install", "enroll --dir " + filepath.Join(p.edge, "installed"), "/usr/local/bin/edgesync", filepath.Join(p.edge, "edgesync"),
 		"sleep 5", "sleep 0.05",
-	}, w.names(w.addrs, "")...)...)
+	}, w.names(dir, w.addrs, "")...)...)
 	return p
 }
 
