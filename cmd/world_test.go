@@ -51,6 +51,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), addrs: newAddrs(t), ids: map[string]string{}}
 	w.idle, w.live = filepath.Join(w.dir, "idle"), filepath.Join(w.dir, "live")
 	w.env = append(os.Environ(), "HOME="+filepath.Join(w.dir, "home"), "GORACE=atexit_sleep_ms=20", "NO_COLOR=1",
+		"EDGESYNC_CONFIG="+filepath.Join(w.dir, "serve.yaml"), // Not this machine's.
 		"NETBOX_TOKEN="+faker.DemoToken, "ARMIS_KEY="+faker.DemoSecret)
 	w.folders()
 	inventory := w.serveInventory()
@@ -89,6 +90,7 @@ func (w *world) folders() {
 	for _, dir := range []string{"home/.config/fish/completions", "etc/bash_completion.d", "zsh", "man", "lib", "secrets", "bin"} {
 		must(w.t, os.MkdirAll(w.path(dir), 0o755))
 	}
+	must(w.t, os.WriteFile(w.path("serve.yaml"), nil, 0o600))
 	must(w.t, os.WriteFile(w.path("secrets", "armis"), []byte(faker.DemoSecret+"\n"), 0o600))
 	must(w.t, os.WriteFile(w.path("bin", "sudo"), []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755))
 }
@@ -120,7 +122,7 @@ func (w *world) furnish() {
 	idle("tenant", "create", "globex")
 	idle("onboard", "--tenant", "acme", "--name", "Old Sync", "--out", w.dir, "--no-input")
 	idle("onboard", "--tenant", "globex", "--name", "Branch Sync", "--out", w.dir, "--no-input")
-	for _, component := range []string{"hq-sync", "branch-sync"} {
+	for _, component := range []string{"hq-sync", "old-sync", "branch-sync"} {
 		w.do(exec.Command("tar", "-xzf", w.path("edge-package-"+component+".tar.gz"), "-C", w.dir))
 	}
 	idle("source", "add", "hq-armis", "--tenant", "acme", "--type", "armis", "--endpoint", w.inventory.URL,

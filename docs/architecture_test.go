@@ -94,6 +94,8 @@ func TestOnlyItsOwnersImportALibrary(t *testing.T) {
 		{module + "store/postgres", []string{"cmd"}, "only the wiring names a store adapter"},
 		{"modernc.org/sqlite", []string{"store"}, "SQL stays in the stores"},
 		{"github.com/jackc/pgx", []string{"store"}, "SQL stays in the stores"},
+		{"go.opentelemetry.io/otel/sdk", []string{"cmd"}, "where traces go is decided by the wiring"},
+		{"go.opentelemetry.io/otel/exporters", []string{"cmd"}, "where traces go is decided by the wiring"},
 		{"github.com/tink-crypto/tink-go", []string{"seal"}, "encryption at rest has one home"},
 	}
 	for pkg, direct := range imports(t, `{{.ImportPath}} {{join .Imports " "}}`) {

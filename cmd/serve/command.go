@@ -13,6 +13,7 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/settings"
 	"edgesync/cmd/state"
+	"edgesync/cmd/telemetry"
 )
 
 // Options are the settings of serve.
@@ -24,6 +25,7 @@ type Options struct {
 	CAListen      string
 	AdminListen   string
 	MetricsListen string
+	OTLPEndpoint  string
 	CertLife      time.Duration
 	// The networks whose addresses may connect; none means any.
 	GatewayAllow, CAAllow, AdminAllow, MetricsAllow networks
@@ -82,6 +84,7 @@ func (opts *Options) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&opts.CAListen, "ca-listen", DefaultCAListen, "address of the enrolment CA; empty for none")
 	flags.StringVar(&opts.AdminListen, "admin-listen", "", "address of the administration API for operators elsewhere, over mTLS (default: none, the socket alone)")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
+	flags.StringVar(&opts.OTLPEndpoint, "otlp-endpoint", "", telemetry.Usage)
 	flags.DurationVar(&opts.CertLife, "cert-life", issue.DefaultLife, fmt.Sprintf("how long certificates live that are signed here, between %s and %s", issue.MinLife, issue.MaxLife))
 	flags.Var(&opts.GatewayAllow, "gateway-allow", "networks (CIDR) that may connect to the gateway (default: any)")
 	flags.Var(&opts.CAAllow, "ca-allow", "networks (CIDR) that may connect to the enrolment CA (default: any)")
@@ -135,6 +138,14 @@ func serveRun(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
+	tracer, flush, err := telemetry.Start(ctx, telemetry.Options{
+		Endpoint: opts.OTLPEndpoint, Env: opts.Env, Service: "edgesync-serve", Logger: config.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer flush()
+	config.Tracer = tracer
 	platform, err := Start(ctx, config)
 	if err != nil {
 		return err

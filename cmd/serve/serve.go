@@ -20,6 +20,7 @@ import (
 	"edgesync/cmd/state"
 	"edgesync/gateway"
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/proto/tracing"
 )
 
 // The addresses serve listens on unless told otherwise.
@@ -52,6 +53,8 @@ type Config struct {
 	CertLife time.Duration
 	Live
 	Logger *slog.Logger
+	// Tracer follows each stream; nil follows none.
+	Tracer *tracing.Tracer
 	Now    func() time.Time
 }
 
@@ -124,7 +127,9 @@ func (p *Platform) start(ctx context.Context) error {
 		})
 	}
 	if listeners.metrics != nil {
-		handler := metricsHandler(p.state.Core.Collector(), server.Collector(), p.guards.refused)
+		handler := metricsHandler(p.state.Core.Collector(), server.Collector(), p.guards.refused, cmdutil.CertificateExpiry(
+			"edgesync_gateway_certificate_expiry_timestamp_seconds", "When the gateway's certificate ends, in unix time.", p.certificate.Load))
+		p.group.Go(func() error { p.state.Core.KeepCensus(ctx); return nil })
 		p.group.Go(func() error { return cmdutil.ServeHTTP(ctx, listeners.metrics, handler) })
 	}
 	p.log()
@@ -138,7 +143,7 @@ func (p *Platform) servers(ctx context.Context) (*gateway.Server, *ca.Server, er
 	}
 	server, err := gateway.New(gateway.Options{
 		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
-		Logger: p.config.Logger, Now: p.config.Now, Limits: p.config.Limits.gateway(),
+		Logger: p.config.Logger, Now: p.config.Now, Limits: p.config.Limits.gateway(), Tracer: p.config.Tracer,
 	})
 	if err != nil {
 		return nil, nil, err

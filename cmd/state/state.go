@@ -67,6 +67,9 @@ func open(ctx context.Context, opts Options) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !found && sqlite.CutShort(opts.Dir) {
+		return nil, cmdutil.Errorf(cmdutil.ExitConflict, "open platform in %s: a restore was cut short there: run `edgesync restore` again, or empty the directory", opts.Dir)
+	}
 	if !found && !opts.Create && opts.Database == "" {
 		return nil, noPlatform(opts.Dir)
 	}
