@@ -21,12 +21,17 @@ const (
 
 // Census counts tenants, sync services and sources by how they stand.
 type Census struct {
-	Tenants  map[TenantState]int
-	Services map[Status]int
+	Tenants map[TenantState]int
+	// Services are by status; one that was revoked, or was never heard of, is not
+	// among those that are offline.
+	Services map[string]int
 	Sources  map[SourceHealth]int
 	// Held are the sources whose retractions wait for an operator.
 	Held int
 }
+
+// serviceNew is a service that was never heard of.
+const serviceNew = "new"
 
 // SourceHealth is how a source stands.
 type SourceHealth string
@@ -42,13 +47,20 @@ const (
 
 // TakeCensus counts.
 func (c *Core) TakeCensus(ctx context.Context) (Census, error) {
-	census := Census{Tenants: map[TenantState]int{}, Services: map[Status]int{}, Sources: map[SourceHealth]int{}}
+	census := Census{Tenants: map[TenantState]int{}, Services: map[string]int{}, Sources: map[SourceHealth]int{}}
 	services, err := c.Services(ctx, "", false)
 	if err != nil {
 		return census, err
 	}
 	for _, service := range services {
-		census.Services[service.Status]++
+		switch {
+		case service.State != ServiceActive:
+			census.Services[string(ServiceRevoked)]++
+		case service.LastHeartbeatAt.IsZero():
+			census.Services[serviceNew]++
+		default:
+			census.Services[string(service.Status)]++
+		}
 	}
 	return census, c.scopes(ctx, "", func(s scope) error {
 		census.Tenants[s.tenant.State]++
@@ -129,7 +141,7 @@ func (m *censusMetrics) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(ch, tenantsGauge, census.Tenants, TenantActive, TenantSuspended, TenantRemoving)
-	gauge(ch, servicesGauge, census.Services, StatusOnline, StatusDegraded, StatusOffline)
+	gauge(ch, servicesGauge, census.Services, string(StatusOnline), string(StatusDegraded), string(StatusOffline), string(ServiceRevoked), serviceNew)
 	gauge(ch, sourcesGauge, census.Sources, SourceWell, SourceFailing, SourcePending, SourceDisabled)
 	ch <- prometheus.MustNewConstMetric(heldGauge, prometheus.GaugeValue, float64(census.Held))
 }

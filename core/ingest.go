@@ -111,9 +111,12 @@ func (c *Core) actsFor(ctx context.Context, in *ingestion) (Tenant, error) {
 	return tenant, err
 }
 
+// reasonNotAssigned is what a service has not been given.
+const reasonNotAssigned = "not_assigned"
+
 // notAssigned refuses what a service has not been given, and keeps that it tried.
 func (c *Core) notAssigned(ctx context.Context, in *ingestion, what string) error {
-	c.Refused(ctx, in.peer, "store updates of "+what, "not_assigned")
+	c.Refused(ctx, in.peer, "store updates of "+what, reasonNotAssigned)
 	return denied("store updates: %s is not assigned to sync service %s: read the configuration again", what, in.peer.Component)
 }
 

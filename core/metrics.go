@@ -78,6 +78,12 @@ func newMetrics() *metrics {
 	for _, severity := range []Severity{SeverityInfo, SeverityWarning, SeverityError} {
 		m.events.WithLabelValues(string(severity))
 	}
+	for _, reason := range []string{reasonNotAssigned, reasonForeignCommand} {
+		m.refused.WithLabelValues(reason)
+	}
+	for _, outcome := range []string{"sent", "expired", "unknown"} {
+		m.commands.WithLabelValues(outcome)
+	}
 	for _, kind := range []dire.DecisionKind{dire.DecisionMerge, dire.DecisionSplit, dire.DecisionAmbiguous, dire.DecisionChain, dire.DecisionRetraction, dire.DecisionReturn} {
 		m.decisions.WithLabelValues(string(kind))
 	}

@@ -91,6 +91,7 @@ type TenantTx interface {
 	IdentityTx
 	EnrolmentTx
 	ControlTx
+	EventTx
 
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)

@@ -112,6 +112,9 @@ func (f *Factory) Logger(level slog.Leveler) *slog.Logger {
 // Run calls runF, which a test may set to look at the parsed options, or else
 // run.
 func Run[T any](cmd *cobra.Command, opts T, runF, run func(context.Context, T) error) error {
+	if output := cmd.Flag("output"); output != nil && output.Value.String() == string(FormatOCSF) && cmd.Annotations[string(FormatOCSF)] == "" {
+		return Usagef("--output ocsf: only events are written so: want table, json or yaml")
+	}
 	if runF != nil {
 		return runF(cmd.Context(), opts)
 	}

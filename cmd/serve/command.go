@@ -26,7 +26,9 @@ type Options struct {
 	AdminListen   string
 	MetricsListen string
 	OTLPEndpoint  string
-	CertLife      time.Duration
+	// EventRetention is how long events are kept; 0 means for good.
+	EventRetention cmdutil.Age
+	CertLife       time.Duration
 	// The networks whose addresses may connect; none means any.
 	GatewayAllow, CAAllow, AdminAllow, MetricsAllow networks
 	LogLevel                                        level
@@ -85,6 +87,7 @@ func (opts *Options) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&opts.AdminListen, "admin-listen", "", "address of the administration API for operators elsewhere, over mTLS (default: none, the socket alone)")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
 	flags.StringVar(&opts.OTLPEndpoint, "otlp-endpoint", "", telemetry.Usage)
+	flags.Var(&opts.EventRetention, "event-retention", "how long events are kept, such as 90d (default: for good)")
 	flags.DurationVar(&opts.CertLife, "cert-life", issue.DefaultLife, fmt.Sprintf("how long certificates live that are signed here, between %s and %s", issue.MinLife, issue.MaxLife))
 	flags.Var(&opts.GatewayAllow, "gateway-allow", "networks (CIDR) that may connect to the gateway (default: any)")
 	flags.Var(&opts.CAAllow, "ca-allow", "networks (CIDR) that may connect to the enrolment CA (default: any)")
@@ -127,7 +130,7 @@ func (opts *Options) config(logger *slog.Logger) (Config, error) {
 	return Config{
 		StateDir: dir, Database: database, DatabasePassword: told.Password(), KeysetFile: opts.KeysetFile,
 		Listen: opts.Listen, CAListen: opts.CAListen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen,
-		CertLife: opts.CertLife, Live: opts.live(), Logger: logger, Now: opts.Now,
+		EventRetention: time.Duration(opts.EventRetention), CertLife: opts.CertLife, Live: opts.live(), Logger: logger, Now: opts.Now,
 	}, nil
 }
 

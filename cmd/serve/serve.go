@@ -53,6 +53,8 @@ type Config struct {
 	CertLife time.Duration
 	Live
 	Logger *slog.Logger
+	// EventRetention is how long events are kept; 0 means for good.
+	EventRetention time.Duration
 	// Tracer follows each stream; nil follows none.
 	Tracer *tracing.Tracer
 	Now    func() time.Time
@@ -121,6 +123,9 @@ func (p *Platform) start(ctx context.Context) error {
 	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
 	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
 	p.group.Go(func() error { return p.state.Core.Follow(ctx) })
+	if age := p.config.EventRetention; age > 0 {
+		p.group.Go(func() error { p.state.Core.KeepEvents(ctx, age); return nil })
+	}
 	if listeners.operators != nil {
 		p.group.Go(func() error {
 			return admin.NewServer(p.state.Core, p.config.Logger).ServeTLS(ctx, listeners.operators, p.certificate.Load)
