@@ -33,7 +33,7 @@ func (w *world) names(a addrs, database string) []string {
 		"/run/secrets/armis", w.path("secrets", "armis"), "/etc/bash_completion.d", w.path("etc", "bash_completion.d"),
 		"/usr/local/share/zsh/site-functions", w.path("zsh"), "/usr/local/share/man/man1", w.path("man"),
 		"/var/lib/edgesync", w.path("lib"), "/etc/edgesync/", w.path("edge-package-branch-sync") + "/",
-		"| man -l -", "| cat >/dev/null",
+		"| man -l -", "| cat >/dev/null", "| ssh vault 'cat >wednesday.backup'", "| cat >/dev/null",
 		"enroll --install", "enroll",
 		"edgesync serve", "edgesync serve --listen " + a.gateway + " --ca-listen " + a.ca + " --metrics-listen " + a.metrics,
 		"edgesync faker", "edgesync faker --listen 127.0.0.1:0",
@@ -122,6 +122,10 @@ func (w *world) testHelp(t *testing.T) {
 func (w *world) tryCommand(t *testing.T, path string, examples []string) {
 	dir, state, ports := t.TempDir(), w.live, w.addrs
 	must(t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "passphrase"), []byte("correct horse canary\n"), 0o600))
+	if strings.HasSuffix(path, " restore") {
+		w.run(w.idle, "backup", filepath.Join(dir, "monday.backup"), "--passphrase-file", filepath.Join(dir, "passphrase"))
+	}
 	must(t, os.Symlink(w.path("edge-package-hq-sync"), filepath.Join(dir, "edge-package-hq-sync")))
 	if !live[path] {
 		ports = newAddrs(t)
@@ -129,7 +133,7 @@ func (w *world) tryCommand(t *testing.T, path string, examples []string) {
 	for i, example := range examples {
 		if !live[path] && (i == 0 || path != "edgesync") {
 			state = filepath.Join(dir, "state", strconv.Itoa(i))
-			w.stage(t, path, state)
+			w.stage(t, path, example, state)
 		}
 		database := ""
 		if strings.Contains(example, "postgres://") {
@@ -157,11 +161,15 @@ func (w *world) tryCommand(t *testing.T, path string, examples []string) {
 }
 
 // stage makes the platform that the examples of a command begin with.
-func (w *world) stage(t *testing.T, path, state string) {
+func (w *world) stage(t *testing.T, path, example, state string) {
 	from := w.idle
 	switch path {
 	case "edgesync", "edgesync bootstrap":
 		return
+	case "edgesync restore", "edgesync store restore":
+		if strings.Contains(example, "monday.backup") {
+			return
+		}
 	case "edgesync tenant create":
 		from = w.path("bare")
 	case "edgesync source add":
