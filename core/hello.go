@@ -108,7 +108,7 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 		c.invalidate(ctx, s.tenant.ID, service.ID)
 	}
 	if len(ended) > 0 {
-		return service, c.refuse(ctx, onlyThose(s.tenant.ID, certs.TypeSync, peer.Component, ended), ended)
+		return service, c.refuse(ctx, onlyThose(s.tenant.ID, peer.Type, peer.Component, ended), ended)
 	}
 	return service, nil
 }

@@ -233,6 +233,11 @@ func (e Enrolment) Recognise(ctx context.Context, tenant uuid.UUID, identity cer
 	if err != nil {
 		return err
 	}
+	if identity.Type == certs.TypeOperator {
+		_, err := c.adoptOperator(ctx, s, identity)
+		_, err = found(err)
+		return err
+	}
 	var ended []Certificate
 	err = c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
 		ended = nil
@@ -255,7 +260,7 @@ func (e Enrolment) Recognise(ctx context.Context, tenant uuid.UUID, identity cer
 	if err != nil {
 		return err
 	}
-	return c.refuse(ctx, onlyThose(tenant, certs.TypeSync, identity.Component, ended), ended)
+	return c.refuse(ctx, onlyThose(tenant, identity.Type, identity.Component, ended), ended)
 }
 
 // adoptOperator records an operator's stray certificate, or returns ErrNotFound
@@ -288,7 +293,5 @@ func (c *Core) adoptOperator(ctx context.Context, own scope, identity certs.Iden
 	if err != nil {
 		return Certificate{}, err
 	}
-	revoked := operatorRevocation(own.tenant.ID, identity.Component)
-	revoked.Serials = onlyThose(own.tenant.ID, certs.TypeOperator, identity.Component, ended).Serials
-	return certificate, c.refuse(ctx, revoked, ended)
+	return certificate, c.refuse(ctx, onlyThose(own.tenant.ID, identity.Type, identity.Component, ended), ended)
 }

@@ -81,7 +81,7 @@ func openSnapshot(ctx context.Context, opts Options, header *backup.Header) (sna
 		snapshot, err = sqlite.OpenSnapshot(ctx, opts.Dir, sqlite.Options{})
 	} else {
 		header.Store = kindDatabase
-		snapshot, err = postgres.OpenSnapshot(ctx, opts.Database, postgres.Options{})
+		snapshot, err = postgres.OpenSnapshot(ctx, opts.Database, postgres.Options{Password: opts.Password})
 	}
 	if errors.Is(err, core.ErrNotFound) {
 		if opts.Database != "" {

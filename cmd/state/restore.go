@@ -121,7 +121,7 @@ func (r *restoring) begin(ctx context.Context) error {
 		r.store, err = asBlank(sqlite.NewBlank(ctx, r.opts.Dir, sqlite.Options{}))
 	} else {
 		if err = os.MkdirAll(filepath.Join(r.opts.Dir, sqlite.StagingDir), 0o700); err == nil {
-			r.store, err = asBlank(postgres.NewBlank(ctx, r.opts.Database, postgres.Options{}))
+			r.store, err = asBlank(postgres.NewBlank(ctx, r.opts.Database, postgres.Options{Password: r.opts.Password}))
 		}
 	}
 	if errors.Is(err, core.ErrConflict) {
@@ -178,6 +178,9 @@ func (r *restoring) restore(ctx context.Context, reader *backup.Reader) error {
 	if err != nil {
 		return err
 	}
+	if err := knowsVersions(reader.Header); err != nil {
+		return err
+	}
 	r.done.Summary, err = readParts(reader, func(part dump.Part, from dump.Source) (dump.Sums, error) {
 		return r.store.Load(ctx, part, from)
 	})
@@ -198,6 +201,25 @@ func (r *restoring) restore(ctx context.Context, reader *backup.Reader) error {
 		}
 	}
 	return r.store.Commit(ctx)
+}
+
+// knowsVersions refuses what a newer program wrote.
+func knowsVersions(header backup.Header) error {
+	for _, part := range header.Parts {
+		inFiles, err := sqlite.Latest(part.Tenant == uuid.Nil)
+		if err != nil {
+			return err
+		}
+		inDatabase, err := postgres.Latest(part.Tenant == uuid.Nil)
+		if err != nil {
+			return err
+		}
+		if known := max(inFiles, inDatabase); part.Version > known {
+			return cmdutil.Errorf(cmdutil.ExitConflict, "read backup: %s has version %d and this program knows %d: restore it with the newer program that wrote it (%s)",
+				part.Name(), part.Version, known, header.Program)
+		}
+	}
+	return nil
 }
 
 // setBack records in the filled store that it was restored, and opens the

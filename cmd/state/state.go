@@ -48,7 +48,9 @@ func (o Options) origin() string {
 type State struct {
 	Core  *core.Core
 	store core.Store
-	lock  *os.File
+	// keyset opens what is sealed in the store.
+	keyset *seal.Keyset
+	lock   *os.File
 	// made are the paths that opening may have made, innermost first. They go
 	// again if no platform comes of them.
 	made []string
@@ -108,6 +110,7 @@ func (s *State) load(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
+	s.keyset = keyset
 	s.Core, err = core.New(ctx, core.Options{Store: s.store, Keyset: keyset, Logger: opts.Logger, Now: opts.Now, LeafLife: opts.CertLife})
 	return err
 }
