@@ -21,7 +21,9 @@ func (s *Server) ListRuns(ctx context.Context, req *adminv1.ListRunsRequest) (*a
 			Id: run.ID, Tenant: run.Tenant.Slug, Source: run.SourceName, SourceId: run.SourceID.String(), Mode: run.Mode,
 			StartedAt: at(run.Started), FinishedAt: at(run.Finished), Result: run.Result, Devices: run.Devices,
 			Received: run.Received, Total: run.Total, Deleted: run.Deleted, Refused: run.Refused,
-			Retracted: run.Retracted, Error: run.Error,
+			Retracted: run.Retracted, Error: run.Error, Stage: run.Stage, Complete: run.Complete,
+			Chunks: count(run.Chunks), TotalChunks: count(run.TotalChunks), StoredAt: at(run.StoredAt),
+			ServiceId: optionalID(run.ServiceID), TraceId: run.TraceID,
 		})
 	}
 	return answer, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 
-	"edgesync/admin"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
 	adminv1 "edgesync/proto/admin/v1"
@@ -17,7 +16,7 @@ type platform struct {
 	// connection is to a platform that is being made, visitor to one there is.
 	connection *state.Connection
 	visitor    *state.Visitor
-	remote     *admin.Client
+	remote     *remote
 }
 
 func (p *platform) connect(ctx context.Context) (adminv1.AdminClient, error) {
@@ -45,7 +44,7 @@ func (p *platform) dial(ctx context.Context) (adminv1.AdminClient, error) {
 			return nil, err
 		}
 	}
-	return p.remote, nil
+	return p.remote.client, nil
 }
 
 func (p *platform) create(ctx context.Context, keysetFile string) (adminv1.AdminClient, error) {
@@ -69,7 +68,11 @@ func (p *platform) options() (opts state.Options, err error) {
 	if opts.Dir, err = p.factory.StateDir(); err != nil {
 		return opts, err
 	}
-	if opts.Database, err = state.Database(p.factory.Database()); err != nil {
+	told, err := p.factory.Database()
+	if err != nil {
+		return opts, err
+	}
+	if err := opts.Told(told); err != nil {
 		return opts, err
 	}
 	// What goes well is told by the command itself.
@@ -82,7 +85,7 @@ func (p *platform) local() bool { return p.visitor != nil && p.visitor.Local() }
 func (p *platform) close() error {
 	var err error
 	if p.remote != nil {
-		err = p.remote.Close()
+		err = p.remote.close()
 	}
 	if p.visitor != nil {
 		err = errors.Join(err, p.visitor.Close())

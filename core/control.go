@@ -243,6 +243,12 @@ func (c *Core) commandPayload(ctx context.Context, service uuid.UUID, command Co
 			return nil, err
 		}
 		return json.Marshal(test)
+	case payload.CommandTraceDevice:
+		test, err := c.storedTest(ctx, service, command)
+		if err != nil || command.Wanted == nil {
+			return nil, err
+		}
+		return json.Marshal(payload.DeviceTrace{Key: test.Key, Source: test.Source, Wanted: *command.Wanted})
 	}
 	return nil, fmt.Errorf("encode command: unknown type %q", command.Type)
 }

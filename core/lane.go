@@ -37,6 +37,9 @@ type lane struct {
 
 	beats    map[uuid.UUID]Beat
 	flushing bool
+
+	// pruned is when what ended long ago was last forgotten.
+	pruned time.Time
 }
 
 func (c *Core) lane(tenant uuid.UUID) *lane {

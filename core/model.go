@@ -211,6 +211,16 @@ type Run struct {
 	// was absent from it.
 	Counted bool
 	Error   string
+	// ServiceID is the service that sent it, and TraceID the trace it is told of
+	// under.
+	ServiceID uuid.UUID
+	TraceID   string
+	// Chunks of the TotalChunks of its stream are stored, the last at StoredAt.
+	Chunks, TotalChunks int
+	StoredAt            time.Time
+	// Stage is how far a run came that did not end well: one of the payload.Stage
+	// constants, or empty.
+	Stage string
 }
 
 // Event is a fact worth keeping: a lifecycle change, a refusal, a decision.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/certs"
+	"edgesync/proto/payload"
 )
 
 // Relay carries notices between the processes that serve one platform on one
@@ -55,10 +56,12 @@ type Command struct {
 	Type    string    `json:"type"`
 	Service uuid.UUID `json:"service"`
 	// Tenant and Source name the source it is about; zero for all of the service.
-	Tenant    uuid.UUID     `json:"tenant"`
-	Source    uuid.UUID     `json:"source"`
-	CreatedAt time.Time     `json:"created_at"`
-	Life      time.Duration `json:"life"`
+	Tenant uuid.UUID `json:"tenant"`
+	Source uuid.UUID `json:"source"`
+	// Wanted is the device of a trace.
+	Wanted    *payload.Wanted `json:"wanted,omitempty"`
+	CreatedAt time.Time       `json:"created_at"`
+	Life      time.Duration   `json:"life"`
 	// Draft is what a test of a source that is not saved holds, sealed.
 	Draft []byte `json:"draft,omitempty"`
 }

@@ -73,6 +73,7 @@ type PlatformTx interface {
 	SetAssigned(ctx context.Context, service, tenant uuid.UUID, sources int) error
 
 	TrustTx
+	RestorePlatformTx
 }
 
 // TenantStore holds what belongs to one tenant.
@@ -90,6 +91,7 @@ type TenantTx interface {
 	IdentityTx
 	EnrolmentTx
 	ControlTx
+	EventTx
 
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)

@@ -26,7 +26,8 @@ func NewCmdDuplicates(f *cmdutil.Factory, runF func(context.Context, *Duplicates
 		Short: "List what several devices share that does not make them one",
 		Long: `List what several devices share that does not make them one: hardware ids that two things of one source hold,
 and host names.`,
-		Args: cmdutil.NoArgs,
+		Example: "  edgesync device duplicates --tenant acme --limit 20",
+		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, duplicatesRun)
 		},

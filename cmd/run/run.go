@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/telemetry"
 	"edgesync/syncrun"
 	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/source"
@@ -34,6 +35,7 @@ type Options struct {
 	Once         bool
 	// MetricsListen is the address of metrics and health; empty for none.
 	MetricsListen string
+	OTLPEndpoint  string
 }
 
 // NewCmdRun makes run.
@@ -68,6 +70,7 @@ those of --egress-allow. A tenant's own service may reach any.`,
 	flags.DurationVar(&opts.ConfigMaxAge, "config-max-age", 7*24*time.Hour, "how old the configuration may be with which a service starts while the gateway is away; 0 for none")
 	flags.StringArrayVar(&opts.EgressAllow, "egress-allow", nil, "network (CIDR) that the platform's own service may reach besides the public internet; may be repeated")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", "", "address of metrics and health, over plain HTTP (default: none)")
+	flags.StringVar(&opts.OTLPEndpoint, "otlp-endpoint", "", telemetry.Usage)
 	flags.BoolVar(&opts.Once, "once", false, "read every source once and end")
 	return cmd
 }
@@ -123,6 +126,12 @@ func runRun(ctx context.Context, opts *Options) error {
 			listener(e)
 		}
 	}
+	tracer, flush, err := telemetry.Start(ctx, telemetry.Options{Endpoint: opts.OTLPEndpoint, Env: opts.Env, Service: "edgesync-run", Logger: config.Logger})
+	if err != nil {
+		return err
+	}
+	defer flush()
+	config.Tracer = tracer
 	service, err := New(config)
 	if err != nil {
 		return err
@@ -147,12 +156,12 @@ func watched(ctx context.Context, opts *Options, service *Service, manager *noti
 			return err
 		}
 		watchers.Go(func() error {
-			return cmdutil.ServeHTTP(watching, listener, watchHandler(service, service.Collector()))
+			return cmdutil.ServeHTTP(watching, listener, watchHandler(service, service.Collectors()...))
 		})
 	}
 	watchers.Go(func() error { watchdog(watching, manager, service); return nil })
-	manager.tell("READY=1")
-	defer context.AfterFunc(ctx, func() { manager.tell("STOPPING=1") })()
+	manager.Tell("READY=1")
+	defer context.AfterFunc(ctx, func() { manager.Tell("STOPPING=1") })()
 	err := service.Run(ctx)
 	stop()
 	return errors.Join(err, watchers.Wait())

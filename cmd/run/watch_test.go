@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/manager"
 	"edgesync/syncrun"
 )
 
@@ -37,8 +38,8 @@ func TestHealthTellsWhetherTheRuntimeWorks(t *testing.T) {
 	}
 }
 
-// manager is a service manager's socket.
-func manager(t *testing.T) (*net.UnixConn, func(string) (string, bool)) {
+// listening is a service manager's socket.
+func listening(t *testing.T) (*net.UnixConn, func(string) (string, bool)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -66,9 +67,9 @@ func heard(t *testing.T, conn *net.UnixConn) string {
 }
 
 func TestServiceManagerIsTold(t *testing.T) {
-	conn, env := manager(t)
+	conn, env := listening(t)
 	n := newNotifier(env)
-	n.tell("READY=1")
+	n.Tell("READY=1")
 	if got := heard(t, conn); got != "READY=1" {
 		t.Errorf("told %q", got)
 	}
@@ -89,7 +90,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 
 func TestRuntimeThatHangsIsNotSaidToWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &notifier{socket: filepath.Join(t.TempDir(), "nobody"), watchdog: time.Second}
+		n := &notifier{Notifier: manager.Notifier{Socket: filepath.Join(t.TempDir(), "nobody"), Watchdog: time.Second}}
 		ctx, cancel := context.WithCancel(t.Context())
 		asked := 0
 		go watchdog(ctx, n, counting{&asked})
@@ -108,7 +109,7 @@ func (c counting) Healthy(time.Duration) error { *c.asked++; return errors.New("
 
 func TestWithoutAManagerNothingIsSaid(*testing.T) {
 	n := newNotifier(func(string) (string, bool) { return "", false })
-	n.tell("READY=1")
+	n.Tell("READY=1")
 	n.observe(syncrun.Event{Kind: syncrun.Connected})
 	watchdog(context.Background(), n, state{})
 }

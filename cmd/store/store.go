@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"edgesync/cmd/backup"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
 )
@@ -18,7 +18,21 @@ import (
 // NewCmdStore makes store.
 func NewCmdStore(f *cmdutil.Factory) *cobra.Command {
 	return cmdutil.NewGroup("store", "Keep the platform's store: its files or its database",
-		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f))
+		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f), newCmdBackup(f), newCmdRestore(f))
+}
+
+// newCmdBackup and newCmdRestore are the commands of the same names, where who
+// keeps a store looks for them.
+func newCmdBackup(f *cmdutil.Factory) *cobra.Command {
+	cmd := backup.NewCmdBackup(f, nil)
+	cmd.Example = "  edgesync store backup monday.backup --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+	return cmd
+}
+
+func newCmdRestore(f *cmdutil.Factory) *cobra.Command {
+	cmd := backup.NewCmdRestore(f, nil)
+	cmd.Example = "  edgesync store restore monday.backup --passphrase-file passphrase"
+	return cmd
 }
 
 func newCmdMigrate(f *cmdutil.Factory) *cobra.Command {
@@ -27,7 +41,8 @@ func newCmdMigrate(f *cmdutil.Factory) *cobra.Command {
 		Short: "Bring the schemas of the platform and of every tenant up to date",
 		Long: `Bring the schemas of the platform and of every tenant up to date, and print their versions. Without it each is
 brought up to date when it is first used.`,
-		Args: cmdutil.NoArgs,
+		Example: "  edgesync store migrate",
+		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			parts, err := withStore(cmd.Context(), f, "migrate store", (*state.Upkeep).Migrate)
 			if err != nil {
@@ -42,7 +57,12 @@ func newCmdCheck(f *cmdutil.Factory) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Look for what should never be in the store",
-		Args:  cmdutil.NoArgs,
+		Long: `Look for what should never be in the store, in every part of it: damaged files or indexes, migrations that were left
+out, rows that name what is not there, assertions that are not what was hashed, credentials and keys that the keyset
+does not open, authorities that do not verify, files or schemas of no tenant. Stop serve first, or check what a backup
+of it was restored to. Each problem is a line; with any, the exit code is 1.`,
+		Example: "  edgesync store check",
+		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			parts, err := withStore(cmd.Context(), f, "check store", (*state.Upkeep).Check)
 			if err != nil {
@@ -51,12 +71,8 @@ func newCmdCheck(f *cmdutil.Factory) *cobra.Command {
 			if err := print(f, parts, "version", "problems"); err != nil {
 				return err
 			}
-			bad := 0
-			for _, part := range parts {
-				bad += len(part.Problems)
-			}
-			if bad > 0 {
-				return cmdutil.Errorf(cmdutil.ExitFailed, "check store: %d problems were found: restore it from a backup", bad)
+			if bad := tellProblems(f, parts); bad > 0 {
+				return cmdutil.Errorf(cmdutil.ExitFailed, "check store: %s found: restore it from a backup taken before (`edgesync restore`)", cmdutil.Plural(int64(bad), "problem"))
 			}
 			return nil
 		},
@@ -99,11 +115,15 @@ func withStore(ctx context.Context, f *cmdutil.Factory, what string, work func(*
 	if err != nil {
 		return nil, err
 	}
-	database, err := state.Database(f.Database())
+	opts := state.Options{Dir: dir, Logger: f.Logger(slog.LevelError), Now: f.Now}
+	told, err := f.Database()
 	if err != nil {
 		return nil, err
 	}
-	upkeep, err := state.OpenStore(ctx, state.Options{Dir: dir, Database: database, Logger: f.Logger(slog.LevelError), Now: f.Now})
+	if err := opts.Told(told); err != nil {
+		return nil, err
+	}
+	upkeep, err := state.OpenStore(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +168,20 @@ func partName(tenant string) string {
 	return tenant
 }
 
+// tellProblems writes each problem on a line, where the list only counts them, and
+// returns how many there are.
+func tellProblems(f *cmdutil.Factory, parts []state.Part) (n int) {
+	for _, part := range parts {
+		n += len(part.Problems)
+		for _, problem := range part.Problems {
+			if f.Format.Human() {
+				fmt.Fprintln(f.IO.Out, cmdutil.Neutralise(partName(part.Tenant)+": "+problem))
+			}
+		}
+	}
+	return n
+}
+
 // document is a part of a store as scripts read it.
 type document struct {
 	// Tenant is empty for the platform's own part.
@@ -173,7 +207,7 @@ func print(f *cmdutil.Factory, parts []state.Part, columns ...string) error {
 		"version":  func(d document) string { return strconv.FormatInt(d.Version, 10) },
 		"rows":     func(d document) string { return strconv.FormatInt(d.Rows, 10) },
 		"hash":     func(d document) string { return fmt.Sprintf("%.16s", d.Hash) },
-		"problems": func(d document) string { return strings.Join(d.Problems, "; ") },
+		"problems": func(d document) string { return strconv.Itoa(len(d.Problems)) },
 	}
 	for _, column := range columns {
 		shown = append(shown, cmdutil.Column[document]{Title: column, Value: values[column]})

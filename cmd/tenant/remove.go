@@ -23,6 +23,7 @@ func NewCmdRemove(f *cmdutil.Factory, runF func(context.Context, *RemoveOptions)
 		Use:     "remove SLUG",
 		Aliases: []string{"rm"},
 		Short:   "Delete a tenant, its devices, services, sources and certificate authority",
+		Example: "  edgesync tenant remove acme --yes",
 		Args:    cmdutil.Args("SLUG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Slug = args[0]

@@ -42,6 +42,12 @@ func testServices(t *testing.T, place Place) {
 		wantError(t, "read unknown service", err, core.ErrNotFound)
 		_, err = tx.ServiceByComponent(ctx, "' OR 1=1 --")
 		wantError(t, "read unknown component", err, core.ErrNotFound)
+		called, err := tx.ServicesCalled(ctx, "b", "a")
+		check(t, err)
+		equal(t, "services by name or component", called, []core.SyncService{a, b})
+		called, err = tx.ServicesCalled(ctx, "' OR 1=1 --", "B")
+		check(t, err)
+		equal(t, "services called by what nobody is", len(called), 0)
 		return nil
 	})
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
@@ -150,6 +156,7 @@ func testRuns(t *testing.T, place Place) {
 		runs = append(runs, core.Run{
 			ID: fmt.Sprintf("run-%d", 5-i), SourceID: source, Mode: "snapshot", Started: at(i), Finished: at(i + 1),
 			Result: "ok", Devices: int64(i), Received: int64(i), Total: -1, Complete: i%2 == 0, Error: "none",
+			ServiceID: other, TraceID: "0af7651916cd43dd8448eb211c80319c", Chunks: i, TotalChunks: 5, StoredAt: at(i), Stage: "read",
 		})
 	}
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {

@@ -75,6 +75,10 @@ const (
 	Admin_ListAuthorities_FullMethodName    = "/edgesync.admin.v1.Admin/ListAuthorities"
 	Admin_RotateAuthority_FullMethodName    = "/edgesync.admin.v1.Admin/RotateAuthority"
 	Admin_RotateRoot_FullMethodName         = "/edgesync.admin.v1.Admin/RotateRoot"
+	Admin_ListRestorations_FullMethodName   = "/edgesync.admin.v1.Admin/ListRestorations"
+	Admin_SettleRestorations_FullMethodName = "/edgesync.admin.v1.Admin/SettleRestorations"
+	Admin_TraceDevice_FullMethodName        = "/edgesync.admin.v1.Admin/TraceDevice"
+	Admin_ExportEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ExportEvents"
 )
 
 // AdminClient is the client API for Admin service.
@@ -177,6 +181,18 @@ type AdminClient interface {
 	// RotateRoot makes a new root; the old one is known until nobody is left who
 	// was given nothing else.
 	RotateRoot(ctx context.Context, in *RotateRootRequest, opts ...grpc.CallOption) (*Rotation, error)
+	// The times the platform was restored from a backup, the oldest first.
+	ListRestorations(ctx context.Context, in *ListRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
+	// Takes the caller's word that what was revoked between the backups and their
+	// restorations is revoked again. Answers with those that were open.
+	SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
+	// TraceDevice follows a device from its sources to where it is, and says why
+	// it is not on the platform where it is not. Unless only what is stored is asked
+	// for, the services that run the sources look for it on their pages.
+	TraceDevice(ctx context.Context, in *TraceDeviceRequest, opts ...grpc.CallOption) (*DeviceTrace, error)
+	// ExportEvents hands over each event once, in the order it was recorded within
+	// its tenant, beginning after the positions named.
+	ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportedEvents], error)
 }
 
 type adminClient struct {
@@ -713,6 +729,55 @@ func (c *adminClient) RotateRoot(ctx context.Context, in *RotateRootRequest, opt
 	return out, nil
 }
 
+func (c *adminClient) ListRestorations(ctx context.Context, in *ListRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRestorationsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRestorations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRestorationsResponse)
+	err := c.cc.Invoke(ctx, Admin_SettleRestorations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) TraceDevice(ctx context.Context, in *TraceDeviceRequest, opts ...grpc.CallOption) (*DeviceTrace, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeviceTrace)
+	err := c.cc.Invoke(ctx, Admin_TraceDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportedEvents], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[4], Admin_ExportEvents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportEventsRequest, ExportedEvents]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_ExportEventsClient = grpc.ServerStreamingClient[ExportedEvents]
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -813,6 +878,18 @@ type AdminServer interface {
 	// RotateRoot makes a new root; the old one is known until nobody is left who
 	// was given nothing else.
 	RotateRoot(context.Context, *RotateRootRequest) (*Rotation, error)
+	// The times the platform was restored from a backup, the oldest first.
+	ListRestorations(context.Context, *ListRestorationsRequest) (*ListRestorationsResponse, error)
+	// Takes the caller's word that what was revoked between the backups and their
+	// restorations is revoked again. Answers with those that were open.
+	SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error)
+	// TraceDevice follows a device from its sources to where it is, and says why
+	// it is not on the platform where it is not. Unless only what is stored is asked
+	// for, the services that run the sources look for it on their pages.
+	TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error)
+	// ExportEvents hands over each event once, in the order it was recorded within
+	// its tenant, beginning after the positions named.
+	ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportedEvents]) error
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -969,6 +1046,18 @@ func (UnimplementedAdminServer) RotateAuthority(context.Context, *RotateAuthorit
 }
 func (UnimplementedAdminServer) RotateRoot(context.Context, *RotateRootRequest) (*Rotation, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotateRoot not implemented")
+}
+func (UnimplementedAdminServer) ListRestorations(context.Context, *ListRestorationsRequest) (*ListRestorationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRestorations not implemented")
+}
+func (UnimplementedAdminServer) SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SettleRestorations not implemented")
+}
+func (UnimplementedAdminServer) TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error) {
+	return nil, status.Error(codes.Unimplemented, "method TraceDevice not implemented")
+}
+func (UnimplementedAdminServer) ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportedEvents]) error {
+	return status.Error(codes.Unimplemented, "method ExportEvents not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1845,6 +1934,71 @@ func _Admin_RotateRoot_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_ListRestorations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRestorationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRestorations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRestorations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRestorations(ctx, req.(*ListRestorationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_SettleRestorations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRestorationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).SettleRestorations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_SettleRestorations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).SettleRestorations(ctx, req.(*SettleRestorationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_TraceDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TraceDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).TraceDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_TraceDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).TraceDevice(ctx, req.(*TraceDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ExportEvents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportEventsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).ExportEvents(m, &grpc.GenericServerStream[ExportEventsRequest, ExportedEvents]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_ExportEventsServer = grpc.ServerStreamingServer[ExportedEvents]
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2032,6 +2186,18 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "RotateRoot",
 			Handler:    _Admin_RotateRoot_Handler,
 		},
+		{
+			MethodName: "ListRestorations",
+			Handler:    _Admin_ListRestorations_Handler,
+		},
+		{
+			MethodName: "SettleRestorations",
+			Handler:    _Admin_SettleRestorations_Handler,
+		},
+		{
+			MethodName: "TraceDevice",
+			Handler:    _Admin_TraceDevice_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -2052,6 +2218,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Watch",
 			Handler:       _Admin_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportEvents",
+			Handler:       _Admin_ExportEvents_Handler,
 			ServerStreams: true,
 		},
 	},
