@@ -1,9 +1,7 @@
 package backup
 
 import (
-	"fmt"
 	"log/slog"
-	"time"
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/store/backup"
@@ -12,46 +10,24 @@ import (
 // What goes well is told by the command itself.
 const logLevel = slog.LevelError
 
-// On a terminal one line changes; elsewhere a line is written now and then.
-const (
-	meterOften  = 200 * time.Millisecond
-	meterSeldom = 10 * time.Second
-)
-
-// meter shows how far something has come.
+// meter shows how far something has come: the parts, and the rows of all.
 type meter struct {
-	factory *cmdutil.Factory
-	doing   string
-	told    time.Time
-	shown   bool
+	progress    *cmdutil.Progress
+	parts, rows *cmdutil.Task
 }
 
 func newMeter(f *cmdutil.Factory, doing string) *meter {
-	return &meter{factory: f, doing: doing, told: f.Now()}
+	m := &meter{progress: cmdutil.StartProgress(f, doing)}
+	m.parts, m.rows = m.progress.Task(doing, "part", 0), m.progress.Task("", "row", 0)
+	return m
 }
 
 func (m *meter) tell(p backup.Progress) {
-	now, every := m.factory.Now(), meterSeldom
-	if m.factory.IO.ErrTerminal {
-		every = meterOften
-	}
-	if now.Sub(m.told).Abs() < every {
-		return
-	}
-	m.told = now
-	line := cmdutil.Neutralise(fmt.Sprintf("%s %s (%d of %d): %d rows", m.doing, p.Part.Name(), p.Done+1, p.Parts, p.Rows))
-	if !m.factory.IO.ErrTerminal {
-		fmt.Fprintln(m.factory.IO.Err, line)
-		return
-	}
-	m.shown = true
-	fmt.Fprint(m.factory.IO.Err, "\r\x1b[K"+line)
+	m.parts.Expect(int64(p.Parts))
+	m.parts.Set(int64(p.Done))
+	m.rows.Set(p.Rows)
+	m.rows.Note(p.Part.Name())
 }
 
-// clear takes the line away.
-func (m *meter) clear() {
-	if m.shown {
-		m.shown = false
-		fmt.Fprint(m.factory.IO.Err, "\r\x1b[K")
-	}
-}
+// clear takes it away.
+func (m *meter) clear() { m.progress.End() }

@@ -122,47 +122,72 @@ func (t *Task) speed(now time.Time) []string {
 	return words
 }
 
-// line is all of the work in one line, for who has no terminal.
+// line is all of the work in one line, for who has no terminal: of several tasks
+// that count the same the sum.
 func (p *Progress) line(now time.Time) string {
-	var sum Task
-	units, longest := map[string]bool{}, time.Duration(0)
-	rate, counted, known := 0.0, true, true
+	units := map[string]bool{}
 	for _, t := range p.tasks {
-		sum.done, sum.total = sum.done+t.done, sum.total+t.total
 		units[t.unit] = true
-		sum.unit = t.unit
-		left, ok := t.left()
-		longest = max(longest, left)
-		if !t.ended {
-			rate += t.rate()
-			known = known && ok
-		}
-		counted = counted && t.total > 0
-	}
-	if len(units) > 1 {
-		sum.unit = ""
 	}
 	words := []string{}
-	if len(p.tasks) > 1 {
-		words = append(words, fmt.Sprintf("%d of %d done", p.ended(), len(p.tasks)))
-	} else if len(p.tasks) == 1 && p.tasks[0].phase != "" {
-		words = append(words, p.tasks[0].phase)
-	}
-	if text := sum.counted(); text != "" {
-		if counted {
-			text += fmt.Sprintf(" (%d%%)", int(sum.share()*100))
+	switch {
+	case len(units) > 1:
+		for _, t := range p.tasks {
+			words = append(words, t.words()...)
 		}
-		words = append(words, text)
+	case len(p.tasks) == 1:
+		words = append([]string{}, p.tasks[0].words()...)
+	case len(p.tasks) > 1:
+		sum := p.sum()
+		words = append([]string{fmt.Sprintf("%d of %d done", p.ended(), len(p.tasks))}, sum.words()...)
 	}
-	if rate > 0 && sum.unit != "" {
-		words = append(words, Grouped(int64(rate))+"/s")
+	longest, known := time.Duration(0), len(p.tasks) > 0
+	for _, t := range p.tasks {
+		left, ok := t.left()
+		longest = max(longest, left)
+		known = known && (ok || t.ended || len(units) > 1)
 	}
-	if counted && known && longest > 0 {
+	if known && longest > 0 {
 		words = append(words, clock(longest)+" left")
 	} else {
 		words = append(words, "after "+clock(now.Sub(p.began)))
 	}
 	return p.what + ": " + strings.Join(words, ", ")
+}
+
+// sum is all tasks as one. Its total is known if each one's is.
+func (p *Progress) sum() *Task {
+	sum := &Task{unit: p.tasks[0].unit}
+	known := true
+	for _, t := range p.tasks {
+		sum.done, sum.total = sum.done+t.done, sum.total+t.total
+		known = known && t.total > 0
+		if !t.ended {
+			sum.pace += t.rate()
+		}
+	}
+	if !known {
+		sum.total = 0
+	}
+	return sum
+}
+
+// words are how far a task has come, for a line.
+func (t *Task) words() []string {
+	var words []string
+	for _, word := range []string{t.phase, t.counted(), t.note} {
+		if word == "" {
+			continue
+		}
+		if word == t.counted() && t.total > 0 {
+			word += fmt.Sprintf(" (%d%%)", int(t.share()*100))
+		}
+		words = append(words, word)
+	}
+	if rate := max(t.rate(), t.pace); rate > 0 && t.unit != "" {
+		words = append(words, Grouped(int64(rate))+"/s")
+	}
+	return words
 }
 
 // clock is a duration as minutes and seconds.

@@ -54,6 +54,8 @@ type Task struct {
 	moved    time.Time
 	ended    bool
 	samples  []sample
+	// pace is the rate of a sum of tasks.
+	pace float64
 }
 
 // sample is how far a task had come at a time.
