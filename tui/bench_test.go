@@ -117,7 +117,7 @@ func show(b testing.TB, client adminv1.AdminClient) (*tea.Program, *display, fun
 	out := &display{written: make(chan time.Time, 1)}
 	keys, typing := io.Pipe()
 	program := tea.NewProgram(newModel(ctx, Options{Client: client, Now: time.Now}, feed), tea.WithContext(ctx), tea.WithInput(keys), tea.WithOutput(out),
-		tea.WithWindowSize(120, 40), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(), tea.WithColorProfile(colorprofile.ANSI),
+		tea.WithWindowSize(120, 40), tea.WithFPS(FramesPerSecond), tea.WithoutSignalHandler(), tea.WithColorProfile(colorprofile.ANSI),
 		tea.WithEnvironment([]string{"TERM=xterm-256color"}))
 	var running sync.WaitGroup
 	running.Go(func() { feed.Run(ctx) })

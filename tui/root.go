@@ -67,6 +67,12 @@ type model struct {
 	toastAt       time.Time
 }
 
+// New makes the interface as a model, which ends with ctx. Run shows it; with a
+// nil feed it waits for the platform for ever.
+func New(ctx context.Context, opts Options, feed *live.Feed) tea.Model {
+	return newModel(ctx, opts, feed)
+}
+
 // newModel makes the root. With a nil feed snapshots come as messages only.
 func newModel(ctx context.Context, opts Options, feed *live.Feed) *model {
 	if opts.Now == nil {

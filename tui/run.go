@@ -20,9 +20,9 @@ type Terminal struct {
 	Env []string
 }
 
-// framesPerSecond bounds the time from a change to its drawing to half of what
+// FramesPerSecond bounds the time from a change to its drawing to half of what
 // a person notices.
-const framesPerSecond = 120
+const FramesPerSecond = 120
 
 // Run shows the interface until the operator quits or ctx ends. However it ends
 // the terminal is as it was; a *Fault tells of a bug that ended it.
@@ -32,7 +32,7 @@ func Run(ctx context.Context, opts Options, terminal Terminal) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	feed := live.NewFeed(opts.Client, opts.Tenant, opts.Now)
-	return run(ctx, cancel, newModel(ctx, opts, feed), feed, terminal)
+	return run(ctx, cancel, New(ctx, opts, feed), feed, terminal)
 }
 
 // run shows a model until it quits or ctx ends, which cancel does.
@@ -40,7 +40,7 @@ func run(ctx context.Context, cancel func(), shown tea.Model, feed *live.Feed, t
 	g := &guard{inner: shown}
 	program := tea.NewProgram(g, append([]tea.ProgramOption{
 		tea.WithContext(ctx), tea.WithInput(terminal.In), tea.WithOutput(terminal.Out),
-		tea.WithEnvironment(terminal.Env), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler(),
+		tea.WithEnvironment(terminal.Env), tea.WithFPS(FramesPerSecond), tea.WithoutSignalHandler(),
 	}, more...)...)
 	var helping sync.WaitGroup
 	defer helping.Wait()
