@@ -150,6 +150,9 @@ func exportOnce(ctx context.Context, opts *ExportOptions, client adminv1.AdminCl
 		if err := sink.Write(records); err != nil {
 			return sinkError{err}
 		}
+		if opts.Follow && *count == 0 && len(records) > 0 {
+			opts.IO.Tellf("events go to %s as they are recorded", opts.To)
+		}
 		*count += len(records)
 	}
 }

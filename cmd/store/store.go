@@ -31,7 +31,7 @@ func newCmdBackup(f *cmdutil.Factory) *cobra.Command {
 
 func newCmdRestore(f *cmdutil.Factory) *cobra.Command {
 	cmd := backup.NewCmdRestore(f, nil)
-	cmd.Example = "  edgesync store restore monday.backup --passphrase-file passphrase"
+	cmd.Example = "  edgesync store restore monday.backup --passphrase-file /etc/edgesync/backup-passphrase"
 	return cmd
 }
 
