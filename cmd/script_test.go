@@ -45,11 +45,11 @@ func ahead() time.Time {
 // command in a process of its own. A script has a state directory and free
 // addresses of its own; docs/SPEC.md's promises are in the scripts' names.
 func TestScripts(t *testing.T) {
-	database, empty := "", ""
+	database, empty, fresh := "", "", ""
 	if pgtest.Available() {
-		database, empty = pgtest.Database(t), pgtest.Database(t)
+		database, empty, fresh = pgtest.Database(t), pgtest.Database(t), pgtest.Database(t)
 	}
-	runScripts(t, "script", map[string]string{"DATABASE": database, "COPY": empty})
+	runScripts(t, "script", map[string]string{"DATABASE": database, "COPY": empty, "NEW": fresh})
 }
 
 // TestR04_R21_R30_StoryOfAnIdentity runs one script on either store.
@@ -81,10 +81,13 @@ func runScripts(t *testing.T, dir string, given map[string]string) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "postgres" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "postgres":
+				return given["DATABASE"] != "", nil
+			case "root":
+				return os.Geteuid() == 0, nil
 			}
-			return given["DATABASE"] != "", nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exitcode": scriptExitCode,

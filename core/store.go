@@ -73,6 +73,7 @@ type PlatformTx interface {
 	SetAssigned(ctx context.Context, service, tenant uuid.UUID, sources int) error
 
 	TrustTx
+	RestorePlatformTx
 }
 
 // TenantStore holds what belongs to one tenant.
@@ -90,6 +91,7 @@ type TenantTx interface {
 	IdentityTx
 	EnrolmentTx
 	ControlTx
+	EventTx
 
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
@@ -97,8 +99,8 @@ type TenantTx interface {
 	ServiceByComponent(ctx context.Context, component string) (SyncService, error)
 	// PutService returns ErrConflict when another service has the component id.
 	PutService(ctx context.Context, service SyncService) error
-	// Heartbeat sets only LastHeartbeatAt.
-	Heartbeat(ctx context.Context, service uuid.UUID, at time.Time) error
+	// Heartbeat sets only what a Beat says.
+	Heartbeat(ctx context.Context, service uuid.UUID, beat Beat) error
 
 	// Sources are ordered by name.
 	Sources(ctx context.Context) ([]Source, error)
@@ -129,7 +131,8 @@ type TenantTx interface {
 	Apply(ctx context.Context, plan dire.Plan) error
 
 	// Devices calls yield for each device that matches, ordered by id, until it
-	// returns an error.
+	// returns an error. What a search finds comes in an order that stays, but not
+	// in that of ids: it is told as it is found.
 	Devices(ctx context.Context, filter DeviceFilter, yield func(dire.Device) error) error
 	// CountDevices counts all that match, whatever the limit and After.
 	CountDevices(ctx context.Context, filter DeviceFilter) (int64, error)
@@ -157,7 +160,7 @@ type DeviceFilter struct {
 	Search string
 	// State is "active" or "retracted".
 	State string
-	// After leaves out the device of that id and all before it.
+	// After leaves out the device of that id and all that are listed before it.
 	After string
 	// Limit 0 means no limit.
 	Limit int64

@@ -138,7 +138,7 @@ func (s *Server) byCertificate(r *http.Request) (caller, error) {
 	if asked, ok, err := s.bySNI(r); ok && (err != nil || asked.ID != tenant.ID) {
 		return who, refusedf(err, "it is another tenant's")
 	}
-	return who, nil
+	return who, s.platform.Recognise(r.Context(), tenant.ID, identity)
 }
 
 // knownBy is the tenant a refused certificate is of, where that is certain

@@ -36,6 +36,8 @@ func NewCmdInspect(f *cmdutil.Factory, runF func(context.Context, *InspectOption
 
 FILE holds PEM certificates; - is the standard input. DIR is an identity's folder, or that of the edge package it is in:
 its certificate is shown, and what lies beside it shows who issued it. Whether the platform still accepts it, only the platform knows: see cert list.`,
+		Example: `  edgesync cert inspect /etc/edgesync/certs
+  edgesync cert inspect - < edge-package-hq-sync/certs/ca-chain.pem`,
 		Args: cmdutil.Args("FILE|DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Path = args[0]

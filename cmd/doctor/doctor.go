@@ -35,6 +35,8 @@ func NewCmdDoctor(f *cmdutil.Factory, runF func(context.Context, *Options) error
 name, whom it trusts, the enrolment CA that renews it, the way to the gateway, Hello and GetConfig. On a platform's
 machine its state directory is checked first. With --server and --identity it is the operator's identity and its way to
 that platform. Nothing is changed; Hello counts as a sign of life. It fails when there is a problem.`,
+		Example: `  sudo edgesync doctor
+  edgesync doctor --config /etc/edgesync/config/sync.json -o json`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, doctorRun)

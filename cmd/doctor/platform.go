@@ -40,7 +40,7 @@ func examinePlatform(ctx context.Context, opts *Options, dir string) []doctor.Fi
 		Check: "platform", Result: doctor.OK,
 		Detail: "it opens; trust domain " + platform.GetTrustDomain() + ", gateway " + platform.GetGatewayAddr(),
 	})
-	return append(findings, examineAuthorities(ctx, client, opts.Now()), examineRenewals(ctx, client, opts.Now()), examineRotation(ctx, client))
+	return append(findings, examineAuthorities(ctx, client, opts.Now()), examineRenewals(ctx, client, opts.Now()), examineRotation(ctx, client), examineRestorations(ctx, client))
 }
 
 func examineDir(dir string, uid int) doctor.Finding {
