@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -72,7 +71,7 @@ func (r *Runtime) head(this run) outbox.Head {
 		tenantID = d.source.TenantID
 	}
 	return outbox.Head{
-		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: tenantID,
+		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, Type: d.source.Type, TenantID: tenantID,
 		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Share: d.fairTenant(), Partition: partition, Started: this.started.UTC().Round(0),
 	}
 }
@@ -140,14 +139,15 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 		return context.Cause(ctx)
 	}
 	r.enrich(&u)
-	if err := u.Validate(r.runtime.options.Now()); err != nil {
+	var refusal *payload.UpdateError
+	switch err := r.writer.Add(ctx, &u); {
+	case errors.As(err, &refusal):
 		r.refused++
 		if r.firstRefusal == nil {
 			r.firstRefusal = err
 		}
 		return nil
-	}
-	if err := r.writer.Add(ctx, &u); err != nil {
+	case err != nil:
 		return err
 	}
 	if n := r.writer.Updates(); n%progressStep == 0 {
@@ -156,24 +156,15 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 	return nil
 }
 
-// enrich says in an update what the runtime knows of it: whose it is, and from
-// which source. The run itself is added by the outbox.
+// enrich says in an update what the runtime knows of it; whose it is and from
+// which run the outbox adds.
 func (r *reading) enrich(u *payload.Update) {
-	s := r.run.definition.source
-	u.Source = s.Type
+	u.Source = r.run.definition.source.Type
 	u.AgentID = r.runtime.options.Config.AgentID
 	u.Partition = r.head.Partition
 	if u.Timestamp.IsZero() {
 		u.Timestamp = r.run.started.UTC()
 	}
-	// The map is the adapter's; it may hold one for several devices.
-	metadata := make(map[string]string, len(u.Metadata)+2)
-	maps.Copy(metadata, u.Metadata)
-	metadata[payload.MetaIntegrationType] = s.Type
-	if s.IntegrationSourceID != "" {
-		metadata[payload.MetaIntegrationSourceID] = s.IntegrationSourceID
-	}
-	u.Metadata = metadata
 }
 
 // outcome is a snapshot only if nothing is missing.

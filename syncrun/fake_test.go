@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -69,6 +70,10 @@ type fakeGateway struct {
 
 	// forget keeps nothing of what arrives.
 	forget bool
+	// packs says of Hello, and confirms of a stream, that it reads packed
+	// messages; packed counts those it got.
+	packs, confirms bool
+	packed          int
 
 	onHello func() error
 	onPush  pushFunc
@@ -160,8 +165,13 @@ func (g *fakeGateway) called(name string) {
 	g.calls = append(g.calls, name)
 }
 
-func (g *fakeGateway) Hello(context.Context, *monitoring.AgentHelloRequest) (*monitoring.AgentHelloResponse, error) {
+func (g *fakeGateway) Hello(ctx context.Context, _ *monitoring.AgentHelloRequest) (*monitoring.AgentHelloResponse, error) {
 	g.called("Hello")
+	if g.packs {
+		if err := grpc.SetHeader(ctx, packedHeader); err != nil {
+			return nil, err
+		}
+	}
 	if g.onHello != nil {
 		if err := g.onHello(); err != nil {
 			return nil, err
@@ -209,6 +219,11 @@ func (g *fakeGateway) StreamStatus(stream grpc.ClientStreamingServer[monitoring.
 	g.called("StreamStatus")
 	header, _ := metadata.FromIncomingContext(stream.Context())
 	d := delivered{header: header}
+	if g.confirms {
+		if err := stream.SendHeader(packedHeader); err != nil {
+			return err
+		}
+	}
 	final := false
 	for {
 		chunk, err := stream.Recv()
@@ -228,7 +243,12 @@ func (g *fakeGateway) StreamStatus(stream grpc.ClientStreamingServer[monitoring.
 			}
 		}
 		message := chunk.GetServices()[0].GetMessage()
-		updates, err := payload.DecodeUpdates(message, time.Now())
+		if payload.IsPacked(message) {
+			g.mu.Lock()
+			g.packed++
+			g.mu.Unlock()
+		}
+		updates, err := payload.DecodeUpdates(unpack(message), time.Now())
 		if err != nil {
 			return err
 		}
@@ -248,6 +268,17 @@ func (g *fakeGateway) StreamStatus(stream grpc.ClientStreamingServer[monitoring.
 	g.streams = append(g.streams, d)
 	g.mu.Unlock()
 	return stream.SendAndClose(&monitoring.GatewayStatusResponse{Received: true})
+}
+
+// packedHeader is how a gateway says that it reads packed messages.
+var packedHeader = metadata.Pairs(payload.HeaderEncodings, payload.EncodingPacked)
+
+// unpack is a results message in JSON, nothing where it cannot be read.
+func unpack(message []byte) []byte {
+	if payload.IsPacked(message) {
+		message, _ = payload.Unpack(nil, message, payload.ChunkMax)
+	}
+	return message
 }
 
 func disorder(c *monitoring.GatewayStatusChunk, index int, final bool) string {
@@ -369,7 +400,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{t: t, gateway: newFakeGateway(), adapters: map[string]adapterFunc{}, asked: map[string][]source.Request{}, done: make(chan error, 1)}
 	w.options = syncrun.Options{
 		Config:    onboarding.MinimalConfig{AgentID: "hq-sync", Partition: "default", GatewayAddr: "gateway:50052"},
-		Transport: insecure.NewCredentials(), Dial: w.gateway.dial, DataDir: t.TempDir(),
+		Transport: insecure.NewCredentials(), Dial: w.gateway.dial, DataDir: dataDir(t),
 		Adapters: map[string]syncrun.NewAdapter{"fake": w.adapter},
 		Logger:   slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Observe: func(e syncrun.Event) {
@@ -380,6 +411,28 @@ func newWorld(t testing.TB) *world {
 	}
 	return w
 }
+
+// dataDir is a directory in memory, where there is one: what most of these tests
+// would wait for is the disk. That it holds what it was given is for others.
+func dataDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "edgesync-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// large is a run of about ten chunks.
+const large = 2000
+
+// chunked makes runs of large devices ones of many chunks.
+func (w *world) chunked() { w.options.ChunkTarget = payload.ChunkTarget / 10 }
 
 func (w *world) adapter(s payload.Source, _ source.Options) (source.Adapter, error) {
 	w.made = append(w.made, s.Endpoint)
@@ -461,8 +514,15 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// simulate runs a test on a clock of its own, which moves when all else waits.
+// simulate runs a test on a clock of its own, which moves when all else waits,
+// beside other tests.
 func simulate(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Parallel()
+	simulateAlone(t, test)
+}
+
+func simulateAlone(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t)) })
 }

@@ -90,7 +90,7 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	if dir != "" {
 		dir = filepath.Join(dir, "outbox")
 	}
-	if r.outbox, err = outbox.Open(dir, outbox.Options{MaxBytes: r.options.OutboxMax, Now: r.options.Now}); err != nil {
+	if r.outbox, err = outbox.Open(dir, outbox.Options{MaxBytes: r.options.OutboxMax, ChunkTarget: r.options.ChunkTarget, Now: r.options.Now}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.outbox.Close()) }()

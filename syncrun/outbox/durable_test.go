@@ -87,7 +87,7 @@ func TestDamagedFileIsPutAsideAndTheRestDelivered(t *testing.T) {
 		for _, restart := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, " restart=", restart), func(t *testing.T) {
 				rapid.Check(t, func(rt *rapid.T) {
-					dir, err := os.MkdirTemp(t.TempDir(), "")
+					dir, err := os.MkdirTemp(inMemory(t), "")
 					if err != nil {
 						rt.Fatal(err)
 					}
@@ -174,7 +174,7 @@ func deliver(t rapid.TB, box *outbox.Outbox, source string, arrived map[string]i
 	}
 	n := 0
 	for {
-		chunk, err := l.Next()
+		chunk, err := l.Next(outbox.Plain)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -185,7 +185,7 @@ func deliver(t rapid.TB, box *outbox.Outbox, source string, arrived map[string]i
 		if err != nil {
 			t.Fatal(err)
 		}
-		updates, err := payload.DecodeUpdates(chunk.JSON, now)
+		updates, err := payload.DecodeUpdates(chunk.Message, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestPowerCutAnywhereLosesNothingAcknowledged(t *testing.T) {
 }
 
 func tempDir(rt *rapid.T, t *testing.T) string {
-	dir, err := os.MkdirTemp(t.TempDir(), "")
+	dir, err := os.MkdirTemp(inMemory(t), "")
 	if err != nil {
 		rt.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func live(rt *rapid.T, box *outbox.Outbox, life int, model map[string]int, order
 			}
 			if l != nil {
 				n := 0
-				for chunk, err := l.Next(); err == nil; chunk, err = l.Next() {
+				for chunk, err := l.Next(outbox.Plain); err == nil; chunk, err = l.Next(outbox.Plain) {
 					n += chunk.Updates
 				}
 				if int64(n) != l.Run.Updates {

@@ -19,10 +19,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"edgesync/proto/payload"
 )
+
+// envelope is what a chunk is sent in. A message of no more than 1 MiB is what
+// gRPC keeps buffers for.
+const envelope = 4 << 10
 
 // DefaultMaxBytes is how much disk an outbox may take when nothing else is said.
 const DefaultMaxBytes = 1 << 30
@@ -41,8 +43,7 @@ var (
 	ErrFull = errors.New("write run to outbox: it is full")
 	// ErrClosed says that the outbox was closed.
 	ErrClosed = errors.New("use outbox: it is closed")
-	// ErrTooLarge refuses a single update that would not fit a chunk, and a run
-	// of more chunks than a stream may have.
+	// ErrTooLarge refuses a run of more chunks than a stream may have.
 	ErrTooLarge = errors.New("write run to outbox: too large")
 )
 
@@ -50,8 +51,8 @@ var (
 type Options struct {
 	// MaxBytes bounds the disk taken, compressed.
 	MaxBytes int64
-	// ChunkTarget is the size of JSON at which a chunk is closed, ChunkUpdates
-	// the number of updates.
+	// ChunkTarget is how long a chunk's JSON may become, unless it is of a single
+	// update, ChunkUpdates how many updates it may hold.
 	ChunkTarget, ChunkUpdates int
 	// Patience is how long a run waits in a full outbox from which nothing
 	// leaves (1 min).
@@ -67,8 +68,9 @@ type Head struct {
 	// Source orders runs: those of one source leave in the order of their
 	// commits. It is unique over all tenants.
 	Source string
-	// Name and Tenant are what people call the source and its tenant.
-	Name, Tenant string
+	// Name and Tenant are what people call the source and its tenant, Type is
+	// the kind of source.
+	Name, Tenant, Type string
 	// TenantID, SourceID and ServiceID are the wire's; each may be empty.
 	TenantID, SourceID, ServiceID string
 	// Share names whose part of the disk the run takes.
@@ -110,8 +112,6 @@ type Outbox struct {
 	lock      *os.File
 	temporary bool
 	options   Options
-	encoder   *zstd.Encoder
-	decoder   *zstd.Decoder
 	found     Found
 
 	mu     sync.Mutex
@@ -151,7 +151,7 @@ func Open(dir string, options Options) (*Outbox, error) {
 	if o.lock, err = lockDir(o.dir); err != nil {
 		return nil, err
 	}
-	if err := o.start(); err != nil {
+	if err := o.recover(); err != nil {
 		return nil, errors.Join(err, o.lock.Close())
 	}
 	return o, nil
@@ -162,7 +162,7 @@ func (o Options) withDefaults() Options {
 		o.MaxBytes = DefaultMaxBytes
 	}
 	if o.ChunkTarget <= 0 {
-		o.ChunkTarget = payload.ChunkTarget
+		o.ChunkTarget = payload.ChunkTarget - envelope
 	}
 	if o.ChunkUpdates <= 0 {
 		o.ChunkUpdates = payload.MaxServices
@@ -177,21 +177,6 @@ func (o Options) withDefaults() Options {
 		o.FS = Disk{}
 	}
 	return o
-}
-
-func (o *Outbox) start() (err error) {
-	if err := o.recover(); err != nil {
-		return err
-	}
-	o.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return fmt.Errorf("prepare outbox compression: %w", err)
-	}
-	o.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(payload.ChunkMax), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return fmt.Errorf("prepare outbox compression: %w", err)
-	}
-	return nil
 }
 
 // Stats returns the disk taken and the number of runs that wait.
@@ -262,7 +247,6 @@ func (o *Outbox) Close() error {
 	close(o.space)
 	o.ledger.close()
 	o.mu.Unlock()
-	o.decoder.Close()
 	var err error
 	if o.temporary {
 		err = os.RemoveAll(o.dir)
