@@ -101,7 +101,7 @@ func TestNewerSnapshotTakesThePlaceOfAnUndeliveredOne(t *testing.T) {
 			t.Fatalf("%d old runs arrived", len(got))
 		}
 		for _, told := range w.gateway.told("a")[:5] {
-			if told.Result != payload.ResultFailed || !strings.Contains(told.Error, "newer run") {
+			if told.Result != payload.ResultSuperseded || !strings.Contains(told.Error, "newer run") {
 				t.Fatalf("told %+v", told)
 			}
 		}

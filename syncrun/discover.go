@@ -204,6 +204,6 @@ func (r *reading) tell(e Event) { r.runtime.tell(r.head, e) }
 func (r *Runtime) superseded(runs []outbox.Run) {
 	for _, run := range runs {
 		r.loops.lost(run.Source)
-		r.ended(run.Head, run.Mode, ending{result: payload.ResultFailed, detail: errSuperseded.Error(), devices: run.Updates})
+		r.ended(run.Head, run.Mode, ending{result: payload.ResultSuperseded, detail: errSuperseded.Error(), devices: run.Updates})
 	}
 }
