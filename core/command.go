@@ -60,16 +60,33 @@ func offline(format string, args ...any) *Error {
 	return &Error{Code: codes.Unavailable, Message: fmt.Sprintf(format, args...)}
 }
 
+// endedTypes are the types of the events that tell of a command's end, by that
+// of the event that says it was asked for.
+var endedTypes = map[string]string{
+	eventSourceTested: "source.test_ended", eventSourceSyncNow: "source.sync_now_ended", eventServiceSyncNow: "service.sync_now_ended",
+}
+
+const (
+	eventSourceTested   = "source.tested"
+	eventSourceSyncNow  = "source.sync_now"
+	eventServiceSyncNow = "service.sync_now"
+)
+
 // command gives a connected service a command and waits for its result; each
-// report on the way is passed to progress. Where the caller goes away first the
-// service goes on.
-func (c *Core) command(ctx context.Context, service Service, command Command, doing string, progress func(CommandReport) error) (CommandReport, error) {
+// report on the way is passed to progress. Where the caller goes away first, or
+// this process, the service goes on, and an event tells of the end.
+func (c *Core) command(ctx context.Context, actor Actor, service Service, command Command, doing string, asked Event, progress func(CommandReport) error) (CommandReport, error) {
 	if err := c.reachable(service, doing); err != nil {
 		return CommandReport{}, err
 	}
 	command.ID, command.Service, command.CreatedAt, command.Life = uuid.New(), service.ID, c.now(), commandLife
+	err := c.keepCommand(ctx, PendingCommand{Command: command, By: actor.Name, What: asked.Message, Ended: endedTypes[asked.Type]})
+	if err != nil {
+		return CommandReport{}, err
+	}
 	call := newCall()
 	if !c.lines.give(command, call, command.CreatedAt) {
+		c.dropCommand(ctx, command.ID)
 		return CommandReport{}, &Error{
 			Code: codes.ResourceExhausted, RetryAfter: laneRetry,
 			Message: doing + ": the sync service has too many commands under way: try again later",
@@ -77,8 +94,14 @@ func (c *Core) command(ctx context.Context, service Service, command Command, do
 	}
 	c.publish(ctx, Notice{Command: &command})
 	result, err := c.await(ctx, service, call, doing, progress)
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		c.lines.leave(command.ID)
+	case !c.lines.leave(command.ID):
+		// It was told that nobody answers; so nobody is to do it later.
 		c.lines.withdraw(command.ID)
+		c.dropCommand(ctx, command.ID)
 		c.publish(ctx, Notice{Report: &CommandReport{Command: command.ID, Service: command.Service, Kind: ReportWithdrawn}})
 	}
 	return result, err
@@ -134,6 +157,12 @@ func refusedBy(service Service, doing string, report CommandReport) error {
 	return &Error{Code: codes.Unknown, Message: fmt.Sprintf("%s: sync service %q did not do it: %s", doing, service.Name, reason)}
 }
 
+// recordAsked keeps that somebody asked for a command, whose event says what it is.
+func (c *Core) recordAsked(ctx context.Context, actor Actor, tenant Tenant, event Event) error {
+	event.Message += " asked for"
+	return c.recordCommand(ctx, actor, tenant, event)
+}
+
 // recordCommand keeps that somebody gave a command, in the tenant it is about.
 func (c *Core) recordCommand(ctx context.Context, actor Actor, tenant Tenant, event Event) error {
 	s, err := c.scopeOf(ctx, tenant)
@@ -167,13 +196,11 @@ func (c *Core) TestSource(ctx context.Context, actor Actor, slug, ref string) (p
 	if err != nil {
 		return none, err
 	}
-	err = c.recordCommand(ctx, actor, s.tenant, Event{
-		Type: "source.tested", SourceID: source.ID, ServiceID: service.ID, Message: "test of source " + source.Name + " asked for",
-	})
-	if err != nil {
+	asked := Event{Type: eventSourceTested, SourceID: source.ID, ServiceID: service.ID, Message: "test of source " + source.Name}
+	if err := c.recordAsked(ctx, actor, s.tenant, asked); err != nil {
 		return none, err
 	}
-	report, err := c.command(ctx, service, Command{Type: payload.CommandTestSource, Tenant: s.tenant.ID, Source: source.ID}, doing,
+	report, err := c.command(ctx, actor, service, Command{Type: payload.CommandTestSource, Tenant: s.tenant.ID, Source: source.ID}, doing, asked,
 		func(CommandReport) error { return nil })
 	if err != nil {
 		return none, err
@@ -231,13 +258,13 @@ func (c *Core) SyncNow(ctx context.Context, actor Actor, in SyncNowInput, tell f
 	if err := c.reachable(sync.service, sync.doing); err != nil {
 		return err
 	}
-	if err := c.recordCommand(ctx, actor, sync.about, sync.event); err != nil {
+	if err := c.recordAsked(ctx, actor, sync.about, sync.event); err != nil {
 		return err
 	}
 	if err := tell(SyncProgress{SyncState: payload.SyncState{Total: len(sync.names)}}); err != nil {
 		return err
 	}
-	report, err := c.command(ctx, sync.service, sync.command, sync.doing, func(r CommandReport) error {
+	report, err := c.command(ctx, actor, sync.service, sync.command, sync.doing, sync.event, func(r CommandReport) error {
 		if r.Kind != ReportProgress {
 			return nil
 		}
@@ -286,7 +313,7 @@ func (c *Core) planSync(ctx context.Context, in SyncNowInput) (syncOrder, error)
 		service: service, about: service.Tenant, names: map[string]SourceView{},
 		command: Command{Type: payload.CommandSyncNow, Tenant: service.Tenant.ID},
 		doing:   fmt.Sprintf("sync service %q now", service.Name),
-		event:   Event{Type: "service.sync_now", ServiceID: service.ID, Message: "sync of service " + service.Name + " asked for"},
+		event:   Event{Type: eventServiceSyncNow, ServiceID: service.ID, Message: "sync of service " + service.Name},
 	}
 	slug := service.Tenant.Slug
 	if service.IsPlatformSync {
@@ -327,7 +354,7 @@ func (c *Core) planSourceSync(ctx context.Context, in SyncNowInput) (syncOrder, 
 	return syncOrder{
 		service: service, about: s.tenant, doing: doing,
 		command: Command{Type: payload.CommandSyncNow, Tenant: s.tenant.ID, Source: source.ID},
-		event:   Event{Type: "source.sync_now", SourceID: source.ID, ServiceID: service.ID, Message: "sync of source " + source.Name + " asked for"},
+		event:   Event{Type: eventSourceSyncNow, SourceID: source.ID, ServiceID: service.ID, Message: "sync of source " + source.Name},
 		names:   map[string]SourceView{source.ID.String(): source},
 	}, nil
 }

@@ -3,13 +3,19 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 
 	"edgesync/admin"
@@ -301,6 +307,84 @@ func TestSyncNowRunsWhereTheSourceRunsAndTellsItsResult(t *testing.T) {
 	}
 }
 
+// TestCommandSurvivesARestartOfThePlatform asks for a sync of a source that takes
+// its time, ends the platform meanwhile, and finds the sync done and told of by
+// the platform that came after.
+func TestCommandSurvivesARestartOfThePlatform(t *testing.T) {
+	p := newPlatform(t)
+	p.tenant("acme")
+	systems, err := faker.New(faker.Options{Armis: 40, Seed: 1})
+	must(t, err)
+	asked, answer := make(chan struct{}, 16), make(chan struct{})
+	world := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			asked <- struct{}{}
+			select {
+			case <-answer:
+			case <-r.Context().Done():
+			}
+		}
+		systems.ServeHTTP(w, r)
+	}))
+	t.Cleanup(world.Close)
+	e := p.onboard("acme", "hq")
+	var addr atomic.Value
+	addr.Store(p.addr)
+	e.start(func(o *syncrun.Options) {
+		o.Dial = func(ctx context.Context, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr.Load().(string))
+		}
+	})
+	connected := func() bool {
+		service, err := p.core.Service(t.Context(), "acme", "hq")
+		must(t, err)
+		return service.ConfigVersion != "" && !service.ConfigAppliedAt.IsZero()
+	}
+	eventually(t, "the service", connected)
+	p.armisAt("acme", "main", "hq", world.URL)
+	<-asked // for its first run
+	client, err := admin.InProcess(p.core, admin.WithOrigin("cli"))
+	must(t, err)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := syncNow(t, client, &adminv1.SyncNowRequest{Tenant: "acme", Source: "main"})
+		ended <- err
+	}()
+	begun := func() bool {
+		begun := false
+		must(t, p.store.Platform().View(t.Context(), func(tx core.PlatformTx) error {
+			all, err := tx.Commands(t.Context(), uuid.Nil)
+			begun = len(all) == 1 && all[0].Acknowledged
+			return err
+		}))
+		return begun
+	}
+	eventually(t, "the command to be begun", begun)
+	must(t, client.Close())
+	if err := <-ended; err == nil {
+		t.Error("the sync ended before its source answered")
+	}
+	p.restart()
+	addr.Store(p.addr)
+	if !begun() {
+		t.Error("the platform that came after knows nothing of the command")
+	}
+	close(answer)
+	var told core.TenantEvent
+	eventually(t, "the end of the command", func() bool {
+		events, err := p.core.Events(t.Context(), core.EventQuery{Tenant: "acme", TypePrefix: "source.sync_now_ended"})
+		must(t, err)
+		if len(events) == 1 {
+			told = events[0]
+		}
+		return len(events) > 0
+	})
+	eventually(t, "the command to be forgotten", func() bool { return !begun() })
+	if !strings.Contains(told.Message, "sync of source main has ended well") || p.count("acme") != 40 {
+		t.Errorf("told %+v with %d devices", told, p.count("acme"))
+	}
+}
+
 func TestPlatformServiceRunsOneTenantsSourceAtOnce(t *testing.T) {
 	p := newPlatform(t)
 	p.tenant("acme")
@@ -335,6 +419,15 @@ func TestSourceTestSaysExactlyWhatIsWrong(t *testing.T) {
 	p := newPlatform(t)
 	p.tenant("acme")
 	world := newSystems(t, faker.Options{Armis: 60, NetBox: 20, Seed: 1})
+	strangers := httptest.NewTLSServer(world.Config.Handler)
+	strangers.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(strangers.Close)
+	// A token of NetBox's own that may not read devices.
+	lowly := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"detail":"You do not have permission to perform this action."}`)
+	}))
+	t.Cleanup(lowly.Close)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, closed.Close())
@@ -353,6 +446,11 @@ func TestSourceTestSaysExactlyWhatIsWrong(t *testing.T) {
 	add("connect", payload.TypeArmis, "http://"+closed.Addr().String(), payload.CredentialSecretKey, canary)
 	add("name", payload.TypeArmis, "https://armis.invalid", payload.CredentialSecretKey, canary)
 	add("tls", payload.TypeArmis, strings.Replace(world.URL, "http:", "https:", 1), payload.CredentialSecretKey, canary)
+	add("netbox", payload.TypeNetBox, world.URL, payload.CredentialAPIToken, faker.DemoToken)
+	add("wrong-query", payload.TypeArmis, world.URL, payload.CredentialSecretKey, faker.DemoSecret, core.Query{Label: "all", Query: "in:nowhere"})
+	add("wrong-netbox-token", payload.TypeNetBox, world.URL, payload.CredentialAPIToken, canary)
+	add("permission", payload.TypeNetBox, lowly.URL, payload.CredentialAPIToken, canary)
+	add("stranger", payload.TypeNetBox, strangers.URL, payload.CredentialAPIToken, canary)
 	test := func(name string) *adminv1.TestSourceResponse {
 		answer, err := client.TestSource(t.Context(), &adminv1.TestSourceRequest{Tenant: "acme", Source: name})
 		must(t, err)
@@ -363,13 +461,35 @@ func TestSourceTestSaysExactlyWhatIsWrong(t *testing.T) {
 		must(t, err)
 		return service.ConfigVersion != ""
 	})
-	if good := test("good"); !good.GetOk() || good.GetTotal() != 60 || len(good.GetSamples()) != 5 || good.GetSamples()[0].GetNativeId() == "" {
-		t.Errorf("a good source was tested as %v", good)
+	for name, total := range map[string]int64{"good": 60, "netbox": 20} {
+		good := test(name)
+		if !good.GetOk() || good.GetTotal() != total || len(good.GetSamples()) != 5 || good.GetReason()+good.GetMessage() != "" {
+			t.Errorf("a good source was tested as %v", good)
+		}
+		seen := map[string]bool{}
+		for _, device := range good.GetSamples() {
+			if seen[device.GetNativeId()] = true; device.GetNativeId() == "" || device.GetHostname() == "" {
+				t.Errorf("%s shows %v", name, device)
+			}
+		}
+		if len(seen) != 5 {
+			t.Errorf("%s shows some devices twice: %v", name, good.GetSamples())
+		}
 	}
-	for _, reason := range []string{"token", "connect", "name", "tls"} {
-		got := test(reason)
-		if got.GetOk() || got.GetReason() != reason || got.GetMessage() == "" || strings.Contains(got.GetMessage(), canary) {
-			t.Errorf("%s was tested as %v", reason, got)
+	for name, want := range map[string]struct{ reason, words string }{
+		"connect":            {"connect", "refused"},
+		"name":               {"name", "armis.invalid"},
+		"tls":                {"tls", ""},
+		"stranger":           {"tls", "certificate"},
+		"token":              {"token", "credentials"},
+		"wrong-netbox-token": {"token", "credentials"},
+		"permission":         {"permission", "permission"},
+		"wrong-query":        {"query", "queries"},
+	} {
+		got := test(name)
+		if got.GetOk() || got.GetReason() != want.reason || got.GetMessage() == "" || !strings.Contains(got.GetMessage(), want.words) ||
+			strings.Contains(got.GetMessage(), canary) || len(got.GetSamples()) != 0 {
+			t.Errorf("%s was tested as %v, want reason %s and %q", name, got, want.reason, want.words)
 		}
 	}
 	if n := p.count("acme"); n != 0 {
