@@ -11,13 +11,14 @@ import (
 
 const selectRun = `
 	SELECT id, source_id, mode, started_at, finished_at, result, devices, received, total, deleted, refused,
-		retracted, complete, counted, error
+		superseded, held, retracted, complete, counted, error
 	FROM run `
 
 func scanRun(row scanner) (core.Run, error) {
 	var v core.Run
 	err := row.Scan(&v.ID, idColumn{&v.SourceID}, &v.Mode, timeColumn{&v.Started}, timeColumn{&v.Finished},
-		&v.Result, &v.Devices, &v.Received, &v.Total, &v.Deleted, &v.Refused, &v.Retracted,
+		&v.Result, &v.Devices, &v.Received, &v.Total, &v.Deleted, &v.Refused,
+		&v.Superseded, &v.Held, &v.Retracted,
 		&v.Complete, &v.Counted, &v.Error)
 	return v, err
 }
@@ -33,15 +34,15 @@ func (t tenantTx) Run(ctx context.Context, source uuid.UUID, run string) (core.R
 func (t tenantTx) PutRun(ctx context.Context, v core.Run) error {
 	_, err := t.s.exec(ctx, `
 		INSERT INTO run (id, source_id, mode, started_at, finished_at, result, devices, received, total,
-			deleted, refused, retracted, complete, counted, error)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+			deleted, refused, superseded, held, retracted, complete, counted, error)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 		ON CONFLICT (source_id, id) DO UPDATE SET mode = excluded.mode, started_at = excluded.started_at,
 			finished_at = excluded.finished_at, result = excluded.result, devices = excluded.devices,
 			received = excluded.received, total = excluded.total, deleted = excluded.deleted,
-			refused = excluded.refused, retracted = excluded.retracted, complete = excluded.complete,
+			refused = excluded.refused, superseded = excluded.superseded, held = excluded.held, retracted = excluded.retracted, complete = excluded.complete,
 			counted = excluded.counted, error = excluded.error`,
 		v.ID, id(v.SourceID), v.Mode, micros(v.Started), micros(v.Finished), v.Result, v.Devices,
-		v.Received, v.Total, v.Deleted, v.Refused, v.Retracted, v.Complete, v.Counted, v.Error)
+		v.Received, v.Total, v.Deleted, v.Refused, v.Superseded, v.Held, v.Retracted, v.Complete, v.Counted, v.Error)
 	if err != nil {
 		return fmt.Errorf("put run %q of source %s: %w", v.ID, v.SourceID, err)
 	}

@@ -149,6 +149,7 @@ func testRuns(t *testing.T, place Place) {
 		runs = append(runs, core.Run{
 			ID: fmt.Sprintf("run-%d", 5-i), SourceID: source, Mode: "snapshot", Started: at(i), Finished: at(i + 1),
 			Result: "ok", Devices: int64(i), Received: int64(i), Total: -1, Complete: i%2 == 0, Error: "none",
+			Refused: int64(i + 10), Superseded: int64(i + 20), Held: int64(i + 30),
 		})
 	}
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
