@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,11 +17,13 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"edgesync/certs"
+	emulator "edgesync/faker"
 	"edgesync/onboarding"
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
 	"edgesync/syncrun"
 	"edgesync/syncrun/source"
+	"edgesync/syncrun/source/armis"
 	"edgesync/syncrun/source/faker"
 )
 
@@ -70,30 +73,39 @@ func (s *sink) StreamStatus(stream grpc.ClientStreamingServer[monitoring.Gateway
 // BenchmarkAgainstRawGRPC compares the way of devices from an adapter's page
 // over the disk to the gateway with the bare sending of as many bytes in
 // messages of the same size, in one run: both over mutual TLS on loopback, as
-// the gateway has it, between the same two ends and with the same options. A
-// device is one of the faker source's, as its adapter makes it.
+// the gateway has it, between the same two ends and with the same options. MB/s
+// are of the JSON that the gateway then has in its hands, also where it came
+// packed; from=page hands over updates that an adapter has made before.
 func BenchmarkAgainstRawGRPC(b *testing.B) {
 	const n = 200_000
-	for _, packed := range []bool{true, false} {
-		for _, sources := range []int{1, 4} {
-			b.Run(fmt.Sprintf("packed=%t/sources=%d", packed, sources), func(b *testing.B) { againstRaw(b, packed, sources, n/sources) })
-		}
+	for _, c := range []struct {
+		from    string
+		packed  bool
+		sources int
+		devices int
+	}{
+		{"page", true, 1, n},
+		{"page", true, 4, n},
+		{"page", false, 1, n},
+		{"page", false, 4, n},
+		// What the adapters themselves take, the last with pages over HTTP.
+		{"faker", true, 4, n},
+		{"armis", true, 4, n / 4},
+	} {
+		name := fmt.Sprintf("from=%s/packed=%t/sources=%d", c.from, c.packed, c.sources)
+		b.Run(name, func(b *testing.B) { againstRaw(b, c.from, c.packed, c.sources, c.devices/c.sources) })
 	}
 }
 
-func againstRaw(b *testing.B, packed bool, sources, each int) {
-	w := newWorld(b)
-	gateway := &sink{fakeGateway: w.gateway, packed: packed}
-	a := newAuthorities(b)
-	config := a.listen(b, gateway)
-	w.options.Config, w.options.Transport, w.options.Dial = config, nil, nil
-	w.options.Logger, w.options.Once = nil, true
-	page := fakerPage(b, 5000)
-	var names []string
-	for i := range sources {
-		name := fmt.Sprint("source-", i)
-		names = append(names, name)
-		w.adapters[name] = func(_ context.Context, emit func(payload.Update) error) (source.Discovery, error) {
+// reader is where the devices of a benchmark come from.
+func reader(b *testing.B, from string, each int) adapterFunc {
+	b.Helper()
+	var adapter source.Adapter
+	var err error
+	switch from {
+	case "page":
+		page := fakerPage(b, 5000)
+		return func(_ context.Context, emit func(payload.Update) error) (source.Discovery, error) {
 			for i := range each {
 				if err := emit(page[i%len(page)]); err != nil {
 					return source.Discovery{}, err
@@ -101,6 +113,40 @@ func againstRaw(b *testing.B, packed bool, sources, each int) {
 			}
 			return source.Discovery{Devices: int64(each), Total: int64(each), Mode: payload.ModeSnapshot}, nil
 		}
+	case "faker":
+		adapter, err = faker.New(payload.Source{Type: payload.TypeFaker, Settings: map[string]string{faker.SettingDevices: fmt.Sprint(each)}}, source.Options{})
+	case "armis":
+		var systems *emulator.Server
+		if systems, err = emulator.New(emulator.Options{Armis: each}); err != nil {
+			b.Fatal(err)
+		}
+		server := httptest.NewServer(systems)
+		b.Cleanup(server.Close)
+		adapter, err = armis.New(payload.Source{Type: payload.TypeArmis, Endpoint: server.URL, Credentials: map[string]string{
+			payload.CredentialSecretKey: emulator.DemoSecret, payload.CredentialPageSize: "1000",
+		}}, source.Options{})
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func(ctx context.Context, emit func(payload.Update) error) (source.Discovery, error) {
+		return adapter.Discover(ctx, source.Request{}, emit)
+	}
+}
+
+func againstRaw(b *testing.B, from string, packed bool, sources, each int) {
+	w := newWorld(b)
+	gateway := &sink{fakeGateway: w.gateway, packed: packed}
+	a := newAuthorities(b)
+	config := a.listen(b, gateway)
+	w.options.Config, w.options.Transport, w.options.Dial = config, nil, nil
+	w.options.Logger, w.options.Once = nil, true
+	read := reader(b, from, each)
+	var names []string
+	for i := range sources {
+		name := fmt.Sprint("source-", i)
+		names = append(names, name)
+		w.adapters[name] = read
 	}
 	w.configure(names...)
 	var ours, raw, sending time.Duration

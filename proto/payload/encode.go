@@ -2,6 +2,7 @@ package payload
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"strconv"
 	"time"
@@ -164,11 +165,10 @@ func (e *Encoder) metadata(w *writer, k *known) {
 	}
 	w.dst = append(w.dst, `,"metadata":{`...)
 	if len(e.others) == 0 {
-		for i := range knownCount {
-			if k.present&(1<<i) != 0 {
-				w.text(knownKeys[i].quoted, k.values[i])
-				w.dst = append(w.dst, ',')
-			}
+		for left := k.present; left != 0; left &= left - 1 {
+			i := bits.TrailingZeros32(left)
+			w.text(knownKeys[i].quoted, k.values[i])
+			w.dst = append(w.dst, ',')
 		}
 	} else {
 		for _, p := range e.order(k) {
