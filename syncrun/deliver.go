@@ -115,7 +115,7 @@ func (r *Runtime) next(id string) time.Time {
 func (r *Runtime) attempt(ctx context.Context, lease *outbox.Lease, d *delivery) (sent, error) {
 	if r.options.Once {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadlineCause(ctx, r.giveUpAt(lease.Run), errGaveUp)
+		ctx, cancel = context.WithTimeoutCause(ctx, r.giveUpAt(lease.Run).Sub(r.options.Now()), errGaveUp)
 		defer cancel()
 	}
 	if !d.apart {

@@ -71,8 +71,8 @@ type platform struct {
 	store    core.Store
 	// wrap, if set, stands between core and the store.
 	wrap func(core.Store) core.Store
-	keys     *seal.Keyset
-	addr     string
+	keys *seal.Keyset
+	addr string
 	// caAddr is localhost and the enrolment CA's port, the same after a restart.
 	caAddr string
 	// adminAddr is that of the administration API over mTLS.
