@@ -214,6 +214,7 @@ func (l *Lease) Quarantine(err error) *DamagedError {
 // will be none because its source was dropped meanwhile.
 func (l *Lease) Release() bool {
 	_ = l.file.Close()
+	defer l.outbox.settleSoon()
 	l.outbox.mu.Lock()
 	defer l.outbox.mu.Unlock()
 	l.stored.leased = false
@@ -226,6 +227,7 @@ func (l *Lease) Release() bool {
 
 func (l *Lease) end(add Totals) {
 	_ = l.file.Close()
+	defer l.outbox.settleSoon()
 	l.outbox.mu.Lock()
 	defer l.outbox.mu.Unlock()
 	l.stored.leased = false

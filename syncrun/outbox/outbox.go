@@ -128,6 +128,24 @@ type Outbox struct {
 	full     fullness
 	// space is closed and replaced whenever disk is given back.
 	space chan struct{}
+	// leaving are files of runs that have ended, still on the disk; departing counts
+	// them until their room is given back.
+	leaving   []file
+	departing int
+
+	// names makes the directory durable, endings the ledger; both are waited for
+	// without mu.
+	names, endings batch
+	// settling says that somebody is removing what leaves, background that it is
+	// nobody else's goroutine.
+	settling   bool
+	background sync.WaitGroup
+}
+
+// file is one that a run takes of the disk.
+type file struct {
+	path, share string
+	size        int64
 }
 
 // Open takes a directory for this process alone and takes over the runs that an
@@ -221,6 +239,7 @@ func (o *Outbox) Sources() []string {
 // DropSource forgets the runs of a source that nobody is sending, and makes
 // that which is being sent the last of its attempts. It returns what it dropped.
 func (o *Outbox) DropSource(source string) []Run {
+	defer o.settleSoon()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var dropped []Run
@@ -245,6 +264,10 @@ func (o *Outbox) Close() error {
 	}
 	o.closed = true
 	close(o.space)
+	o.mu.Unlock()
+	o.settle()
+	o.background.Wait()
+	o.mu.Lock()
 	o.ledger.close()
 	o.mu.Unlock()
 	var err error
@@ -254,16 +277,75 @@ func (o *Outbox) Close() error {
 	return errors.Join(err, o.lock.Close())
 }
 
-// endLocked takes a run off its list and off the disk, and writes down what
-// became of its updates. A reader that has the file open keeps it until it
-// closes.
+// endLocked takes a run off its list and writes down what became of its updates.
+// With settle it leaves the disk.
 func (o *Outbox) endLocked(s *stored, add Totals) {
 	if o.unlistLocked(s) {
 		o.ledger.ended(s.number, add)
-		// A file that cannot be removed is removed by the next Open.
-		_ = o.fs.Remove(s.path)
-		o.freeLocked(s.Share, s.Bytes)
+		o.leaving = append(o.leaving, file{s.path, s.Share, s.Bytes})
+		o.departing++
 	}
+}
+
+// settleSoon does not wait where somebody settles already: a process that ends
+// meanwhile sends such a run once more.
+func (o *Outbox) settleSoon() {
+	o.mu.Lock()
+	busy := o.settling
+	o.settling = true
+	o.mu.Unlock()
+	if busy {
+		return
+	}
+	if o.settle(); o.settled() {
+		return
+	}
+	o.background.Go(func() {
+		for {
+			if o.settle(); o.settled() {
+				return
+			}
+		}
+	})
+}
+
+// settled ends the settling unless more has come to leave.
+func (o *Outbox) settled() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.settling = len(o.leaving) > 0
+	return !o.settling
+}
+
+// settle makes durable what was written down of runs that have ended, and then
+// removes their files: together, however many end at once. A reader that has one
+// open keeps it until it closes.
+func (o *Outbox) settle() {
+	_ = o.endings.do(func() error {
+		o.mu.Lock()
+		gone := o.leaving
+		o.leaving = nil
+		sync := o.ledger.syncLocked()
+		o.mu.Unlock()
+		if len(gone) == 0 {
+			return nil
+		}
+		err := sync()
+		for _, f := range gone {
+			// A file that cannot be removed is removed by the next Open.
+			_ = o.fs.Remove(f.path)
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if err != nil {
+			o.ledger.behind = true
+		}
+		o.departing -= len(gone)
+		for _, f := range gone {
+			o.freeLocked(f.share, f.size)
+		}
+		return nil
+	})
 }
 
 func (o *Outbox) unlistLocked(s *stored) bool {

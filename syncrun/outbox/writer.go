@@ -199,6 +199,7 @@ func (w *Writer) put(data []byte) error {
 }
 
 func (w *Writer) giveUp() bool {
+	defer w.outbox.settle()
 	w.outbox.mu.Lock()
 	defer w.outbox.mu.Unlock()
 	return w.giveUpLocked()
@@ -238,6 +239,7 @@ func (w *Writer) Commit(ctx context.Context, outcome Outcome) (Run, []Run, error
 	}
 	o := w.outbox
 	w.end()
+	defer o.settleSoon()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -289,7 +291,7 @@ func (w *Writer) finish(ctx context.Context, outcome Outcome) (*stored, error) {
 		return nil, o.writeError(err)
 	}
 	w.path = s.path
-	if err := o.fs.SyncDir(o.dir); err != nil {
+	if err := o.names.do(func() error { return o.fs.SyncDir(o.dir) }); err != nil {
 		return nil, o.writeError(err)
 	}
 	return s, nil
