@@ -255,6 +255,9 @@ func TestGatewayAwayForThreeDays(t *testing.T) {
 		pass(10 * time.Second)
 		w.gateway.kill()
 		pass(72 * time.Hour)
+		if size := diskUse(t, w); size == 0 || size > w.options.OutboxMax {
+			t.Errorf("the outbox takes %d bytes", size)
+		}
 		w.gateway.start()
 		pass(12 * time.Minute)
 		w.stop()
