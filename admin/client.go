@@ -26,6 +26,9 @@ type Client struct {
 	stop func() error
 }
 
+// Calls is what the client's calls go through, for a client of another make.
+func (c *Client) Calls() grpc.ClientConnInterface { return c.connection }
+
 // Close ends the connection, and the server where that is in process.
 func (c *Client) Close() error {
 	err := c.connection.Close()

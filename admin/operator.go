@@ -21,6 +21,7 @@ func (s *Server) AddOperator(ctx context.Context, req *adminv1.AddOperatorReques
 	}
 	return &adminv1.AddOperatorResponse{
 		Operator: operatorMessage(operator), Certificate: certificateMessage(certificate), ServerName: info.GatewayServerName,
+		CaUrl: "https://" + info.CAAddr,
 	}, nil
 }
 

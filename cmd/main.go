@@ -14,18 +14,24 @@ import (
 )
 
 // Main runs the command line of this process and returns its exit code.
-func Main() int {
+func Main() int { return mainAt(time.Now) }
+
+func mainAt(now func() time.Time) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// After the first signal the default holds again: a second one aborts.
 	defer context.AfterFunc(ctx, stop)()
 	streams := systemStreams(os.LookupEnv)
-	return Run(ctx, streams, os.LookupEnv, os.Args[1:])
+	return runAt(ctx, streams, os.LookupEnv, now, os.Args[1:])
 }
 
 // Run runs one command line and returns its exit code.
 func Run(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (string, bool), args []string) int {
-	f := &cmdutil.Factory{IO: streams, Env: env, Now: time.Now, UID: os.Geteuid()}
+	return runAt(ctx, streams, env, time.Now, args)
+}
+
+func runAt(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (string, bool), now func() time.Time, args []string) int {
+	f := &cmdutil.Factory{IO: streams, Env: env, Now: now, UID: os.Geteuid()}
 	platform := &platform{factory: f}
 	f.Admin = platform.connect
 	f.CreateAdmin = platform.create

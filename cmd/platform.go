@@ -2,9 +2,9 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
-	"edgesync/admin"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
 	adminv1 "edgesync/proto/admin/v1"
@@ -12,58 +12,86 @@ import (
 
 // platform is the platform one command works on, connected when it first asks.
 type platform struct {
-	factory    *cmdutil.Factory
+	factory *cmdutil.Factory
+	// connection is to a platform that is being made, visitor to one there is.
 	connection *state.Connection
-	remote     *admin.Client
+	visitor    *state.Visitor
+	remote     *remote
 }
 
 func (p *platform) connect(ctx context.Context) (adminv1.AdminClient, error) {
-	if p.factory.Server == "" {
-		return p.open(ctx, state.Options{})
+	switch {
+	case p.factory.Server != "":
+		return p.dial(ctx)
+	case p.connection != nil:
+		return p.connection.Client, nil
+	case p.visitor == nil:
+		opts, err := p.options()
+		if err != nil {
+			return nil, err
+		}
+		if p.visitor, err = state.Visit(ctx, opts); err != nil {
+			return nil, err
+		}
 	}
+	return p.visitor.Client(), nil
+}
+
+func (p *platform) dial(ctx context.Context) (adminv1.AdminClient, error) {
 	if p.remote == nil {
 		var err error
 		if p.remote, err = dialRemote(ctx, p.factory); err != nil {
 			return nil, err
 		}
 	}
-	return p.remote, nil
+	return p.remote.client, nil
 }
 
 func (p *platform) create(ctx context.Context, keysetFile string) (adminv1.AdminClient, error) {
 	if p.factory.Server != "" {
 		return nil, cmdutil.Usagef("--server: a platform is made on its own machine: run this there")
 	}
-	return p.open(ctx, state.Options{Create: true, KeysetFile: keysetFile})
-}
-
-func (p *platform) open(ctx context.Context, opts state.Options) (adminv1.AdminClient, error) {
-	if p.connection != nil {
-		return p.connection.Client, nil
-	}
-	var err error
-	if opts.Dir, err = p.factory.StateDir(); err != nil {
-		return nil, err
-	}
-	if opts.Database, err = state.Database(p.factory.Database()); err != nil {
-		return nil, err
-	}
-	// What goes well is told by the command itself.
-	opts.Logger, opts.Now, opts.Origin = p.factory.Logger(slog.LevelError), p.factory.Now, p.factory.Origin
-	if p.connection, err = state.Connect(ctx, opts); err != nil {
-		return nil, err
+	if p.connection == nil {
+		opts, err := p.options()
+		if err != nil {
+			return nil, err
+		}
+		opts.Create, opts.KeysetFile = true, keysetFile
+		if p.connection, err = state.Connect(ctx, opts); err != nil {
+			return nil, err
+		}
 	}
 	return p.connection.Client, nil
 }
 
-func (p *platform) local() bool { return p.connection != nil && p.connection.Local }
+func (p *platform) options() (opts state.Options, err error) {
+	if opts.Dir, err = p.factory.StateDir(); err != nil {
+		return opts, err
+	}
+	told, err := p.factory.Database()
+	if err != nil {
+		return opts, err
+	}
+	if err := opts.Told(told); err != nil {
+		return opts, err
+	}
+	// What goes well is told by the command itself.
+	opts.Logger, opts.Now, opts.Origin = p.factory.Logger(slog.LevelError), p.factory.Now, p.factory.Origin
+	return opts, nil
+}
+
+func (p *platform) local() bool { return p.visitor != nil && p.visitor.Local() }
 
 func (p *platform) close() error {
+	var err error
 	if p.remote != nil {
-		return p.remote.Close()
+		err = p.remote.close()
 	}
-	if p.connection == nil {
-		return nil
+	if p.visitor != nil {
+		err = errors.Join(err, p.visitor.Close())
 	}
-	return p.connection.Close()
+	if p.connection != nil {
+		err = errors.Join(err, p.connection.Close())
+	}
+	return err
 }

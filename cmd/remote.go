@@ -6,17 +6,31 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"time"
 
 	"edgesync/admin"
 	"edgesync/certs"
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/renewal"
 	"edgesync/onboarding"
 )
 
+// remote is a platform elsewhere, and the operator's identity that is used there
+// and kept renewed meanwhile.
+type remote struct {
+	client *admin.Client
+	stop   func()
+}
+
+func (r *remote) close() error {
+	r.stop()
+	return r.client.Close()
+}
+
 // dialRemote reaches a platform elsewhere with an operator's identity.
-func dialRemote(ctx context.Context, f *cmdutil.Factory) (*admin.Client, error) {
+func dialRemote(ctx context.Context, f *cmdutil.Factory) (*remote, error) {
 	switch {
 	case f.Identity == "":
 		return nil, cmdutil.Usagef("missing --identity: --server takes the folder that `edgesync operator add` has written")
@@ -26,40 +40,83 @@ func dialRemote(ctx context.Context, f *cmdutil.Factory) (*admin.Client, error) 
 	if err := onboarding.ValidAddr(f.Server); err != nil {
 		return nil, cmdutil.Usagef("--server: %w", err)
 	}
-	config, err := operatorTLS(f)
+	kept, named, err := operatorIdentity(ctx, f)
 	if err != nil {
 		return nil, err
+	}
+	config, err := kept.TLS(gatewayName(named.TrustDomain))
+	if err != nil {
+		return nil, fmt.Errorf("use identity %s: %w", f.Identity, err)
 	}
 	if err := probe(ctx, f, config); err != nil {
 		return nil, err
 	}
-	return admin.DialTLS(f.Server, config, admin.WithOrigin(cmp.Or(f.Origin, "cli")))
-}
-
-func operatorTLS(f *cmdutil.Factory) (*tls.Config, error) {
-	identity, err := onboarding.LoadIdentity(onboarding.PathsIn(f.Identity))
-	switch {
-	case errors.Is(err, onboarding.ErrNotPrivate):
-		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
-	case err != nil:
+	client, err := admin.DialTLS(f.Server, config, admin.WithOrigin(cmp.Or(f.Origin, "cli")))
+	if err != nil {
 		return nil, err
 	}
-	named, err := certs.ReadLeaf(identity.Chain[0])
+	// What takes longer than a certificate's life, such as a dashboard, goes on.
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() { defer close(ended); kept.Run(background) }()
+	return &remote{client: client, stop: func() { cancel(); <-ended }}, nil
+}
+
+// operatorIdentity loads the operator's identity, renewed if that is due.
+func operatorIdentity(ctx context.Context, f *cmdutil.Factory) (*renewal.Kept, certs.Identity, error) {
+	paths := onboarding.PathsIn(f.Identity)
+	held, err := onboarding.LoadIdentity(paths)
+	switch {
+	case errors.Is(err, onboarding.ErrNotPrivate):
+		return nil, certs.Identity{}, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, certs.Identity{}, cmdutil.Errorf(cmdutil.ExitNotFound, "use identity %s: %w: name the folder that `edgesync operator add` has written", f.Identity, err)
+	case err != nil:
+		return nil, certs.Identity{}, err
+	}
+	named, err := certs.ReadLeaf(held.Chain[0])
 	if err != nil {
-		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "use identity %s: %w", f.Identity, err)
+		return nil, named, cmdutil.Errorf(cmdutil.ExitRefused, "use identity %s: %w", f.Identity, err)
 	}
 	if named.Type != certs.TypeOperator {
-		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "use identity %s: it is that of a %s, not of an operator: make one with `edgesync operator add`", f.Identity, named.Type)
+		return nil, named, cmdutil.Errorf(cmdutil.ExitRefused, "use identity %s: it is that of a %s, not of an operator: make one with `edgesync operator add`", f.Identity, named.Type)
 	}
-	if now := f.Now(); now.After(named.NotAfter) {
-		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "use identity %s: it ended on %s: have the operator added again", f.Identity, named.NotAfter.Format("2006-01-02"))
+	kept := renewal.Keep(paths, held, f.Now, nil)
+	return kept, named, renewOperator(ctx, f, kept)
+}
+
+const (
+	// renewTime is how long a command that is about something else waits for the
+	// renewal of its identity.
+	renewTime = 10 * time.Second
+	// renewPause is how long after an attempt that failed others do not try again.
+	renewPause = 10 * time.Minute
+)
+
+// renewOperator renews an identity that has reached two thirds of its life. While
+// it is good a renewal that fails is only told.
+func renewOperator(ctx context.Context, f *cmdutil.Factory, kept *renewal.Kept) error {
+	end := kept.Certificate().Leaf.NotAfter
+	ended := f.Now().After(end)
+	if age := f.Now().Sub(onboarding.LastAttempt(f.Identity)); !ended && age >= 0 && age < renewPause {
+		return nil
 	}
-	certificate := identity.TLSCertificate()
-	config, err := certs.ClientTLS(certs.EncodePEM(identity.CAs...), func() *tls.Certificate { return certificate }, gatewayName(named.TrustDomain))
-	if err != nil {
-		return nil, fmt.Errorf("use identity %s: %w", f.Identity, err)
+	before := kept.Certificate()
+	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	defer cancel()
+	err := kept.Check(ctx)
+	if err != nil || kept.Certificate() != before {
+		// Without it the next command just tries again.
+		_ = onboarding.MarkAttempt(f.Identity, f.Now())
 	}
-	return config, nil
+	switch {
+	case err == nil:
+		return nil
+	case ended:
+		return cmdutil.Errorf(renewal.ExitCode(err), "use identity %s: it ended on %s: %w", f.Identity, end.UTC().Format(time.DateTime), err)
+	}
+	f.IO.Tellf("the identity in %s ends on %s and was not renewed: %v", f.Identity, end.UTC().Format(time.DateTime), err)
+	return nil
 }
 
 // probeTime is how long the platform may take to shake hands.

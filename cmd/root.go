@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"edgesync/cmd/backup"
 	"edgesync/cmd/bootstrap"
 	"edgesync/cmd/cert"
 	"edgesync/cmd/cmdutil"
@@ -38,6 +39,10 @@ func NewRoot(f *cmdutil.Factory) *cobra.Command {
 
 On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll, run. Exit codes: 0 done, 1 failed,
 2 wrong usage, 3 not found, 4 refused, 5 unavailable, 6 conflict.`
+	root.Example = `  edgesync demo --no-input
+  edgesync bootstrap --gateway-addr gateway.example.com:50052
+  edgesync tenant create acme
+  edgesync device list --tenant acme -o json`
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(f.IO.Out)
 	root.SetErr(f.IO.Err)
@@ -59,6 +64,8 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
 		store.NewCmdStore(f),
+		backup.NewCmdBackup(f, nil),
+		backup.NewCmdRestore(f, nil),
 		tui.NewCmdTUI(f, nil),
 		cert.NewCmdCert(f),
 		operator.NewCmdOperator(f),
@@ -75,12 +82,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		}
 		return plain(cmd, args)
 	}
-	root.InitDefaultCompletionCmd()
-	for _, child := range root.Commands() {
-		if child.Name() == "completion" {
-			cmdutil.OnlyVerbs(child)
-		}
-	}
+	addCompletion(root)
 	return root
 }
 

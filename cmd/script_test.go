@@ -24,25 +24,51 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"edgesync": func() { os.Exit(cmd.Main()) },
+		"edgesync": func() { os.Exit(cmd.MainAt(ahead)) },
 	})
+}
+
+// ahead is the clock of a process that a script has run in the future.
+func ahead() time.Time {
+	now := time.Now()
+	if text := os.Getenv("AHEAD"); text != "" {
+		by, err := time.ParseDuration(text)
+		if err != nil {
+			panic(err)
+		}
+		now = now.Add(by)
+	}
+	return now
 }
 
 // TestScripts runs the scripts in testdata/script through the real Main, each
 // command in a process of its own. A script has a state directory and free
 // addresses of its own; docs/SPEC.md's promises are in the scripts' names.
 func TestScripts(t *testing.T) {
-	database, empty := "", ""
+	database, empty, fresh := "", "", ""
 	if pgtest.Available() {
-		database, empty = pgtest.Database(t), pgtest.Database(t)
+		database, empty, fresh = pgtest.Database(t), pgtest.Database(t), pgtest.Database(t)
 	}
+	runScripts(t, "script", map[string]string{"DATABASE": database, "COPY": empty, "NEW": fresh})
+}
+
+// TestR04_R21_R30_StoryOfAnIdentity runs one script on either store.
+func TestR04_R21_R30_StoryOfAnIdentity(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { runScripts(t, "story", nil) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		runScripts(t, "story", map[string]string{"EDGESYNC_DATABASE": pgtest.Database(t)})
+	})
+}
+
+func runScripts(t *testing.T, dir string, given map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+		Dir: filepath.Join("testdata", dir),
 		Setup: func(env *testscript.Env) error {
+			for name, value := range given {
+				env.Setenv(name, value)
+			}
 			env.Setenv("EDGESYNC_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
-			env.Setenv("DATABASE", database)
-			env.Setenv("COPY", empty)
 			// Under the race detector each process would wait a second before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=20")
 			for _, name := range []string{"GATEWAY", "CA", "METRICS", "FAKER"} {
@@ -55,10 +81,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "postgres" {
-				return false, fmt.Errorf("unknown condition %q", name)
+			switch name {
+			case "postgres":
+				return given["DATABASE"] != "", nil
+			case "root":
+				return os.Geteuid() == 0, nil
 			}
-			return database != "", nil
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exitcode": scriptExitCode,

@@ -9,12 +9,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"edgesync/certs"
 )
 
 // Reasons a certificate ends before its time.
 const (
 	reasonOnboardedAgain = "onboarded again"
+	reasonAddedAgain     = "added again"
 	reasonSuperseded     = "superseded"
 )
 
@@ -22,10 +25,35 @@ const (
 // end, for whoever looks at what happened.
 const enrolmentKept = 30 * 24 * time.Hour
 
+// pruneEvery is how often a tenant's past is looked through for what to forget.
+const pruneEvery = time.Hour
+
+// prune forgets a tenant's tokens and certificates that ended long ago. It is
+// called with whatever adds to them.
+func (c *Core) prune(ctx context.Context, tx TenantTx, tenant uuid.UUID) error {
+	now := c.now()
+	if !c.lane(tenant).duePrune(now) {
+		return nil
+	}
+	return tx.PruneEnrolment(ctx, now.Add(-enrolmentKept))
+}
+
+// duePrune says whether it is time, once for each time.
+func (l *lane) duePrune(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if age := now.Sub(l.pruned); age >= 0 && age < pruneEvery {
+		return false
+	}
+	l.pruned = now
+	return true
+}
+
 // endCertificates revokes a component's certificates but those to be kept, and
-// returns them.
+// returns them. Those that have ended by themselves count for as long as they
+// can be renewed by proof of their key.
 func endCertificates(ctx context.Context, tx TenantTx, component, reason string, now time.Time, keep ...string) ([]Certificate, error) {
-	live, err := tx.Certificates(ctx, component, now)
+	live, err := tx.Certificates(ctx, component, now.Add(-recoveryGrace))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,17 +73,28 @@ const (
 	eventServiceSyncNow = "service.sync_now"
 )
 
+// lasting makes a command that is kept until its end: where the caller goes away
+// first, or this process, the service goes on, and an event tells of the end.
+func lasting(command Command, actor Actor, asked Event) PendingCommand {
+	return PendingCommand{Command: command, By: actor.Name, What: strings.TrimSuffix(asked.Message, askedFor), Ended: endedTypes[asked.Type]}
+}
+
+// askedFor ends the message of an event that says a command was asked for.
+const askedFor = " asked for"
+
 // command gives a connected service a command and waits for its result; each
-// report on the way is passed to progress. Where the caller goes away first, or
-// this process, the service goes on, and an event tells of the end.
-func (c *Core) command(ctx context.Context, actor Actor, service Service, command Command, doing string, asked Event, progress func(CommandReport) error) (CommandReport, error) {
+// report on the way is passed to progress. One that is not lasting is of no use to
+// anybody but the caller.
+func (c *Core) command(ctx context.Context, service Service, pending PendingCommand, doing string, progress func(CommandReport) error) (CommandReport, error) {
 	if err := c.reachable(service, doing); err != nil {
 		return CommandReport{}, err
 	}
-	command.ID, command.Service, command.CreatedAt, command.Life = uuid.New(), service.ID, c.now(), commandLife
-	err := c.keepCommand(ctx, PendingCommand{Command: command, By: actor.Name, What: asked.Message, Ended: endedTypes[asked.Type]})
-	if err != nil {
-		return CommandReport{}, err
+	pending.ID, pending.Service, pending.CreatedAt, pending.Life = uuid.New(), service.ID, c.now(), commandLife
+	command, lasts := pending.Command, pending.Ended != ""
+	if lasts {
+		if err := c.keepCommand(ctx, pending); err != nil {
+			return CommandReport{}, err
+		}
 	}
 	call := newCall()
 	if !c.lines.give(command, call, command.CreatedAt) {
@@ -96,10 +108,10 @@ func (c *Core) command(ctx context.Context, actor Actor, service Service, comman
 	result, err := c.await(ctx, service, call, doing, progress)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && lasts:
 		c.lines.leave(command.ID)
-	case !c.lines.leave(command.ID):
-		// It was told that nobody answers; so nobody is to do it later.
+	case !c.lines.leave(command.ID) || !lasts:
+		// The caller was told that nobody answers; so nobody is to do it later.
 		c.lines.withdraw(command.ID)
 		c.dropCommand(ctx, command.ID)
 		c.publish(ctx, Notice{Report: &CommandReport{Command: command.ID, Service: command.Service, Kind: ReportWithdrawn}})
@@ -157,12 +169,6 @@ func refusedBy(service Service, doing string, report CommandReport) error {
 	return &Error{Code: codes.Unknown, Message: fmt.Sprintf("%s: sync service %q did not do it: %s", doing, service.Name, reason)}
 }
 
-// recordAsked keeps that somebody asked for a command, whose event says what it is.
-func (c *Core) recordAsked(ctx context.Context, actor Actor, tenant Tenant, event Event) error {
-	event.Message += " asked for"
-	return c.recordCommand(ctx, actor, tenant, event)
-}
-
 // recordCommand keeps that somebody gave a command, in the tenant it is about.
 func (c *Core) recordCommand(ctx context.Context, actor Actor, tenant Tenant, event Event) error {
 	s, err := c.scopeOf(ctx, tenant)
@@ -188,29 +194,48 @@ func (c *Core) TestSource(ctx context.Context, actor Actor, slug, ref string) (p
 	if err != nil {
 		return none, err
 	}
-	doing := fmt.Sprintf("test source %q", source.Name)
 	service, err := c.owner(ctx, s, source.Source)
-	if err == nil {
-		err = c.reachable(service, doing)
-	}
 	if err != nil {
 		return none, err
 	}
-	asked := Event{Type: eventSourceTested, SourceID: source.ID, ServiceID: service.ID, Message: "test of source " + source.Name}
-	if err := c.recordAsked(ctx, actor, s.tenant, asked); err != nil {
+	return c.runTest(ctx, actor, s, sourceTest{
+		source: source.Source, service: service, doing: fmt.Sprintf("test source %q", source.Name),
+		event: Event{Type: eventSourceTested, SourceID: source.ID, ServiceID: service.ID, Message: "test of source " + source.Name + askedFor},
+	})
+}
+
+// sourceTest is a test that can be carried out.
+type sourceTest struct {
+	source  Source
+	service Service
+	doing   string
+	event   Event
+	// draft is the sealed content of one that is not saved.
+	draft []byte
+}
+
+func (c *Core) runTest(ctx context.Context, actor Actor, s scope, test sourceTest) (payload.SourceTestResult, error) {
+	none := payload.SourceTestResult{}
+	if err := c.reachable(test.service, test.doing); err != nil {
 		return none, err
 	}
-	report, err := c.command(ctx, actor, service, Command{Type: payload.CommandTestSource, Tenant: s.tenant.ID, Source: source.ID}, doing, asked,
-		func(CommandReport) error { return nil })
+	if err := c.recordCommand(ctx, actor, s.tenant, test.event); err != nil {
+		return none, err
+	}
+	command := PendingCommand{Command: Command{Type: payload.CommandTestSource, Tenant: s.tenant.ID, Source: test.source.ID, Draft: test.draft}}
+	if len(test.draft) == 0 {
+		command = lasting(command.Command, actor, test.event)
+	}
+	report, err := c.command(ctx, test.service, command, test.doing, func(CommandReport) error { return nil })
 	if err != nil {
 		return none, err
 	}
 	if len(report.Payload) == 0 {
-		return none, refusedBy(service, doing, report)
+		return none, refusedBy(test.service, test.doing, report)
 	}
 	result, err := payload.DecodeSourceTestResult(report.Payload)
 	if err != nil {
-		return none, refusedBy(service, doing, CommandReport{Message: err.Error()})
+		return none, refusedBy(test.service, test.doing, CommandReport{Message: err.Error()})
 	}
 	return cleanTest(result), nil
 }
@@ -258,13 +283,13 @@ func (c *Core) SyncNow(ctx context.Context, actor Actor, in SyncNowInput, tell f
 	if err := c.reachable(sync.service, sync.doing); err != nil {
 		return err
 	}
-	if err := c.recordAsked(ctx, actor, sync.about, sync.event); err != nil {
+	if err := c.recordCommand(ctx, actor, sync.about, sync.event); err != nil {
 		return err
 	}
 	if err := tell(SyncProgress{SyncState: payload.SyncState{Total: len(sync.names)}}); err != nil {
 		return err
 	}
-	report, err := c.command(ctx, actor, sync.service, sync.command, sync.doing, sync.event, func(r CommandReport) error {
+	report, err := c.command(ctx, sync.service, lasting(sync.command, actor, sync.event), sync.doing, func(r CommandReport) error {
 		if r.Kind != ReportProgress {
 			return nil
 		}
@@ -313,7 +338,7 @@ func (c *Core) planSync(ctx context.Context, in SyncNowInput) (syncOrder, error)
 		service: service, about: service.Tenant, names: map[string]SourceView{},
 		command: Command{Type: payload.CommandSyncNow, Tenant: service.Tenant.ID},
 		doing:   fmt.Sprintf("sync service %q now", service.Name),
-		event:   Event{Type: eventServiceSyncNow, ServiceID: service.ID, Message: "sync of service " + service.Name},
+		event:   Event{Type: eventServiceSyncNow, ServiceID: service.ID, Message: "sync of service " + service.Name + askedFor},
 	}
 	slug := service.Tenant.Slug
 	if service.IsPlatformSync {
@@ -354,7 +379,7 @@ func (c *Core) planSourceSync(ctx context.Context, in SyncNowInput) (syncOrder, 
 	return syncOrder{
 		service: service, about: s.tenant, doing: doing,
 		command: Command{Type: payload.CommandSyncNow, Tenant: s.tenant.ID, Source: source.ID},
-		event:   Event{Type: eventSourceSyncNow, SourceID: source.ID, ServiceID: service.ID, Message: "sync of source " + source.Name},
+		event:   Event{Type: eventSourceSyncNow, SourceID: source.ID, ServiceID: service.ID, Message: "sync of source " + source.Name + askedFor},
 		names:   map[string]SourceView{source.ID.String(): source},
 	}, nil
 }

@@ -49,8 +49,8 @@ type AssertionView struct {
 	SourceName string
 }
 
-// Devices hands over the devices that match, tenant by tenant and in the order
-// of their ids, until yield returns an error.
+// Devices hands over the devices that match, tenant by tenant and in an order
+// that stays, until yield returns an error.
 func (c *Core) Devices(ctx context.Context, query DeviceQuery, yield func(DeviceView) error) error {
 	filter, err := query.filter()
 	if err != nil {
@@ -82,7 +82,7 @@ func (c *Core) Devices(ctx context.Context, query DeviceQuery, yield func(Device
 
 // pageSize is how many devices are read at once. They are handed over between
 // the reads, so that a slow reader keeps nothing in the store waiting. A search
-// goes through all there is for each page, so its pages are larger.
+// may have to look at much for each page, so its pages are larger.
 func pageSize(filter DeviceFilter) int64 {
 	if filter.Search != "" {
 		return 10_000

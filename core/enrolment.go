@@ -15,9 +15,28 @@ import (
 	"edgesync/certs/ca"
 )
 
-// maxIssuedHourly bounds how often a component is given a new certificate: one
-// that asks over and over must not fill the store.
+// maxIssuedHourly bounds how often a component is given a new certificate, beside
+// the renewals that its life takes: one that asks over and over must not fill the
+// store.
 const maxIssuedHourly = 30
+
+// maxIssued is maxIssuedHourly and twice the renewals of an hour. One falls due at
+// two thirds of a life at the latest.
+func (c *Core) maxIssued() int {
+	return maxIssuedHourly + int(2*time.Hour/(c.options.LeafLife/2))
+}
+
+// mayIssue refuses a component that was given too many certificates lately.
+func (c *Core) mayIssue(ctx context.Context, tx TenantTx, component string, now time.Time) error {
+	count, err := tx.CountCertificates(ctx, component, now.Add(-time.Hour))
+	if err != nil {
+		return err
+	}
+	if count >= c.maxIssued() {
+		return orRefused(nil, "the component was given too many certificates within an hour")
+	}
+	return nil
+}
 
 // Enrolment is the platform as the enrolment CA needs it.
 type Enrolment struct{ core *Core }
@@ -226,15 +245,17 @@ func (e Enrolment) Issue(ctx context.Context, tenant uuid.UUID, leaf, replaced *
 	if err != nil {
 		return err
 	}
+	if named.Type == certs.TypeOperator {
+		return e.core.renewOperator(ctx, s, leaf, named, replaced)
+	}
 	var ended []Certificate
 	err = e.core.change(ctx, s, func(tx TenantTx, events *eventLog) error {
 		now := e.core.now()
-		count, err := tx.CountCertificates(ctx, named.Component, now.Add(-time.Hour))
-		if err != nil {
+		if err := e.core.mayIssue(ctx, tx, named.Component, now); err != nil {
 			return err
 		}
-		if count >= maxIssuedHourly {
-			return orRefused(nil, "the component was given too many certificates within an hour")
+		if err := e.core.prune(ctx, tx, tenant); err != nil {
+			return err
 		}
 		if replaced != nil {
 			ended, err = renewed(ctx, tx, events, leaf, named, replaced, now)
@@ -246,7 +267,7 @@ func (e Enrolment) Issue(ctx context.Context, tenant uuid.UUID, leaf, replaced *
 	if err != nil {
 		return err
 	}
-	return e.core.refuse(ctx, onlyThose(tenant, named.Component, ended), ended)
+	return e.core.refuse(ctx, onlyThose(tenant, named.Type, named.Component, ended), ended)
 }
 
 // enrolled makes a certificate the component's only one. Its key has redeemed a
@@ -283,9 +304,8 @@ func enrolled(ctx context.Context, tx TenantTx, events *eventLog, leaf *x509.Cer
 // answer may be lost, and streams that use it need not end. All older ones end.
 func renewed(ctx context.Context, tx TenantTx, events *eventLog, leaf *x509.Certificate, named certs.Identity, replaced *x509.Certificate, now time.Time) ([]Certificate, error) {
 	before := replaced.SerialNumber.String()
-	kept, err := tx.Certificate(ctx, before)
-	if there, err := found(err); err != nil || !there || !kept.RevokedAt.IsZero() || kept.Component != named.Component {
-		return nil, orRefused(err, "the certificate was revoked")
+	if err := renewable(ctx, tx, before, named); err != nil {
+		return nil, err
 	}
 	service, err := tx.ServiceByComponent(ctx, named.Component)
 	if there, err := found(err); err != nil || !there || service.State != ServiceActive {
@@ -305,6 +325,16 @@ func renewed(ctx context.Context, tx TenantTx, events *eventLog, leaf *x509.Cert
 		Details: map[string]string{"component_id": service.ComponentID, "cert_serial": named.Serial, "replaced_cert_serial": before},
 	})
 	return ended, tx.PutService(ctx, service)
+}
+
+// renewable refuses to renew a certificate that was revoked or is another's.
+func renewable(ctx context.Context, tx TenantTx, serial string, named certs.Identity) error {
+	kept, err := tx.Certificate(ctx, serial)
+	there, err := found(err)
+	if err != nil || !there || !kept.RevokedAt.IsZero() || kept.Type != named.Type || kept.Component != named.Component {
+		return orRefused(err, "the certificate was revoked")
+	}
+	return nil
 }
 
 // Certificate implements ca.Platform.
@@ -344,6 +374,13 @@ func (e Enrolment) Revoke(ctx context.Context, tenant uuid.UUID, serial, reason 
 		if err := tx.RevokeCertificate(ctx, serial, clean(reason, maxName), e.core.now()); err != nil {
 			return err
 		}
+		if ended.Type == certs.TypeOperator {
+			events.add(enroller(ended.Component), Event{
+				Type: "operator.certificate_revoked", Severity: SeverityWarning, Message: "operator " + ended.Component + " gave a certificate up",
+				Details: map[string]string{"operator": ended.Component, "cert_serial": serial, "reason": clean(reason, maxName)},
+			})
+			return nil
+		}
 		service, err := tx.ServiceByComponent(ctx, ended.Component)
 		if there, err := found(err); err != nil || !there {
 			return err
@@ -362,7 +399,8 @@ func (e Enrolment) Revoke(ctx context.Context, tenant uuid.UUID, serial, reason 
 	if err != nil {
 		return err
 	}
-	return e.core.refuse(ctx, onlyThose(tenant, ended.Component, []Certificate{ended}), []Certificate{ended})
+	one := []Certificate{ended}
+	return e.core.refuse(ctx, onlyThose(tenant, ended.Type, ended.Component, one), one)
 }
 
 // Revoked implements ca.Platform.

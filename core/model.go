@@ -111,7 +111,16 @@ type SyncService struct {
 	// ConfigVersion is the configuration it said it runs, at ConfigAppliedAt.
 	ConfigVersion   string
 	ConfigAppliedAt time.Time
-	CreatedAt       time.Time
+	// OutboxBytes and OutboxRuns are what it said waits there to be delivered.
+	OutboxBytes int64
+	OutboxRuns  int64
+	CreatedAt   time.Time
+}
+
+// Beat is what a heartbeat says of its service: LastHeartbeatAt and its outbox.
+type Beat struct {
+	At                      time.Time
+	OutboxBytes, OutboxRuns int64
 }
 
 // ServiceType tells where a sync service runs.
@@ -206,6 +215,16 @@ type Run struct {
 	// was absent from it.
 	Counted bool
 	Error   string
+	// ServiceID is the service that sent it, and TraceID the trace it is told of
+	// under.
+	ServiceID uuid.UUID
+	TraceID   string
+	// Chunks of the TotalChunks of its stream are stored, the last at StoredAt.
+	Chunks, TotalChunks int
+	StoredAt            time.Time
+	// Stage is how far a run came that did not end well: one of the payload.Stage
+	// constants, or empty.
+	Stage string
 }
 
 // Event is a fact worth keeping: a lifecycle change, a refusal, a decision.

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -88,9 +89,13 @@ func onboardComponent(ctx context.Context, s scope, name string) (string, error)
 	if err := validName("name of sync service", name); err != nil {
 		return "", err
 	}
-	all, err := services(ctx, s)
+	var all []SyncService
+	err := s.store.View(ctx, func(tx TenantTx) (err error) {
+		all, err = tx.ServicesCalled(ctx, name, "")
+		return err
+	})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find sync service %q of tenant %s: %w", name, s.tenant.Slug, err)
 	}
 	if i := slices.IndexFunc(all, func(one SyncService) bool { return one.State != ServiceRemoved && one.Name == name }); i >= 0 {
 		return all[i].ComponentID, nil
@@ -140,7 +145,7 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 	var service, old SyncService
 	var ended []Certificate
 	err := c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
-		services, err := tx.Services(ctx)
+		services, err := tx.ServicesCalled(ctx, in.Name, component)
 		if err != nil {
 			return err
 		}
@@ -165,7 +170,7 @@ func (c *Core) recordService(ctx context.Context, actor Actor, s scope, in Onboa
 		return Service{}, doing(err, "record sync service %s", component)
 	}
 	ended = serviceCertificates(ended, old, certificate.Serial)
-	if err := c.refuse(ctx, onlyThose(s.tenant.ID, component, ended), ended); err != nil {
+	if err := c.refuse(ctx, onlyThose(s.tenant.ID, certs.TypeSync, component, ended), ended); err != nil {
 		return Service{}, err
 	}
 	found := Service{SyncService: service, Tenant: s.tenant}

@@ -119,18 +119,29 @@ func (c *Core) findOperator(ctx context.Context, name string) (Operator, error) 
 }
 
 // recordOperator registers the certificate first: it admits nobody until the
-// operator's row names an active operator.
+// operator's row names an active operator. What somebody was given before under
+// the name is not renewed any more.
 func (c *Core) recordOperator(ctx context.Context, actor Actor, operator OperatorView, certificate Certificate) error {
 	own, err := c.platformScope(ctx)
 	if err != nil {
 		return err
 	}
+	var ended []Certificate
 	err = c.change(ctx, own, func(tx TenantTx, events *eventLog) error {
+		if ended, err = endCertificates(ctx, tx, operator.Name, reasonAddedAgain, c.now()); err != nil {
+			return err
+		}
+		if err := c.prune(ctx, tx, own.tenant.ID); err != nil {
+			return err
+		}
 		events.add(actor, operatorEvent("operator.added", operator, "operator "+operator.Name+" added as "+string(operator.Role)))
 		return tx.AddCertificate(ctx, certificate)
 	})
 	if err != nil {
 		return fmt.Errorf("record certificate of operator %s: %w", operator.Name, err)
+	}
+	if err := c.refuse(ctx, onlyThose(own.tenant.ID, certs.TypeOperator, operator.Name, ended), ended); err != nil {
+		return err
 	}
 	return c.putOperator(ctx, operator.Operator)
 }
@@ -304,6 +315,9 @@ func (c *Core) goodCertificate(ctx context.Context, peer certs.Peer) error {
 		found, err = tx.Certificate(ctx, peer.Serial)
 		return err
 	})
+	if errors.Is(err, ErrNotFound) {
+		found, err = c.adoptOperator(ctx, own, peer.Identity)
+	}
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return fmt.Errorf("find certificate of operator %s: %w", peer.Component, err)

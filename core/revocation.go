@@ -63,11 +63,15 @@ func (c *Core) refuse(ctx context.Context, r certs.Revocation, ended []Certifica
 		return nil
 	}
 	refusal := Refusal{Revocation: r}
+	now := c.now()
 	for _, certificate := range ended {
+		if !now.Before(certificate.NotAfter) {
+			continue // Handshakes refuse it as it is.
+		}
 		refusal.Ended = append(refusal.Ended, Revocation{TenantID: r.TenantID, Serial: certificate.Serial, NotAfter: certificate.NotAfter})
 	}
 	c.spread(ctx, refusal)
-	if len(ended) == 0 {
+	if len(refusal.Ended) == 0 {
 		return nil
 	}
 	err := c.store.Platform().Update(ctx, func(tx PlatformTx) error {
@@ -164,10 +168,9 @@ func serviceRevocation(tenant uuid.UUID, component string) certs.Revocation {
 	return certs.Revocation{TenantID: tenant, Type: certs.TypeSync, Component: component}
 }
 
-// onlyThose is what revokes some certificates of a service and no other.
-func onlyThose(tenant uuid.UUID, component string, ended []Certificate) certs.Revocation {
-	r := serviceRevocation(tenant, component)
-	r.Serials = []string{}
+// onlyThose is what revokes some certificates of a component and no other.
+func onlyThose(tenant uuid.UUID, kind certs.Type, component string, ended []Certificate) certs.Revocation {
+	r := certs.Revocation{TenantID: tenant, Type: kind, Component: component, Serials: []string{}}
 	for _, certificate := range ended {
 		r.Serials = append(r.Serials, certificate.Serial)
 	}

@@ -74,6 +74,7 @@ type PlatformTx interface {
 
 	TrustTx
 	CommandTx
+	RestorePlatformTx
 }
 
 // TenantStore holds what belongs to one tenant.
@@ -91,6 +92,7 @@ type TenantTx interface {
 	IdentityTx
 	EnrolmentTx
 	ControlTx
+	EventTx
 
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
@@ -98,8 +100,8 @@ type TenantTx interface {
 	ServiceByComponent(ctx context.Context, component string) (SyncService, error)
 	// PutService returns ErrConflict when another service has the component id.
 	PutService(ctx context.Context, service SyncService) error
-	// Heartbeat sets only LastHeartbeatAt.
-	Heartbeat(ctx context.Context, service uuid.UUID, at time.Time) error
+	// Heartbeat sets only what a Beat says.
+	Heartbeat(ctx context.Context, service uuid.UUID, beat Beat) error
 
 	// Sources are ordered by name.
 	Sources(ctx context.Context) ([]Source, error)
@@ -130,7 +132,8 @@ type TenantTx interface {
 	Apply(ctx context.Context, plan dire.Plan) error
 
 	// Devices calls yield for each device that matches, ordered by id, until it
-	// returns an error.
+	// returns an error. What a search finds comes in an order that stays, but not
+	// in that of ids: it is told as it is found.
 	Devices(ctx context.Context, filter DeviceFilter, yield func(dire.Device) error) error
 	// CountDevices counts all that match, whatever the limit and After.
 	CountDevices(ctx context.Context, filter DeviceFilter) (int64, error)
@@ -158,7 +161,7 @@ type DeviceFilter struct {
 	Search string
 	// State is "active" or "retracted".
 	State string
-	// After leaves out the device of that id and all before it.
+	// After leaves out the device of that id and all that are listed before it.
 	After string
 	// Limit 0 means no limit.
 	Limit int64

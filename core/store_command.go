@@ -13,7 +13,8 @@ type PendingCommand struct {
 	// Acknowledged says that its service has begun it.
 	Acknowledged bool
 	// By is who asked for it, What it is in a few words, Ended the type of the
-	// event that tells of its end.
+	// event that tells of its end. Its Wanted and Draft are not kept: a command with
+	// one of them is of no use but to who waits for it.
 	By, What, Ended string
 }
 

@@ -70,6 +70,10 @@ type EnrolmentPlatformTx interface {
 
 // EnrolmentTx is the part of TenantTx about enrolment.
 type EnrolmentTx interface {
+	// ServicesCalled are the services with the name or the component id, by name
+	// and id; removed ones too.
+	ServicesCalled(ctx context.Context, name, component string) ([]SyncService, error)
+
 	AddJoinToken(ctx context.Context, token JoinToken) error
 	JoinToken(ctx context.Context, id string) (JoinToken, error)
 	// JoinTokens are ordered by creation, the newest first.

@@ -127,7 +127,7 @@ func checkToken(p *platform, tenant Tenant, in TokenInput, component string) (On
 func (c *Core) recordToken(ctx context.Context, actor Actor, s scope, in OnboardInput, minted MintedToken) (MintedToken, error) {
 	var service SyncService
 	err := c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
-		all, err := tx.Services(ctx)
+		all, err := tx.ServicesCalled(ctx, in.Name, minted.Component)
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func (c *Core) recordToken(ctx context.Context, actor Actor, s scope, in Onboard
 			}
 		}
 		minted.ServiceID = service.ID
-		if err := tx.PruneEnrolment(ctx, c.now().Add(-enrolmentKept)); err != nil {
+		if err := c.prune(ctx, tx, s.tenant.ID); err != nil {
 			return err
 		}
 		if _, err := tx.CancelJoinTokens(ctx, minted.Component, c.now()); err != nil {

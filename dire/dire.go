@@ -30,6 +30,9 @@ type Run struct {
 	ID string
 	// Started orders the runs of a source. Zero in a Batch means Received.
 	Started time.Time
+	// Chunk is the number of the run's chunk that is meant, from 1; 0 where it is
+	// not known. It is no part of what run it is.
+	Chunk int
 }
 
 // Update is one device as a source says it. Spellings may be any: the engine

@@ -28,6 +28,8 @@ type connection struct {
 	server *Server
 	// calls and streams are how fast it may go on.
 	calls, streams *rate.Limiter
+	// paced are the limits that calls and streams are of.
+	paced atomic.Pointer[Limits]
 
 	// live ends, with what to answer calls under way, when the identity behind
 	// the connection is revoked.
@@ -55,13 +57,27 @@ func (l *trackingListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := l.server.limits
+	limits := l.server.pace.Load()
 	live, end := context.WithCancelCause(context.Background())
-	return &connection{
+	c := &connection{
 		Conn: conn, server: l.server, live: live, end: end,
 		calls:   rate.NewLimiter(rate.Limit(limits.CallRate), limits.CallBurst),
 		streams: rate.NewLimiter(rate.Limit(limits.StreamRate), limits.StreamBurst),
-	}, nil
+	}
+	c.paced.Store(limits)
+	return c, nil
+}
+
+// follow takes over limits that were changed since the connection was made.
+func (c *connection) follow() {
+	limits := c.server.pace.Load()
+	if c.paced.Swap(limits) == limits {
+		return
+	}
+	c.calls.SetLimit(rate.Limit(limits.CallRate))
+	c.calls.SetBurst(limits.CallBurst)
+	c.streams.SetLimit(rate.Limit(limits.StreamRate))
+	c.streams.SetBurst(limits.StreamBurst)
 }
 
 // belongTo counts the connection for its component and tells whether it may be
@@ -212,6 +228,7 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "the connection has no identity")
 	}
+	auth.connection.follow()
 	if !auth.connection.streams.Allow() {
 		s.count(ReasonStreamRate)
 		_ = auth.connection.Close()

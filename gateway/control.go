@@ -32,7 +32,7 @@ var (
 // ControlStream carries configurations and commands to a client and what became
 // of them back, for as long as the client lives.
 func (s *service) ControlStream(stream controlStream) error {
-	if err := s.pace(stream.Context()); err != nil {
+	if err := s.tooFast(stream.Context()); err != nil {
 		return err
 	}
 	peer, err := s.admit(stream.Context(), operationControl)

@@ -65,7 +65,7 @@ func (s *Server) disowned(ctx context.Context, err error) error {
 
 // call is admit for a unary call, whose agent_id must be the caller's own.
 func (s *Server) call(ctx context.Context, operation, agentID string) (certs.Peer, error) {
-	if err := s.pace(ctx); err != nil {
+	if err := s.tooFast(ctx); err != nil {
 		return certs.Peer{}, err
 	}
 	peer, err := s.admit(ctx, operation)
@@ -75,14 +75,14 @@ func (s *Server) call(ctx context.Context, operation, agentID string) (certs.Pee
 	return peer, s.own(ctx, peer, operation, agentID)
 }
 
-// pace refuses calls that come too fast over one connection.
-func (s *Server) pace(ctx context.Context) error {
+// tooFast refuses calls that come too fast over one connection.
+func (s *Server) tooFast(ctx context.Context) error {
 	info, ok := connectionOf(ctx)
 	if !ok || info.connection.calls.Allow() {
 		return nil
 	}
 	s.count(ReasonCallRate)
-	return later(5*time.Second, fmt.Sprintf("too many calls over one connection, the limit is %g a second; slow down", s.limits.CallRate))
+	return later(5*time.Second, fmt.Sprintf("too many calls over one connection, the limit is %g a second; slow down", s.pace.Load().CallRate))
 }
 
 // own checks that agent_id names the caller's own component.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,7 @@ import (
 
 	"edgesync/certs"
 	"edgesync/proto/monitoring"
+	"edgesync/proto/tracing"
 )
 
 // Options are what a Server is made of. Platform, Issuers and Certificate are
@@ -30,6 +32,8 @@ type Options struct {
 	Certificate func() *tls.Certificate
 	// Logger is slog.Default() unless set.
 	Logger *slog.Logger
+	// Tracer follows each stream; nil follows none.
+	Tracer *tracing.Tracer
 	// Now is time.Now unless set. It decides which certificates and which times
 	// in updates are good; deadlines run on the real clock.
 	Now func() time.Time
@@ -44,8 +48,11 @@ type Server struct {
 	log      *slog.Logger
 	now      func() time.Time
 	limits   Limits
-	metrics  *metrics
-	grpc     *grpc.Server
+	// pace holds the rates of the limits, as they were changed last.
+	pace    atomic.Pointer[Limits]
+	metrics *metrics
+	tracer  *tracing.Tracer
+	grpc    *grpc.Server
 
 	// connections counts per component, streams per tenant.
 	connections, streams *tally
@@ -81,12 +88,13 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		platform: options.Platform, issuers: options.Issuers, log: options.Logger,
-		now: options.Now, limits: options.Limits, metrics: newMetrics(),
+		now: options.Now, limits: options.Limits, metrics: newMetrics(), tracer: options.Tracer,
 		connections: newTally(options.Limits.Connections), streams: newTally(options.Limits.TenantStreams),
 		handshakes: make(chan handshakeRefusal, handshakeQueue),
 		quiet:      rate.Sometimes{First: 20, Interval: time.Second},
 		stopping:   make(chan struct{}),
 	}
+	s.pace.Store(&options.Limits)
 	config := certs.ServerTLS(options.Issuers, options.Certificate, s.handshakeRefused)
 	s.grpc = grpc.NewServer(s.serverOptions(config)...)
 	monitoring.RegisterAgentGatewayServiceServer(s.grpc, &service{Server: s})
@@ -110,6 +118,15 @@ func (s *Server) serverOptions(config *tls.Config) []grpc.ServerOption {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.Ping, PermitWithoutStream: true}),
 	}
+}
+
+// Limit changes Connections, TenantStreams, CallRate, CallBurst, StreamRate and
+// StreamBurst while it serves; the other limits stay. What is held already stays
+// held.
+func (s *Server) Limit(limits Limits) {
+	s.pace.Store(&limits)
+	s.connections.limit.Store(int64(limits.Connections))
+	s.streams.limit.Store(int64(limits.TenantStreams))
 }
 
 // Collector are the gateway's counters.

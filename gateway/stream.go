@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -15,6 +18,7 @@ import (
 	"edgesync/certs"
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 )
 
 const operationStream = "StreamStatus"
@@ -24,7 +28,7 @@ type statusStream = grpc.ClientStreamingServer[monitoring.GatewayStatusChunk, mo
 // StreamStatus takes device updates in chunks and answers once all are stored.
 func (s *service) StreamStatus(stream statusStream) error {
 	ctx := stream.Context()
-	if err := s.pace(ctx); err != nil {
+	if err := s.tooFast(ctx); err != nil {
 		return err
 	}
 	peer, err := s.admit(ctx, operationStream)
@@ -34,7 +38,7 @@ func (s *service) StreamStatus(stream statusStream) error {
 	tenant := peer.TenantID.String()
 	if !s.streams.take(tenant) {
 		s.count(ReasonTooManyStreams)
-		return later(5*time.Second, fmt.Sprintf("tenant %s has %d streams open, which is the limit; try again", peer.Tenant, s.limits.TenantStreams))
+		return later(5*time.Second, fmt.Sprintf("tenant %s has %d streams open, which is the limit; try again", peer.Tenant, s.pace.Load().TenantStreams))
 	}
 	defer s.streams.give(tenant)
 	s.metrics.streams.Inc()
@@ -57,6 +61,7 @@ func (s *service) take(ctx context.Context, peer certs.Peer, stream statusStream
 		return err
 	}
 	in := &intake{Server: s.Server, stream: stream, peer: peer}
+	began := time.Now()
 	first, err := in.read(ctx)
 	if err != nil {
 		return err
@@ -65,8 +70,44 @@ func (s *service) take(ctx context.Context, peer certs.Peer, stream statusStream
 		head.TenantID = in.tenantID
 	}
 	describe(&head, first.Updates)
+	ctx, span := s.follow(ctx, peer, head, began)
+	err = s.ingest(ctx, peer, head, in, first)
+	span.End(err)
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(&monitoring.GatewayStatusResponse{Received: true})
+}
+
+// follow begins the span of a stream: in the trace the client goes on with, else
+// in that of its run. The context has the trace even where nothing is recorded.
+func (s *Server) follow(ctx context.Context, peer certs.Peer, head payload.Stream, began time.Time) (context.Context, tracing.Span) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if header := md.Get(tracing.HeaderTraceParent); len(header) == 1 {
+		ctx = tracing.Parent(ctx, header[0])
+	}
+	ctx, span := s.tracer.Start(tracing.OfRun(ctx, head.RunID), "stream", trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began))
+	span.Text("run_id", printable(head.RunID))
+	span.Text("source_id", head.SourceID)
+	span.Text("component", peer.Component)
+	span.Text("tenant", peer.Tenant)
+	return ctx, span
+}
+
+// printable is a client's text as it may be passed on.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
+}
+
+// ingest hands the stream to the platform, beginning with the first chunk.
+func (s *service) ingest(ctx context.Context, peer certs.Peer, head payload.Stream, in *intake, first payload.Chunk) error {
 	pending := &first
-	err = s.platform.Ingest(ctx, peer, head, func() (payload.Chunk, error) {
+	err := s.platform.Ingest(ctx, peer, head, func() (payload.Chunk, error) {
 		if pending != nil {
 			chunk := *pending
 			pending = nil
@@ -82,7 +123,7 @@ func (s *service) take(ctx context.Context, peer certs.Peer, stream statusStream
 	case !in.ended:
 		return errors.New("store stream: it was acknowledged before its end")
 	}
-	return stream.SendAndClose(&monitoring.GatewayStatusResponse{Received: true})
+	return nil
 }
 
 // intake reads one stream and holds it to the rules. It is used by one goroutine.
@@ -113,7 +154,11 @@ func (in *intake) next(ctx context.Context) (payload.Chunk, error) {
 		in.ended = true
 		return payload.Chunk{}, io.EOF
 	}
+	_, span := tracing.Below(ctx, "chunk")
 	chunk, err := in.read(ctx)
+	span.Count("chunk_index", int64(chunk.Index))
+	span.Count("devices", int64(len(chunk.Updates)))
+	span.End(err)
 	if err != nil {
 		in.err = err
 		return payload.Chunk{}, err

@@ -1,22 +1,29 @@
 package gateway
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // tally counts what each of many holds at once, up to a limit.
 type tally struct {
-	limit int
+	limit atomic.Int64
 
 	mu   sync.Mutex
 	held map[string]int
 }
 
-func newTally(limit int) *tally { return &tally{limit: limit, held: map[string]int{}} }
+func newTally(limit int) *tally {
+	t := &tally{held: map[string]int{}}
+	t.limit.Store(int64(limit))
+	return t
+}
 
 // take counts one more for key and tells whether it may.
 func (t *tally) take(key string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.held[key] >= t.limit {
+	if int64(t.held[key]) >= t.limit.Load() {
 		return false
 	}
 	t.held[key]++

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"edgesync/certs"
@@ -21,9 +23,45 @@ func PathsIn(dir string) Paths {
 	}
 }
 
+// FindIdentity is where the identity of a folder is: in it, or in its folder for
+// certificates where it is what an edge package holds.
+func FindIdentity(dir string) Paths {
+	if _, err := os.Lstat(filepath.Join(dir, CertFile)); err != nil {
+		if _, err := os.Lstat(filepath.Join(dir, CertDir, CertFile)); err == nil {
+			return PathsIn(filepath.Join(dir, CertDir))
+		}
+	}
+	return PathsIn(dir)
+}
+
+// LoadLeaf reads the certificate alone.
+func LoadLeaf(p Paths) (*x509.Certificate, error) {
+	data, err := readSmall(p.Cert)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate: %w", err)
+	}
+	chain, err := certs.DecodePEM(data)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate %s: %w", p.Cert, err)
+	}
+	return chain[0], nil
+}
+
 // LoadIdentity reads an identity. A key file that others can read, or that is a
 // link, is refused. Whether the certificate is still valid is not looked at.
 func LoadIdentity(p Paths) (Identity, error) {
+	i, err := loadIdentity(p)
+	// Between the reading of two files another process may have replaced both.
+	for range 2 {
+		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotPrivate) {
+			break
+		}
+		i, err = loadIdentity(p)
+	}
+	return i, err
+}
+
+func loadIdentity(p Paths) (Identity, error) {
 	if err := finishReplacing(p.Dir); err != nil {
 		return Identity{}, fmt.Errorf("load identity: %w", err)
 	}
@@ -54,24 +92,26 @@ func LoadIdentity(p Paths) (Identity, error) {
 	if i.CAs, err = certs.DecodePEM(caPEM); err != nil {
 		return Identity{}, fmt.Errorf("load CA chain %s: %w", p.CA, err)
 	}
-	i.CAURL, err = readCAURL(p.CAInfo)
+	i.CAURL, _, err = LoadCAInfo(p)
 	return i, err
 }
 
-// readCAURL reads ca.json, which identities not made by this program lack.
-func readCAURL(path string) (string, error) {
-	data, err := readSmall(path)
+// LoadCAInfo reads where an identity is renewed, and the fingerprint of the root
+// that is to be trusted there. Both are empty for identities not made by this
+// program.
+func LoadCAInfo(p Paths) (url, rootFingerprint string, err error) {
+	data, err := readSmall(p.CAInfo)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return "", "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("load CA address: %w", err)
+		return "", "", fmt.Errorf("load CA address: %w", err)
 	}
 	var info caInfo
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&info); err != nil {
-		return "", fmt.Errorf("load CA address %s: %w", path, err)
+		return "", "", fmt.Errorf("load CA address %s: %w", p.CAInfo, err)
 	}
-	return info.CAURL, nil
+	return info.CAURL, info.RootFingerprint, nil
 }
 
 // LoadIdentity loads the config's identity, and refuses one that is another

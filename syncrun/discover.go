@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/source"
 )
@@ -37,7 +39,11 @@ func (r *Runtime) discover(ctx context.Context, id string) time.Time {
 		r.once.began(reading.head)
 	}
 	reading.tell(Event{Kind: RunStarted, Total: -1})
-	taken, err := reading.toOutbox(runCtx)
+	spanCtx, span := r.options.Tracer.Start(tracing.OfRun(runCtx, reading.head.ID), "run")
+	describe(span, reading.head)
+	taken, err := reading.toOutbox(spanCtx)
+	span.Count("devices", taken.Updates)
+	span.End(err)
 	switch {
 	case err == nil:
 		r.deliveries.set(id, this.definition.fairTenant(), r.options.Now())
@@ -54,6 +60,14 @@ func (r *Runtime) discover(ctx context.Context, id string) time.Time {
 		reading.failed(runCtx, err)
 	}
 	return r.loops.finish(id, this, taken, err)
+}
+
+// describe says of a span whose run it is.
+func describe(span tracing.Span, head outbox.Head) {
+	span.Text("run_id", head.ID)
+	span.Text("source", head.Name)
+	span.Text("source_id", head.SourceID)
+	span.Text("tenant", head.Tenant)
 }
 
 // abandoned tells a run that was stopped from one that ran out of time.
@@ -82,7 +96,8 @@ type reading struct {
 	run     run
 	head    outbox.Head
 	writer  *outbox.Writer
-	refused int64
+	// emitted is what the adapter handed on, refused what of it is not valid.
+	emitted, refused int64
 	// firstRefusal is why the first invalid update is none.
 	firstRefusal error
 }
@@ -98,10 +113,16 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	r.writer = writer
 	defer func() { r.runtime.superseded(writer.Abort()) }()
 	discovery, err := r.read(ctx)
-	r.runtime.metrics.count(fateBlacklisted, discovery.Blacklisted)
-	r.runtime.metrics.count(fateRefused, r.refused)
-	fate := fateFailed
-	defer func() { r.runtime.metrics.count(fate, writer.Updates()) }()
+	m := r.runtime.metrics
+	m.found.Add(float64(discovery.Blacklisted + discovery.Unnamed))
+	m.count(fateBlacklisted, discovery.Blacklisted)
+	m.count(fateUnnamed, discovery.Unnamed)
+	m.count(fateRefused, r.refused)
+	queued := int64(0)
+	defer func() {
+		m.count(fateQueued, queued)
+		m.count(fateFailed, r.emitted-r.refused-queued)
+	}()
 	if err != nil {
 		return outbox.Run{}, err
 	}
@@ -110,8 +131,8 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	if err != nil {
 		return outbox.Run{}, err
 	}
-	fate = fateQueued
-	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "devices", run.Updates, "total", discovery.Total,
+	queued = run.Updates
+	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "trace_id", tracing.Text(r.head.ID), "devices", run.Updates, "total", discovery.Total,
 		"blacklisted", discovery.Blacklisted, "unnamed", discovery.Unnamed, "refused", r.refused, "mode", run.Mode, "chunks", run.Chunks, "bytes", run.Bytes)
 	r.tell(Event{Kind: Spooled, Devices: run.Updates, Refused: r.refused, Total: discovery.Total})
 	return run, nil
@@ -138,6 +159,8 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	r.emitted++
+	r.runtime.metrics.found.Inc()
 	r.enrich(&u)
 	var refusal *payload.UpdateError
 	switch err := r.writer.Add(ctx, &u); {
@@ -167,6 +190,20 @@ func (r *reading) enrich(u *payload.Update) {
 	}
 }
 
+// attribute says in an update which source it is of, as the outbox does of those
+// that a run finds.
+func attribute(u *payload.Update, s payload.Source) {
+	u.Source = s.Type
+	// The map is the adapter's; it may hold one for several devices.
+	metadata := make(map[string]string, len(u.Metadata)+2)
+	maps.Copy(metadata, u.Metadata)
+	metadata[payload.MetaIntegrationType] = s.Type
+	if s.IntegrationSourceID != "" {
+		metadata[payload.MetaIntegrationSourceID] = s.IntegrationSourceID
+	}
+	u.Metadata = metadata
+}
+
 // outcome is a snapshot only if nothing is missing.
 func (r *reading) outcome(d source.Discovery) outbox.Outcome {
 	var notes []string
@@ -190,7 +227,10 @@ func (r *reading) failed(ctx context.Context, err error) {
 		result = payload.ResultTimeout
 		err = fmt.Errorf("read source %s: %w (%s)", r.head.Name, errRunTimeout, r.runtime.options.RunTimeout)
 	}
-	ended := ending{result: result, detail: err.Error(), refused: r.refused}
+	ended := ending{result: result, detail: err.Error(), stage: payload.StageRead, refused: r.refused}
+	if errors.Is(err, outbox.ErrFull) || errors.Is(err, outbox.ErrTooLarge) {
+		ended.stage = payload.StageOutbox
+	}
 	if r.writer != nil {
 		ended.devices = r.writer.Updates()
 	}
@@ -204,6 +244,6 @@ func (r *reading) tell(e Event) { r.runtime.tell(r.head, e) }
 func (r *Runtime) superseded(runs []outbox.Run) {
 	for _, run := range runs {
 		r.loops.lost(run.Source)
-		r.ended(run.Head, run.Mode, ending{result: payload.ResultSuperseded, detail: errSuperseded.Error(), devices: run.Updates})
+		r.ended(run.Head, run.Mode, ending{result: payload.ResultSuperseded, detail: errSuperseded.Error(), stage: payload.StageSuperseded, devices: run.Updates})
 	}
 }

@@ -1,6 +1,7 @@
 package syncrun
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,10 +56,14 @@ type loop struct {
 	// so, good of the last that missed nothing.
 	discovery   time.Duration
 	whole, good time.Time
+	// anew is since when what was read before does not count as read.
+	anew time.Time
 
 	started  time.Time
 	failures int
 	trouble  streak
+	// last is why the last run failed, nil if it did not.
+	last error
 	// stop ends the run under way; nil while there is none.
 	stop context.CancelCauseFunc
 }
@@ -155,6 +160,21 @@ func (ls *loops) runNow(ids []string) []string {
 		}
 	}
 	return found
+}
+
+// startOver has every source read whole soon, and once more where it is being
+// read: what it has delivered is lost.
+func (ls *loops) startOver() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	now := ls.options.Now()
+	for id, l := range ls.all {
+		l.whole, l.good, l.anew = time.Time{}, time.Time{}, now
+		if l.started.IsZero() && l.stop == nil {
+			continue // Its first run is on its way.
+		}
+		ls.pool.set(id, l.definition.fairTenant(), ls.first(now, len(ls.all)))
+	}
 }
 
 // named finds the ids of sources by their integration_source_id, all of them for
@@ -276,8 +296,8 @@ func (ls *loops) finish(id string, r run, taken outbox.Run, failure error) time.
 	if l == nil || l != r.loop {
 		return time.Time{}
 	}
-	l.stop = nil
-	if failure == nil && taken.Note == "" {
+	l.stop, l.last = nil, failure
+	if failure == nil && taken.Note == "" && !r.started.Before(l.anew) {
 		l.good = r.started
 		if taken.Mode == payload.ModeSnapshot {
 			l.whole = r.started
@@ -299,6 +319,33 @@ func (ls *loops) finish(id string, r run, taken outbox.Run, failure error) time.
 		next = until.Add(min(time.Duration(rand.Int64N(int64(openJitter))), l.every/10)).Add(time.Millisecond)
 	}
 	return next
+}
+
+// standing is when a source was and will be read.
+func (ls *loops) standing(id string) payload.TraceSchedule {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.all[id]
+	if l == nil {
+		return payload.TraceSchedule{}
+	}
+	s := payload.TraceSchedule{Configured: true, Reading: l.stop != nil, Failures: l.failures}
+	if !l.started.IsZero() {
+		s.LastStarted = moment(l.started)
+	}
+	if due, ok := ls.pool.due(id); ok {
+		s.Due = moment(due)
+	}
+	if err := cmp.Or(l.invalid, l.last); err != nil {
+		s.Trouble = cut(oneLine(err.Error()), maxSaid)
+	}
+	return s
+}
+
+// moment is a time as it is told.
+func moment(t time.Time) *time.Time {
+	t = t.UTC().Round(0)
+	return &t
 }
 
 // has tells whether a source still runs.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/schedule"
 )
@@ -39,6 +40,8 @@ type Runtime struct {
 	// applied counts them.
 	configuring sync.Mutex
 	applied     atomic.Uint64
+	// epoch is the platform's, of the configuration in force.
+	epoch string
 	// commands are what the gateway told the service to do, watches those of
 	// them that wait for runs. rejoin asks for a control stream where the gateway
 	// had none.
@@ -181,7 +184,8 @@ func (r *Runtime) lastHeartbeat(ctx context.Context) {
 
 // ending is how a run ended.
 type ending struct {
-	result, detail                 string
+	// stage is one of payload's, where it did not end well.
+	result, detail, stage          string
 	devices, refused, acknowledged int64
 }
 
@@ -197,7 +201,7 @@ func (r *Runtime) ended(head outbox.Head, mode string, e ending) {
 func (r *Runtime) report(head outbox.Head, mode string, e ending) {
 	r.unkept(r.reports.add(payload.RunReport{
 		SourceID: head.SourceID, TenantID: head.TenantID, RunID: head.ID, Mode: mode, StartedAt: head.Started, FinishedAt: r.options.Now().UTC().Round(0),
-		Result: e.result, Devices: e.devices, Error: e.detail,
+		Result: e.result, Devices: e.devices, Error: e.detail, Stage: e.stage,
 	}))
 }
 
@@ -211,8 +215,9 @@ func (r *Runtime) unkept(err error) {
 
 func (r *Runtime) announceEnd(head outbox.Head, e ending) {
 	now := r.options.Now()
-	r.options.Logger.Info("run ended", "source", head.Name, "run_id", head.ID, "result", e.result, "devices", e.devices,
+	r.options.Logger.Info("run ended", "source", head.Name, "run_id", head.ID, "trace_id", tracing.Text(head.ID), "result", e.result, "devices", e.devices,
 		"refused", e.refused, "seconds", now.Sub(head.Started).Seconds(), "detail", e.detail)
+	r.metrics.lasted.Observe(max(now.Sub(head.Started), 0).Seconds())
 	r.tell(head, Event{
 		Kind: RunEnded, Devices: e.devices, Refused: e.refused, Total: -1, Acknowledged: e.acknowledged, Sent: e.acknowledged,
 		Result: e.result, Detail: e.detail,

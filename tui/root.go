@@ -31,9 +31,9 @@ type Options struct {
 	Now    func() time.Time
 	// Out is the directory that edge packages are offered to be written to.
 	Out string
-	// Unserved tells that this program has the platform open itself: no sync
-	// service can connect, and serve cannot start before it ends.
-	Unserved bool
+	// Unserved tells that nobody serves the platform at the moment: no sync
+	// service can connect, and nothing arrives. Nil means that somebody does.
+	Unserved func() bool
 	// Onboard opens the wizard at once and ends with it.
 	Onboard *Onboarding
 }
@@ -58,8 +58,8 @@ type model struct {
 	active  int
 	dialogs []ui.Dialog
 	alone   bool
-	// unserved is Options.Unserved.
-	unserved bool
+	// unserved is Options.Unserved, never nil.
+	unserved func() bool
 
 	width, height int
 	toast         ui.ToastMsg
@@ -73,6 +73,9 @@ func newModel(ctx context.Context, opts Options, feed *live.Feed) *model {
 	}
 	if opts.Out == "" {
 		opts.Out = "."
+	}
+	if opts.Unserved == nil {
+		opts.Unserved = func() bool { return false }
 	}
 	env := &ui.Env{Client: opts.Client, Now: opts.Now, Styles: ui.NewStyles(true), Tenant: opts.Tenant}
 	env.Do = func(work func(context.Context) tea.Msg) tea.Cmd {

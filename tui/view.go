@@ -84,7 +84,7 @@ func (m *model) header() string {
 		state = s.Bad.Render("○ not live: reconnecting")
 	case live.Problem != "":
 		state = s.Bad.Render("○ not connected")
-	case live.Ready && m.unserved:
+	case live.Ready && m.unserved():
 		state = s.Warn.Render("◐ edgesync serve is not running")
 	case live.Ready:
 		state = s.Good.Render("● live")

@@ -70,7 +70,7 @@ func (e *entry) serve(step http.HandlerFunc, r *http.Request) *answer {
 
 // refusedMessage is all that is told of a refusal, whatever the reason: who
 // guesses learns nothing from it.
-const refusedMessage = "the token or certificate is not accepted: ask the platform's operator for a new join token"
+const refusedMessage = "the token or certificate is not accepted: ask the platform's operator for a new one"
 
 // answer tells what is to be told of an error, and records it.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, who caller, operation string, err error) {

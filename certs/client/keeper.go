@@ -27,28 +27,34 @@ const (
 // what it returns is used at once.
 type RenewFunc func(ctx context.Context, old Credential) (Credential, error)
 
+// LookFunc returns what has taken the place of a credential without the keeper's
+// doing, if anything has.
+type LookFunc func(held Credential) (Credential, bool)
+
 // Keeper holds a credential and replaces it at two thirds of its life, a little
 // earlier on some hosts than on others.
 type Keeper struct {
 	renew RenewFunc
+	look  LookFunc
 	now   func() time.Time
 	log   *slog.Logger
 
 	// early is the part of a life by which this host is ahead of others.
 	early float64
+	held  atomic.Pointer[Credential]
 	tls   atomic.Pointer[tls.Certificate]
 
 	// mu is held while renewing: one at a time.
 	mu       sync.Mutex
-	current  Credential
 	notUntil time.Time
 	pause    *backoff.ExponentialBackOff
 	failures int
 	told     time.Time
 }
 
-// NewKeeper makes a keeper; a nil logger discards, a nil clock is time.Now.
-func NewKeeper(held Credential, renew RenewFunc, now func() time.Time, log *slog.Logger) *Keeper {
+// NewKeeper makes a keeper; a nil logger discards, a nil clock is time.Now, and
+// without look nobody else replaces the credential.
+func NewKeeper(held Credential, renew RenewFunc, look LookFunc, now func() time.Time, log *slog.Logger) *Keeper {
 	if now == nil {
 		now = time.Now
 	}
@@ -58,10 +64,18 @@ func NewKeeper(held Credential, renew RenewFunc, now func() time.Time, log *slog
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval, pause.Multiplier = firstRetry, lastRetry, 2
 	// How long it is ahead is no secret.
-	k := &Keeper{renew: renew, now: now, log: log, current: held, pause: pause, early: rand.Float64() / 20}
-	k.tls.Store(held.TLS())
+	k := &Keeper{renew: renew, look: look, now: now, log: log, pause: pause, early: rand.Float64() / 20}
+	k.hold(held)
 	return k
 }
+
+func (k *Keeper) hold(c Credential) {
+	k.held.Store(&c)
+	k.tls.Store(c.TLS())
+}
+
+// Credential is what is held now.
+func (k *Keeper) Credential() Credential { return *k.held.Load() }
 
 // Certificate is what to present now.
 func (k *Keeper) Certificate() *tls.Certificate { return k.tls.Load() }
@@ -79,20 +93,26 @@ func (k *Keeper) Check(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
-	if now.Before(due(k.current, k.early)) {
+	if k.look != nil {
+		if found, ok := k.look(k.Credential()); ok {
+			k.hold(found)
+			k.log.Info("certificate replaced from outside", "serial", found.Chain[0].SerialNumber.String(), "expires", found.Chain[0].NotAfter)
+		}
+	}
+	held := k.Credential()
+	if now.Before(due(held, k.early)) {
 		return nil
 	}
 	// A pause longer than any that is made is one that the clock jumped over.
 	if wait := k.notUntil.Sub(now); wait > 0 && wait <= 2*lastRetry {
 		return nil
 	}
-	renewed, err := k.renew(ctx, k.current)
+	renewed, err := k.renew(ctx, held)
 	if err != nil {
 		k.notUntil = now.Add(k.pause.NextBackOff())
 		return k.failed(ctx, now, err)
 	}
-	k.current = renewed
-	k.tls.Store(renewed.TLS())
+	k.hold(renewed)
 	k.notUntil = time.Time{}
 	k.pause.Reset()
 	k.log.Info("certificate renewed", "serial", renewed.Chain[0].SerialNumber.String(), "expires", renewed.Chain[0].NotAfter, "failures_before", k.failures)
@@ -110,12 +130,12 @@ func (k *Keeper) failed(ctx context.Context, now time.Time, err error) error {
 		return err
 	}
 	k.told = now
-	level := slog.LevelWarn
+	level, end := slog.LevelWarn, k.Credential().Chain[0].NotAfter
 	var refused *RefusedError
-	if now.After(k.current.Chain[0].NotAfter) || errors.Is(err, ErrEnded) || errors.As(err, &refused) {
+	if now.After(end) || errors.Is(err, ErrEnded) || errors.As(err, &refused) {
 		level = slog.LevelError
 	}
-	k.log.Log(ctx, level, "renew certificate", "error", err, "expires", k.current.Chain[0].NotAfter, "failures", k.failures)
+	k.log.Log(ctx, level, "renew certificate", "error", err, "expires", end, "failures", k.failures)
 	return err
 }
 

@@ -65,6 +65,14 @@ type world struct {
 	fail   error
 	log    bytes.Buffer
 	keeper *client.Keeper
+	// outside is what somebody else has put in the credential's place.
+	outside client.Credential
+}
+
+func (w *world) look(client.Credential) (client.Credential, bool) {
+	found := w.outside
+	w.outside = client.Credential{}
+	return found, found.Key != nil
 }
 
 func newWorld(t *testing.T) *world {
@@ -77,7 +85,7 @@ func newWorld(t *testing.T) *world {
 		}
 		return a.credential(w.now), nil
 	}
-	w.keeper = client.NewKeeper(a.credential(begin), renew, func() time.Time { return w.now }, slog.New(slog.NewTextHandler(&w.log, nil)))
+	w.keeper = client.NewKeeper(a.credential(begin), renew, w.look, func() time.Time { return w.now }, slog.New(slog.NewTextHandler(&w.log, nil)))
 	return w
 }
 
@@ -103,6 +111,17 @@ func TestKeeperRenewsAtTwoThirdsOfItsLife(t *testing.T) {
 	w.check(t, 1)
 	w.now = w.now.Add(life * 2 / 3)
 	w.check(t, 2)
+}
+
+func TestKeeperTakesWhatOthersHaveRenewed(t *testing.T) {
+	w := newWorld(t)
+	w.now = begin.Add(life * 2 / 3)
+	w.outside = newAuthority(t).credential(w.now)
+	want := w.outside.Chain[0]
+	w.check(t, 0)
+	if !w.keeper.Certificate().Leaf.Equal(want) || !w.keeper.Credential().Chain[0].Equal(want) {
+		t.Error("the keeper presents what was replaced")
+	}
 }
 
 func TestKeeperPausesAfterFailures(t *testing.T) {

@@ -19,19 +19,30 @@ import (
 const Grace = 7 * 24 * time.Hour
 
 // ErrEnded is in the error for a certificate that ended too long ago.
-var ErrEnded = errors.New("the certificate ended too long ago to be renewed: ask the platform's operator for a new join token")
+var ErrEnded = errors.New("the certificate ended too long ago to be renewed")
+
+// afresh is how who cannot renew its certificate gets another.
+func afresh(named certs.Identity) string {
+	if named.Type == certs.TypeOperator {
+		return "have the platform's administrator add the operator again (`edgesync operator add`)"
+	}
+	return "ask the platform's operator for a new join token (`edgesync onboard --mode token`) or a new edge package"
+}
 
 const renewTokenLife = 5 * time.Minute
 
 // Renew returns a credential with a new key and certificate in place of one that
 // is still good or ended within Grace. The new key is made here.
 func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
-	if len(old.Chain) < 2 || old.CAURL == "" {
-		return Credential{}, errors.New("renew certificate: the identity names no enrolment CA: onboard the service again")
+	if len(old.Chain) < 2 {
+		return Credential{}, errors.New("renew certificate: its intermediate is missing")
 	}
 	named, err := certs.ReadLeaf(old.Chain[0])
 	if err != nil {
 		return Credential{}, fmt.Errorf("renew certificate: %w", err)
+	}
+	if old.CAURL == "" {
+		return Credential{}, fmt.Errorf("renew certificate of %s: the identity names no enrolment CA: %s", named.Component, afresh(named))
 	}
 	late := c.now().Sub(old.Chain[0].NotAfter)
 	if late < Grace {
@@ -47,7 +58,7 @@ func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
 		}
 		return renewed, nil
 	case late >= Grace:
-		return Credential{}, fmt.Errorf("renew certificate of %s: %w", named.Component, ErrEnded)
+		return Credential{}, fmt.Errorf("renew certificate of %s: %w: %s", named.Component, ErrEnded, afresh(named))
 	}
 	revived, err := c.revive(ctx, old, named)
 	if err != nil {

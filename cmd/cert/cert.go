@@ -9,9 +9,10 @@ import (
 
 // NewCmdCert holds the verbs.
 func NewCmdCert(f *cmdutil.Factory) *cobra.Command {
-	return cmdutil.NewGroup("cert", "List and inspect identities, and replace authorities",
+	return cmdutil.NewGroup("cert", "List, inspect and renew identities, and replace authorities",
 		NewCmdList(f, nil),
 		NewCmdInspect(f, nil),
+		NewCmdRenew(f, nil),
 		NewCmdRotateCA(f, nil),
 	)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -35,8 +34,10 @@ func NewCmdInspect(f *cmdutil.Factory, runF func(context.Context, *InspectOption
 		Short: "Say in words who a certificate is, who issued it, and what it may do",
 		Long: `Say in words who a certificate is, who issued it, and what it may do.
 
-FILE holds PEM certificates; - is the standard input. DIR is an identity's folder: its certificate is shown, and what
-lies beside it shows who issued it. Whether the platform still accepts it, only the platform knows: see cert list.`,
+FILE holds PEM certificates; - is the standard input. DIR is an identity's folder, or that of the edge package it is in:
+its certificate is shown, and what lies beside it shows who issued it. Whether the platform still accepts it, only the platform knows: see cert list.`,
+		Example: `  edgesync cert inspect /etc/edgesync/certs
+  edgesync cert inspect - < edge-package-hq-sync/certs/ca-chain.pem`,
 		Args: cmdutil.Args("FILE|DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Path = args[0]
@@ -100,11 +101,12 @@ func readCertificates(opts *InspectOptions) (shown, beside []*x509.Certificate, 
 		shown, err = open(opts.Path)
 		return shown, shown, err
 	}
-	chain, err := open(filepath.Join(opts.Path, onboarding.CertFile))
+	paths := onboarding.FindIdentity(opts.Path)
+	chain, err := open(paths.Cert)
 	if err != nil {
 		return nil, nil, err
 	}
-	authorities, err := open(filepath.Join(opts.Path, onboarding.CAFile))
+	authorities, err := open(paths.CA)
 	if err != nil {
 		return nil, nil, err
 	}

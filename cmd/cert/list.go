@@ -32,6 +32,9 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *ListOptions) err
 After a rotation --old lists who still holds a certificate that the old authority signed, or that was handed out with
 the old root alone: these have to renew before the overlap ends. --authorities says when that is, and how many hold
 what.`,
+		Example: `  edgesync cert list --tenant acme
+  edgesync cert list --old
+  edgesync cert list --authorities`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, listRun)

@@ -10,12 +10,19 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"edgesync/cmd/settings"
 	adminv1 "edgesync/proto/admin/v1"
 )
 
-// Version is this build's. A release sets it with the linker.
-var Version = "dev"
+// Version is this build's, Commit and CommitTime (RFC 3339) those of its sources.
+// A release sets them with the linker; other builds have what Go knows of them.
+var (
+	Version    = "dev"
+	Commit     = ""
+	CommitTime = ""
+)
 
 // AdminFunc reaches the platform. It may be called more than once; the
 // connection stays open until the program ends.
@@ -35,16 +42,18 @@ type Factory struct {
 	Admin       AdminFunc
 	CreateAdmin func(ctx context.Context, keysetFile string) (adminv1.AdminClient, error)
 
-	// Local tells, once Admin was called, that this process has the platform open
-	// itself and nobody serves it; nil where that cannot be.
+	// Local tells, once Admin was called, that nobody serves the platform: each
+	// call opens it in this process, and nobody is kept from serving it between
+	// them. Nil where that cannot be.
 	Local func() bool
 	// Origin is through what the user acts, for the events of it: "cli" unless
 	// it is set before Admin is first called.
 	Origin string
 
 	// Persistent flags.
-	StateDirFlag string
-	DatabaseFlag string
+	StateDirFlag         string
+	DatabaseFlag         string
+	DatabasePasswordFlag string
 	// Server is a platform elsewhere, HOST:PORT, and Identity the folder of the
 	// operator that speaks to it; empty for the one of StateDir.
 	Server   string
@@ -56,30 +65,37 @@ type Factory struct {
 // AddPersistentFlags declares the flags that every command has.
 func (f *Factory) AddPersistentFlags(root *cobra.Command) {
 	flags := root.PersistentFlags()
-	flags.StringVar(&f.StateDirFlag, "state-dir", "",
-		"directory of the platform (env EDGESYNC_STATE_DIR; default /var/lib/edgesync for root, else $XDG_STATE_HOME/edgesync)")
-	flags.StringVar(&f.DatabaseFlag, "database", "",
-		"postgres:// URL of the platform's database, without a password (env EDGESYNC_DATABASE; default: what the state directory was bootstrapped with)")
+	f.AddPlatformFlags(flags)
 	flags.StringVar(&f.Server, "server", "", "HOST:PORT of the administration API of a platform elsewhere, instead of --state-dir")
 	flags.StringVar(&f.Identity, "identity", "", "folder of the operator's identity for --server")
 	flags.VarP(&f.Format, "output", "o", "output format: table, json or yaml")
 	flags.BoolVar(&f.NoInput, "no-input", false, "never prompt: a missing value is an error that names its flag")
+	settings.Exclude(flags, "server", "identity", "output", "no-input")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// AddPlatformFlags declares the flags that say which platform of this machine
+// is meant.
+func (f *Factory) AddPlatformFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&f.StateDirFlag, "state-dir", "",
+		"directory of the platform (env EDGESYNC_STATE_DIR; default /var/lib/edgesync for root, else $XDG_STATE_HOME/edgesync)")
+	flags.StringVar(&f.DatabaseFlag, "database", "",
+		"postgres:// URL of the platform's database, without a password (env EDGESYNC_DATABASE; default: what the state directory was bootstrapped with)")
+	flags.StringVar(&f.DatabasePasswordFlag, "database-password-file", "",
+		"file with the database's password, read at each connection (env EDGESYNC_DATABASE_PASSWORD_FILE)")
 }
 
 // StateDir is the platform's directory, absolute.
 func (f *Factory) StateDir() (string, error) {
-	return StateDir(f.StateDirFlag, f.Env, f.UID)
+	told, err := f.platform()
+	return told.Dir, err
 }
 
-// Database is the URL of the platform's database, and whether it stood on the
-// command line; empty means what the state directory says.
-func (f *Factory) Database() (url string, argument bool) {
-	if f.DatabaseFlag != "" {
-		return f.DatabaseFlag, true
-	}
-	url, _ = f.Env("EDGESYNC_DATABASE")
-	return url, false
+// Database is the URL of the platform's database and how its password is read;
+// empty means what the state directory says.
+func (f *Factory) Database() (Database, error) {
+	told, err := f.platform()
+	return told.Database, err
 }
 
 // CanPrompt tells whether a question may be asked.
@@ -89,13 +105,16 @@ func (f *Factory) CanPrompt() bool {
 
 // Logger writes to the error stream. Its text handler quotes whatever does not
 // print, so that no log line can move the cursor of who reads it.
-func (f *Factory) Logger(level slog.Level) *slog.Logger {
+func (f *Factory) Logger(level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(f.IO.Err, &slog.HandlerOptions{Level: level}))
 }
 
 // Run calls runF, which a test may set to look at the parsed options, or else
 // run.
 func Run[T any](cmd *cobra.Command, opts T, runF, run func(context.Context, T) error) error {
+	if output := cmd.Flag("output"); output != nil && output.Value.String() == string(FormatOCSF) && cmd.Annotations[string(FormatOCSF)] == "" {
+		return Usagef("--output ocsf: only events are written so: want table, json or yaml")
+	}
 	if runF != nil {
 		return runF(cmd.Context(), opts)
 	}

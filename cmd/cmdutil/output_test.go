@@ -171,8 +171,7 @@ func TestStateDir(t *testing.T) {
 		uid  int
 		want string
 	}{
-		{"/flag", env("EDGESYNC_STATE_DIR", "/env"), 0, "/flag"},
-		{"", env("EDGESYNC_STATE_DIR", "/env"), 0, "/env"},
+		{"/flag", env(), 0, "/flag"},
 		{"", env("XDG_STATE_HOME", "/xdg"), 0, "/var/lib/edgesync"},
 		{"", env("XDG_STATE_HOME", "/xdg", "HOME", "/home/u"), 1000, "/xdg/edgesync"},
 		{"", env("HOME", "/home/u"), 1000, "/home/u/.local/state/edgesync"},

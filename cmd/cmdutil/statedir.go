@@ -4,16 +4,13 @@ import (
 	"path/filepath"
 )
 
-// StateDir is the platform's directory: the flag, the environment, or the place
-// for this user. uid is the effective one.
-func StateDir(flag string, env func(string) (string, bool), uid int) (string, error) {
-	if flag == "" {
-		flag, _ = env("EDGESYNC_STATE_DIR")
-	}
-	if flag != "" {
-		dir, err := filepath.Abs(flag)
+// StateDir is the platform's directory: the one that is named, or the place for
+// this user. uid is the effective one.
+func StateDir(named string, env func(string) (string, bool), uid int) (string, error) {
+	if named != "" {
+		dir, err := filepath.Abs(named)
 		if err != nil {
-			return "", Errorf(ExitFailed, "resolve state directory %s: %w", flag, err)
+			return "", Errorf(ExitFailed, "resolve state directory %s: %w", named, err)
 		}
 		return dir, nil
 	}

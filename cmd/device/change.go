@@ -61,6 +61,8 @@ func NewCmdUnmerge(f *cmdutil.Factory, runF func(context.Context, *ChangeOptions
 		Long: `Take back what operators merged into a device. With the former id of a member ("home_id" of its assertions),
 part that member from the rest instead, with what the rules make one with it, whoever merged them; it stays parted
 through every later sync, and "device merge" undoes it.`,
+		Example: `  edgesync device unmerge sr:0f9a…
+  edgesync device unmerge sr:0f9a… sr:3be2… --reason "two laptops on one dock"`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				return cmdutil.Args("ID", "FORMER-ID")(cmd, args)
@@ -84,7 +86,7 @@ func NewCmdSplit(f *cmdutil.Factory, runF func(context.Context, *ChangeOptions) 
 		Short: "Part members of a device from the others, whatever their sources say",
 		Long: `Part some of the assertions a device is made of from the others, and keep them apart through every later sync.
 A member is named by its "home_id", or as SOURCE/KEY. "device merge" undoes it.`,
-		Example: "  edgesync device split sr:0f9a… --member hq-netbox/id:device:7 --reason \"shares a dock\"",
+		Example: "  edgesync device split sr:0f9a… --member dc-netbox/id:device:7 --reason \"shares a dock\"",
 		Args:    cmdutil.Args("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.IDs = args

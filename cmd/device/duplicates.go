@@ -26,7 +26,8 @@ func NewCmdDuplicates(f *cmdutil.Factory, runF func(context.Context, *Duplicates
 		Short: "List what several devices share that does not make them one",
 		Long: `List what several devices share that does not make them one: hardware ids that two things of one source hold,
 and host names.`,
-		Args: cmdutil.NoArgs,
+		Example: "  edgesync device duplicates --tenant acme --limit 20",
+		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, duplicatesRun)
 		},
@@ -54,7 +55,11 @@ func duplicatesRun(ctx context.Context, opts *DuplicatesOptions) error {
 	if err != nil {
 		return err
 	}
-	answer, err := client.ListDuplicates(ctx, &adminv1.ListDuplicatesRequest{Tenant: opts.Tenant, Limit: opts.Limit})
+	var answer *adminv1.ListDuplicatesResponse
+	err = cmdutil.Working(opts.Factory, "look for duplicates", func() (err error) {
+		answer, err = client.ListDuplicates(ctx, &adminv1.ListDuplicatesRequest{Tenant: opts.Tenant, Limit: opts.Limit})
+		return err
+	})
 	if err != nil {
 		return err
 	}

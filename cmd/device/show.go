@@ -30,7 +30,9 @@ func NewCmdShow(f *cmdutil.Factory, runF func(context.Context, *ShowOptions) err
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show a device and what each source says of it",
-		Args:  cmdutil.Args("ID"),
+		Example: `  edgesync device show sr:0f9a…
+  edgesync device show sr:0f9a… --why`,
+		Args: cmdutil.Args("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.ID = args[0]
 			return cmdutil.Run(cmd, opts, runF, showRun)

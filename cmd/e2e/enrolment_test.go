@@ -31,6 +31,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"edgesync/certs"
+	"edgesync/certs/ca"
 	"edgesync/certs/client"
 	"edgesync/cmd/run"
 	"edgesync/core"
@@ -308,8 +309,7 @@ func TestTenantLeafCannotPoseAsCA(t *testing.T) {
 func TestAttemptsAreLimitedPerAddress(t *testing.T) {
 	p := newPlatform(t)
 	p.tenant("acme")
-	certificate := p.serverCertificate(t.Context(), p.core.IssueCA)
-	server := p.limitedCA(t, certificate, 3)
+	server := p.serveCA(t, ca.Options{Failures: 3, FailureEvery: 20 * time.Second})
 	_, csr := request(t, &x509.CertificateRequest{})
 	minted := p.mint("acme", "edge")
 	own := p.caAddr
@@ -386,6 +386,40 @@ func TestRenewalAfterTheEnd(t *testing.T) {
 	behind := client.Client{Now: func() time.Time { return now.Add(-24 * time.Hour) }}
 	if _, err := behind.Renew(t.Context(), beyond); err == nil {
 		t.Error("a certificate that ended more than seven days ago was renewed for a host whose clock is behind")
+	}
+}
+
+// TestEndedIdentityOfAServiceThatWasOnboardedAgainIsNotRenewed has a host keep
+// what its service was given before: it ended by itself, and the service has
+// another since.
+func TestEndedIdentityOfAServiceThatWasOnboardedAgainIsNotRenewed(t *testing.T) {
+	p := oldPlatform(t, "acme")
+	for name, after := range map[string]func(){
+		"package": func() { p.onboard("acme", "package") },
+		"token":   func() { p.enrol(p.mint("acme", "token").Text) },
+		"revoked": func() {
+			_, err := p.core.RevokeService(t.Context(), operator, "acme", "revoked")
+			must(t, err)
+			p.onboard("acme", "revoked")
+		},
+		"removed": func() {
+			must(t, p.core.RemoveService(t.Context(), operator, "acme", "removed"))
+			p.onboard("acme", "removed")
+		},
+	} {
+		p.onboard("acme", name)
+		ended := p.issuedLongAgo("acme", name, time.Now().Add(-2*time.Hour), time.Hour)
+		after()
+		before, err := p.core.Service(t.Context(), "acme", name)
+		must(t, err)
+		if _, err := p.client().Renew(t.Context(), ended); !isRefused(err) {
+			t.Errorf("%s: renew the identity it had before: %v", name, err)
+		}
+		service, err := p.core.Service(t.Context(), "acme", name)
+		must(t, err)
+		if service.CertSerial != before.CertSerial {
+			t.Errorf("%s: the service's certificate was replaced", name)
+		}
 	}
 }
 
@@ -568,7 +602,7 @@ func TestFromTokenToReOnboarding(t *testing.T) {
 	must(t, err)
 
 	var later clock
-	keeper := client.NewKeeper(held, p.client().Renew, later.now, nil)
+	keeper := client.NewKeeper(held, p.client().Renew, nil, later.now, nil)
 	must(t, keeper.Check(t.Context()))
 	if keeper.Certificate().Leaf.SerialNumber.Cmp(held.Chain[0].SerialNumber) != 0 {
 		t.Fatal("a fresh certificate was renewed")
@@ -654,7 +688,7 @@ func TestHotSwapKeepsStreams(t *testing.T) {
 	p.tenant("acme")
 	e, held := p.enrol(p.mint("acme", "edge").Text)
 	var later clock
-	keeper := client.NewKeeper(held, p.client().Renew, later.now, nil)
+	keeper := client.NewKeeper(held, p.client().Renew, nil, later.now, nil)
 	config, err := certs.ClientTLS(certs.EncodePEM(held.Roots...), keeper.Certificate, e.config.ServerName())
 	must(t, err)
 	dial := func() monitoring.AgentGatewayServiceClient {

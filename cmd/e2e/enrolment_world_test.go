@@ -167,6 +167,11 @@ func (p *platform) certificates(tenant, component string) []core.Certificate {
 // some time ago and that is recorded as such.
 func (p *platform) issuedLongAgo(tenant, component string, at time.Time, life time.Duration) client.Credential {
 	p.t.Helper()
+	return p.issuedAs(certs.TypeSync, tenant, component, at, life)
+}
+
+func (p *platform) issuedAs(kind certs.Type, tenant, component string, at time.Time, life time.Duration) client.Credential {
+	p.t.Helper()
 	found, err := p.core.Tenant(p.t.Context(), tenant)
 	must(p.t, err)
 	described, err := p.core.Enrolment().TenantByID(p.t.Context(), found.ID)
@@ -178,12 +183,14 @@ func (p *platform) issuedLongAgo(tenant, component string, at time.Time, life ti
 	authority, err := issue.Load(keys.Issuer.Raw, der)
 	must(p.t, err)
 	key, csr := request(p.t, &x509.CertificateRequest{})
-	leaf, err := authority.SignLeaf(csr, issue.Leaf{Type: certs.TypeSync, Tenant: tenant, Partition: "default", Component: component, Life: life}, at)
+	leaf, err := authority.SignLeaf(csr, issue.Leaf{Type: kind, Tenant: tenant, Partition: "default", Component: component, Life: life}, at)
 	must(p.t, err)
 	store, err := p.store.Tenant(p.t.Context(), found.ID)
 	must(p.t, err)
 	must(p.t, store.Update(p.t.Context(), func(tx core.TenantTx) error {
-		return tx.AddCertificate(p.t.Context(), core.Certificate{Serial: leaf.SerialNumber.String(), Component: component, IssuedAt: at, NotAfter: leaf.NotAfter})
+		return tx.AddCertificate(p.t.Context(), core.Certificate{
+			Serial: leaf.SerialNumber.String(), Type: kind, Component: component, IssuedAt: at, NotAfter: leaf.NotAfter,
+		})
 	}))
 	return client.Credential{Key: key, Chain: []*x509.Certificate{leaf, keys.Issuer}, Roots: []*x509.Certificate{p.root()}, CAURL: p.caURL()}
 }
@@ -205,13 +212,11 @@ func wantStatus(t testing.TB, what string, got int, answer string, want int) {
 	}
 }
 
-// limitedCA is another listener of the platform's CA with a limit, and its address.
-func (p *platform) limitedCA(t *testing.T, certificate *tls.Certificate, failures int) string {
+// serveCA is another listener of the platform's CA, and its address.
+func (p *platform) serveCA(t *testing.T, options ca.Options) string {
 	t.Helper()
-	server, err := ca.New(ca.Options{
-		Platform: p.core.Enrolment(), Addr: p.caAddr, Certificate: func() *tls.Certificate { return certificate },
-		Now: p.clock.now, Failures: failures, FailureEvery: 20 * time.Second,
-	})
+	options.Platform, options.Addr, options.Certificate, options.Now = p.core.Enrolment(), p.caAddr, p.caCertificate.Load, p.clock.now
+	server, err := ca.New(options)
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

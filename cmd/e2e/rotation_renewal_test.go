@@ -4,8 +4,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"edgesync/certs/client"
+	"edgesync/cmd/renewal"
 	"edgesync/core"
+	"edgesync/proto/monitoring"
 )
 
 // credential is the edge's identity as its runtime renews it.
@@ -49,6 +53,34 @@ func TestRenewalCarriesAnEdgeOverARotation(t *testing.T) {
 	former := *e
 	former.use(held)
 	former.wantNoHandshake()
+}
+
+// TestRuntimeTrustsTheNewRootWithoutARestart has one process live through the
+// whole of a rotation: what it trusts changes with what it renews.
+func TestRuntimeTrustsTheNewRootWithoutARestart(t *testing.T) {
+	const age = 20 * 24 * time.Hour
+	p := pastPlatform(t, age, "acme")
+	e := p.onboard("acme", "edge")
+	kept := renewal.Keep(e.config.Paths(), e.identity, p.clock.now, nil)
+	transport, err := kept.Transport(e.config.ServerName())
+	must(t, err)
+	hello := func() {
+		t.Helper()
+		conn, err := grpc.NewClient("passthrough:///"+p.addr, grpc.WithTransportCredentials(transport))
+		must(t, err)
+		defer func() { _ = conn.Close() }()
+		_, err = monitoring.NewAgentGatewayServiceClient(conn).Hello(t.Context(), e.helloRequest())
+		must(t, err)
+	}
+	hello()
+	end := p.rotations("acme")
+	p.clock.pass(age)
+	p.renewServers()
+	must(t, kept.Check(t.Context()))
+	p.clock.pass(end.Sub(p.clock.now()) + time.Second)
+	must(t, p.core.EndOverlaps(t.Context()))
+	p.renewServers()
+	hello()
 }
 
 // TestTokenOfBeforeARotationIsGood: it pins the old root.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"edgesync/certs/client"
 	"edgesync/certs/join"
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/renewal"
 	"edgesync/onboarding"
 )
 
@@ -133,6 +133,8 @@ func (o *Options) token() (string, error) {
 	switch {
 	case o.TokenFile == "-":
 		return onboarding.ReadToken(o.IO.In)
+	case cmdutil.HoldsToken(o.TokenFile):
+		return "", cmdutil.Usagef("--token-file takes the name of a file, and this is a join token itself, which everybody on this host can read from the list of processes: cancel it (`edgesync onboard tokens cancel`) and have another made")
 	case o.TokenFile != "":
 		file, err := os.Open(o.TokenFile)
 		if err != nil {
@@ -218,16 +220,11 @@ func probe(dir string) error {
 
 // refine gives an error of the CA's the exit code it means.
 func refine(err error) error {
-	var refused *client.RefusedError
-	var network *net.OpError
-	var lookup *net.DNSError
-	switch {
-	case errors.As(err, &refused), errors.Is(err, client.ErrUntrusted):
-		return cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
-	case errors.As(err, &network), errors.As(err, &lookup), errors.Is(err, context.DeadlineExceeded):
-		return cmdutil.Errorf(cmdutil.ExitUnavailable, "%w: is the platform served, and can this host reach it?", err)
+	code := renewal.ExitCode(err)
+	if code == cmdutil.ExitUnavailable {
+		return cmdutil.Errorf(code, "%w: is the platform served, and can this host reach it?", err)
 	}
-	return err
+	return cmdutil.Errorf(code, "%w", err)
 }
 
 func (o *Options) report(token join.Token, made client.Credential, dir string) error {

@@ -84,7 +84,7 @@ func (a *authority) replaceAuthorities(state string) {
 		a.formerRoots = append(a.formerRoots, a.root.Certificate)
 	}
 	other := newAuthority(a.t)
-	a.root, a.sign = other.root, other.sign
+	a.root, a.sign, a.now = other.root, other.sign, other.now
 }
 
 func (a *authority) issue(csr []byte, leaf issue.Leaf) (*adminv1.IssuedCertificate, error) {

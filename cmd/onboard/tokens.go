@@ -52,6 +52,7 @@ func NewCmdTokensList(f *cmdutil.Factory, runF func(context.Context, *TokensList
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List join tokens and what became of them",
+		Example: "  edgesync onboard tokens list --tenant acme",
 		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, tokensListRun)
@@ -95,9 +96,10 @@ type TokensCancelOptions struct {
 func NewCmdTokensCancel(f *cmdutil.Factory, runF func(context.Context, *TokensCancelOptions) error) *cobra.Command {
 	opts := &TokensCancelOptions{Factory: f}
 	cmd := &cobra.Command{
-		Use:   "cancel ID --tenant T",
-		Short: "Make a join token worthless",
-		Args:  cmdutil.Args("ID"),
+		Use:     "cancel ID --tenant T",
+		Short:   "Make a join token worthless",
+		Example: "  edgesync onboard tokens cancel 1d9c5a0e-7c1b-4b7a-9f5e-2a1f6c3f8f10 --tenant acme",
+		Args:    cmdutil.Args("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.ID = args[0]
 			return cmdutil.Run(cmd, opts, runF, tokensCancelRun)

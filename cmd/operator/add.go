@@ -76,7 +76,7 @@ func addRun(ctx context.Context, opts *AddOptions) error {
 	if err != nil {
 		return err
 	}
-	made, err := identity.New(key, answer.GetCertificate(), "")
+	made, err := identity.New(key, answer.GetCertificate(), answer.GetCaUrl())
 	if err != nil {
 		return err
 	}

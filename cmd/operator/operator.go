@@ -70,6 +70,7 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *ListOptions) err
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List operators, revoked ones too",
+		Example: "  edgesync operator list",
 		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, listRun)
@@ -105,9 +106,10 @@ type RevokeOptions struct {
 func NewCmdRevoke(f *cmdutil.Factory, runF func(context.Context, *RevokeOptions) error) *cobra.Command {
 	opts := &RevokeOptions{Factory: f}
 	return &cobra.Command{
-		Use:   "revoke NAME",
-		Short: "Refuse an operator's identity from now on",
-		Args:  cmdutil.Args("NAME"),
+		Use:     "revoke NAME",
+		Short:   "Refuse an operator's identity from now on",
+		Example: "  edgesync operator revoke bob",
+		Args:    cmdutil.Args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Name = args[0]
 			return cmdutil.Run(cmd, opts, runF, revokeRun)

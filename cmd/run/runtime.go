@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,18 +10,17 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc/credentials"
 
-	"edgesync/certs"
 	"edgesync/certs/client"
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/renewal"
 	"edgesync/onboarding"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun"
 	"edgesync/syncrun/source"
 	"edgesync/syncrun/source/armis"
@@ -45,8 +43,10 @@ type Config struct {
 	// the public internet.
 	Egress *source.Egress
 	// Once reads every source once and ends.
-	Once    bool
-	Logger  *slog.Logger
+	Once   bool
+	Logger *slog.Logger
+	// Tracer follows each run; nil follows none.
+	Tracer  *tracing.Tracer
 	Observe func(syncrun.Event)
 	Now     func() time.Time
 }
@@ -55,7 +55,7 @@ type Config struct {
 // while it runs.
 type Service struct {
 	runtime *syncrun.Runtime
-	keeper  *client.Keeper
+	kept    *renewal.Kept
 }
 
 // New reads the config and the identity it names, and makes the service.
@@ -74,8 +74,8 @@ func New(config Config) (*Service, error) {
 	case err != nil:
 		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
 	}
-	keeper := newKeeper(minimal, held, config)
-	tls, err := certs.ClientTLS(certs.EncodePEM(held.CAs...), keeper.Certificate, minimal.ServerName())
+	kept := renewal.Keep(minimal.Paths(), held, config.Now, config.Logger)
+	transport, err := kept.Transport(minimal.ServerName())
 	if err != nil {
 		return nil, cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
 	}
@@ -86,16 +86,16 @@ func New(config Config) (*Service, error) {
 	// Without a name the gateway just does not learn one.
 	hostname, _ := os.Hostname()
 	runtime, err := syncrun.New(syncrun.Options{
-		Config: minimal, Transport: credentials.NewTLS(tls), DataDir: dir, Once: config.Once,
+		Config: minimal, Transport: transport, DataDir: dir, Once: config.Once,
 		OutboxMax: config.OutboxMax, CacheLife: config.CacheLife, Egress: config.Egress,
 		Adapters: adapters, Source: source.Options{TempDir: dir, Now: config.Now},
-		Logger: config.Logger, Observe: config.Observe, Now: config.Now,
+		Logger: config.Logger, Tracer: config.Tracer, Observe: config.Observe, Now: config.Now,
 		Version: cmdutil.Version, Hostname: hostname,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Service{runtime: runtime, keeper: keeper}, nil
+	return &Service{runtime: runtime, kept: kept}, nil
 }
 
 // Run renews the identity if that is due, and then runs the runtime, renewing
@@ -106,7 +106,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var renewing sync.WaitGroup
-	renewing.Go(func() { s.keeper.Run(ctx) })
+	renewing.Go(func() { s.kept.Run(ctx) })
 	defer renewing.Wait()
 	defer stop()
 	return s.runtime.Run(ctx)
@@ -115,42 +115,19 @@ func (s *Service) Run(ctx context.Context) error {
 // Healthy says why the runtime does not work, or nil.
 func (s *Service) Healthy(patience time.Duration) error { return s.runtime.Healthy(patience) }
 
-// Collector counts what the runtime does.
-func (s *Service) Collector() prometheus.Collector { return s.runtime.Collector() }
+// Collectors count what the runtime does, and tell when its identity ends.
+func (s *Service) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{s.runtime.Collector(), cmdutil.CertificateExpiry(
+		"edgesync_run_certificate_expiry_timestamp_seconds", "When the service's certificate ends, in unix time.", s.kept.Certificate)}
+}
 
 // renewFirst is no reason not to run, unless it never will be possible.
 func (s *Service) renewFirst(ctx context.Context) error {
-	err := s.keeper.Check(ctx)
+	err := s.kept.Check(ctx)
 	if errors.Is(err, client.ErrEnded) {
-		return cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
+		return cmdutil.Errorf(cmdutil.ExitRefused, "run: %w", err)
 	}
 	return nil
-}
-
-// newKeeper writes what it renews before it is used, so that a host that stops
-// has either the old identity whole or the new one.
-func newKeeper(minimal onboarding.MinimalConfig, held onboarding.Identity, config Config) *client.Keeper {
-	asks := client.Client{Now: config.Now}
-	dir := minimal.Paths().Dir
-	renew := func(ctx context.Context, old client.Credential) (client.Credential, error) {
-		renewed, err := asks.Renew(ctx, old)
-		if err != nil {
-			return client.Credential{}, err
-		}
-		next := onboarding.Identity{Key: renewed.Key, Chain: renewed.Chain, CAs: trusted(renewed), CAURL: renewed.CAURL}
-		return renewed, onboarding.WriteIdentity(dir, next)
-	}
-	return client.NewKeeper(client.Credential{
-		Key: held.Key, Chain: held.Chain, Roots: rootsOf(held.CAs), CAURL: held.CAURL,
-	}, renew, config.Now, config.Logger)
-}
-
-func trusted(c client.Credential) []*x509.Certificate {
-	return append(slices.Clone(c.Roots), c.Chain[1])
-}
-
-func rootsOf(cas []*x509.Certificate) []*x509.Certificate {
-	return slices.DeleteFunc(slices.Clone(cas), func(c *x509.Certificate) bool { return c.CheckSignatureFrom(c) != nil })
 }
 
 // dataDir makes the directory in which a service keeps what must outlive it. One

@@ -20,6 +20,7 @@ import (
 	"edgesync/cmd/state"
 	"edgesync/gateway"
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/proto/tracing"
 )
 
 // The addresses serve listens on unless told otherwise.
@@ -35,6 +36,11 @@ type Config struct {
 	// Database is the URL of the platform's database; empty means what the state
 	// directory says.
 	Database string
+	// DatabasePassword, if set, is asked for its password at each connection.
+	DatabasePassword func() (string, error)
+	// KeysetFile opens a platform in a database from a directory that is empty;
+	// empty means that the directory has the keyset.
+	KeysetFile string
 	// Listen is the gateway's address; port 0 picks a free one.
 	Listen string
 	// CAListen is that of the enrolment CA, AdminListen that of the admin API over
@@ -42,8 +48,16 @@ type Config struct {
 	CAListen, AdminListen string
 	// MetricsListen is that of metrics and health; empty means none.
 	MetricsListen string
-	Logger        *slog.Logger
-	Now           func() time.Time
+	// CertLife is how long the certificates live that are signed here; zero takes
+	// the default.
+	CertLife time.Duration
+	Live
+	Logger *slog.Logger
+	// EventRetention is how long events are kept; 0 means for good.
+	EventRetention time.Duration
+	// Tracer follows each stream; nil follows none.
+	Tracer *tracing.Tracer
+	Now    func() time.Time
 }
 
 // Platform is a platform that is being served.
@@ -59,6 +73,8 @@ type Platform struct {
 	config      Config
 	state       *state.State
 	client      *admin.Client
+	gateway     *gateway.Server
+	guards      *guards
 	certificate atomic.Pointer[tls.Certificate]
 	// caCertificate is nil when there is no enrolment CA.
 	caCertificate atomic.Pointer[tls.Certificate]
@@ -69,11 +85,15 @@ type Platform struct {
 // Start opens the platform of a state directory and serves it until ctx ends.
 // When it returns everything is listened on. Wait must be called.
 func Start(ctx context.Context, config Config) (*Platform, error) {
-	opened, err := state.Open(ctx, state.Options{Dir: config.StateDir, Database: config.Database, Logger: config.Logger, Now: config.Now})
+	opened, err := state.Open(ctx, state.Options{
+		Dir: config.StateDir, Database: config.Database, Password: config.DatabasePassword, KeysetFile: config.KeysetFile, CertLife: config.CertLife,
+		Logger: config.Logger, Now: config.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
-	p := &Platform{config: config, state: opened, Socket: state.Socket(config.StateDir)}
+	p := &Platform{config: config, state: opened, Socket: state.Socket(config.StateDir), guards: newGuards(config.Logger)}
+	p.guards.allow(config.Allow)
 	if err := p.start(ctx); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -103,13 +123,18 @@ func (p *Platform) start(ctx context.Context) error {
 	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
 	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
 	p.group.Go(func() error { return p.state.Core.Follow(ctx) })
+	if age := p.config.EventRetention; age > 0 {
+		p.group.Go(func() error { p.state.Core.KeepEvents(ctx, age); return nil })
+	}
 	if listeners.operators != nil {
 		p.group.Go(func() error {
 			return admin.NewServer(p.state.Core, p.config.Logger).ServeTLS(ctx, listeners.operators, p.certificate.Load)
 		})
 	}
 	if listeners.metrics != nil {
-		handler := metricsHandler(p.state.Core.Collector(), server.Collector())
+		handler := metricsHandler(p.state.Core.Collector(), server.Collector(), p.guards.refused, cmdutil.CertificateExpiry(
+			"edgesync_gateway_certificate_expiry_timestamp_seconds", "When the gateway's certificate ends, in unix time.", p.certificate.Load))
+		p.group.Go(func() error { p.state.Core.KeepCensus(ctx); return nil })
 		p.group.Go(func() error { return cmdutil.ServeHTTP(ctx, listeners.metrics, handler) })
 	}
 	p.log()
@@ -123,11 +148,12 @@ func (p *Platform) servers(ctx context.Context) (*gateway.Server, *ca.Server, er
 	}
 	server, err := gateway.New(gateway.Options{
 		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
-		Logger: p.config.Logger, Now: p.config.Now,
+		Logger: p.config.Logger, Now: p.config.Now, Limits: p.config.Limits.gateway(), Tracer: p.config.Tracer,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	p.gateway = server
 	enrolment, err := p.enrolmentCA(ctx)
 	return server, enrolment, err
 }
@@ -154,30 +180,39 @@ func (p *Platform) listen(ctx context.Context) (l listeners, err error) {
 			err = errors.Join(err, l.close())
 		}
 	}()
-	if l.gateway, err = cmdutil.Listen(ctx, "gateway", p.config.Listen); err != nil {
+	if l.gateway, err = p.open(ctx, "gateway", p.config.Listen, &p.guards.gateway); err != nil {
 		return l, err
 	}
 	p.GatewayAddr = l.gateway.Addr()
 	if p.config.CAListen != "" {
-		if l.ca, err = cmdutil.Listen(ctx, "enrolment CA", p.config.CAListen); err != nil {
+		if l.ca, err = p.open(ctx, "enrolment CA", p.config.CAListen, &p.guards.ca); err != nil {
 			return l, err
 		}
 		p.CAAddr = l.ca.Addr()
 	}
 	if p.config.AdminListen != "" {
-		if l.operators, err = cmdutil.Listen(ctx, "admin", p.config.AdminListen); err != nil {
+		if l.operators, err = p.open(ctx, "admin", p.config.AdminListen, &p.guards.admin); err != nil {
 			return l, err
 		}
 		p.AdminAddr = l.operators.Addr()
 	}
 	if p.config.MetricsListen != "" {
-		if l.metrics, err = cmdutil.Listen(ctx, "metrics", p.config.MetricsListen); err != nil {
+		if l.metrics, err = p.open(ctx, "metrics", p.config.MetricsListen, &p.guards.metrics); err != nil {
 			return l, err
 		}
 		p.MetricsAddr = l.metrics.Addr()
 	}
 	l.admin, err = admin.Listen(p.Socket)
 	return l, err
+}
+
+// open listens behind a guard.
+func (p *Platform) open(ctx context.Context, what, addr string, guard *guard) (net.Listener, error) {
+	listener, err := cmdutil.Listen(ctx, what, addr)
+	if err != nil {
+		return nil, err
+	}
+	return guard.listener(listener), nil
 }
 
 func (p *Platform) log() {
@@ -249,9 +284,18 @@ func (p *Platform) renew(ctx context.Context) error {
 	return nil
 }
 
-// renewCheck is short beside a certificate's life, and bounds how long a clock
-// that jumped or a certificate that a bootstrap replaced goes unnoticed.
+// renewCheck bounds how long a clock that jumped or a certificate that a
+// bootstrap replaced goes unnoticed.
 const renewCheck = 10 * time.Minute
+
+// checkEvery is short beside a certificate's life, of which a third is left when
+// it is due.
+func (c Config) checkEvery() time.Duration {
+	if c.CertLife > 0 {
+		return min(renewCheck, c.CertLife/10)
+	}
+	return renewCheck
+}
 
 func (p *Platform) keepRenewed(ctx context.Context) {
 	// An authority above the certificate was replaced: the gateway's follows.
@@ -262,7 +306,7 @@ func (p *Platform) keepRenewed(ctx context.Context) {
 		default:
 		}
 	})()
-	ticker := time.NewTicker(renewCheck)
+	ticker := time.NewTicker(p.config.checkEvery())
 	defer ticker.Stop()
 	failing := false
 	for {

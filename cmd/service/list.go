@@ -23,7 +23,9 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *ListOptions) err
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List sync services and their health",
-		Args:    cmdutil.NoArgs,
+		Example: `  edgesync service list
+  edgesync service list --tenant acme --available -o json`,
+		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, listRun)
 		},

@@ -24,6 +24,7 @@ func NewCmdRemove(f *cmdutil.Factory, runF func(context.Context, *RemoveOptions)
 		Use:     "remove SERVICE",
 		Aliases: []string{"rm"},
 		Short:   "Remove a sync service that no source is assigned to, and revoke its identity",
+		Example: "  edgesync service remove old-sync --tenant acme --yes",
 		Args:    cmdutil.Args("SERVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Service = args[0]

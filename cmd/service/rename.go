@@ -21,9 +21,10 @@ type RenameOptions struct {
 func NewCmdRename(f *cmdutil.Factory, runF func(context.Context, *RenameOptions) error) *cobra.Command {
 	opts := &RenameOptions{Factory: f}
 	cmd := &cobra.Command{
-		Use:   "rename SERVICE NAME",
-		Short: "Give a sync service another name; its component id and identity stay",
-		Args:  cmdutil.Args("SERVICE", "NAME"),
+		Use:     "rename SERVICE NAME",
+		Short:   "Give a sync service another name; its component id and identity stay",
+		Example: `  edgesync service rename hq-sync "Head Office" --tenant acme`,
+		Args:    cmdutil.Args("SERVICE", "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Service, opts.Name = args[0], args[1]
 			return cmdutil.Run(cmd, opts, runF, renameRun)

@@ -25,7 +25,8 @@ func NewCmdRevoke(f *cmdutil.Factory, runF func(context.Context, *RevokeOptions)
 		Long: `Refuse a sync service's identity from now on, also on connections that are open.
 
 Its sources stay assigned to it. Onboarding the same name again issues a new identity.`,
-		Args: cmdutil.Args("SERVICE"),
+		Example: "  edgesync service revoke hq-sync --tenant acme",
+		Args:    cmdutil.Args("SERVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Service = args[0]
 			return cmdutil.Run(cmd, opts, runF, revokeRun)

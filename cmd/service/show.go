@@ -21,7 +21,9 @@ func NewCmdShow(f *cmdutil.Factory, runF func(context.Context, *ShowOptions) err
 	cmd := &cobra.Command{
 		Use:   "show SERVICE",
 		Short: "Show a sync service, by name, component id or id",
-		Args:  cmdutil.Args("SERVICE"),
+		Example: `  edgesync service show hq-sync
+  edgesync service show "HQ Sync" --tenant acme -o yaml`,
+		Args: cmdutil.Args("SERVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Service = args[0]
 			return cmdutil.Run(cmd, opts, runF, showRun)

@@ -25,7 +25,8 @@ func NewCmdSyncNow(f *cmdutil.Factory, runF func(context.Context, *SyncNowOption
 		Long: `Run all enabled sources of a sync service at once and wait until their devices are stored.
 
 Interrupting the command does not interrupt the runs. The exit code is 1 when a run fails and 5 when the service is offline.`,
-		Args: cmdutil.Args("SERVICE"),
+		Example: "  edgesync service sync-now hq-sync --tenant acme",
+		Args:    cmdutil.Args("SERVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Service = args[0]
 			return cmdutil.Run(cmd, opts, runF, syncNowRun)

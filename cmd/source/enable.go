@@ -29,9 +29,10 @@ func NewCmdDisable(f *cmdutil.Factory, runF func(context.Context, *EnableOptions
 
 func newCmdEnable(opts *EnableOptions, runF func(context.Context, *EnableOptions) error, verb, short string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   verb + " SOURCE",
-		Short: short,
-		Args:  cmdutil.Args("SOURCE"),
+		Use:     verb + " SOURCE",
+		Short:   short,
+		Example: "  edgesync source " + verb + " hq-armis --tenant acme",
+		Args:    cmdutil.Args("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Source = args[0]
 			return cmdutil.Run(cmd, opts, runF, enableRun)

@@ -23,7 +23,9 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *ListOptions) err
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List integration sources and how their last runs ended",
-		Args:    cmdutil.NoArgs,
+		Example: `  edgesync source list --tenant acme
+  edgesync source list -o json`,
+		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, listRun)
 		},

@@ -24,6 +24,7 @@ func NewCmdRemove(f *cmdutil.Factory, runF func(context.Context, *RemoveOptions)
 		Use:     "remove SOURCE",
 		Aliases: []string{"rm"},
 		Short:   "Remove an integration source and its credentials; its devices stay",
+		Example: "  edgesync source remove hq-armis --tenant acme --yes",
 		Args:    cmdutil.Args("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Source = args[0]

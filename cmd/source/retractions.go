@@ -38,6 +38,8 @@ func NewCmdRetractionsList(f *cmdutil.Factory, runF func(context.Context, *Retra
 
 A snapshot that would retract more than 20 % of a source's devices, and more than 10, retracts nothing until an
 operator releases or rejects it. So do the deletions of one run.`,
+		Example: `  edgesync source retractions list
+  edgesync source retractions list --tenant acme --source dc-netbox`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, retractionsListRun)
@@ -105,6 +107,7 @@ type SettleOptions struct {
 // NewCmdRelease makes source retractions release.
 func NewCmdRelease(f *cmdutil.Factory, runF func(context.Context, *SettleOptions) error) *cobra.Command {
 	cmd, opts := newCmdSettle(f, runF, true, "release", "Retract what a source is held for")
+	cmd.Example = "  edgesync source retractions release dc-netbox --tenant acme --yes"
 	cmd.Flags().BoolVarP(&opts.Yes, "yes", "y", false, "do not ask for confirmation")
 	return cmd
 }
@@ -112,6 +115,7 @@ func NewCmdRelease(f *cmdutil.Factory, runF func(context.Context, *SettleOptions
 // NewCmdReject makes source retractions reject.
 func NewCmdReject(f *cmdutil.Factory, runF func(context.Context, *SettleOptions) error) *cobra.Command {
 	cmd, _ := newCmdSettle(f, runF, false, "reject", "Forget what a source is held for: its snapshots up to now count no more")
+	cmd.Example = "  edgesync source retractions reject dc-netbox --tenant acme"
 	return cmd
 }
 

@@ -25,7 +25,8 @@ func NewCmdSyncNow(f *cmdutil.Factory, runF func(context.Context, *SyncNowOption
 		Long: `Run an integration source at once, on the sync service that owns it, and wait until its devices are stored.
 
 Interrupting the command does not interrupt the run. The exit code is 1 when the run fails and 5 when the service is offline.`,
-		Args: cmdutil.Args("SOURCE"),
+		Example: "  edgesync source sync-now hq-armis --tenant acme",
+		Args:    cmdutil.Args("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Source = args[0]
 			return cmdutil.Run(cmd, opts, runF, syncNowRun)

@@ -28,7 +28,8 @@ func NewCmdTest(f *cmdutil.Factory, runF func(context.Context, *TestOptions) err
 
 Nothing is stored and the source's schedule stays as it is; a disabled source can be tested too. What is wrong is said
 exactly: its name, TLS, token, permission or query. The exit code is 1 then, and 5 when the service is offline.`,
-		Args: cmdutil.Args("SOURCE"),
+		Example: "  edgesync source test hq-armis --tenant acme",
+		Args:    cmdutil.Args("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Source = args[0]
 			return cmdutil.Run(cmd, opts, runF, testRun)
@@ -93,7 +94,11 @@ func testRun(ctx context.Context, opts *TestOptions) error {
 	if err != nil {
 		return err
 	}
-	answer, err := client.TestSource(ctx, &adminv1.TestSourceRequest{Tenant: found.GetTenant(), Source: found.GetId()})
+	var answer *adminv1.TestSourceResponse
+	err = cmdutil.Working(opts.Factory, "test source "+found.GetSpec().GetName(), func() (err error) {
+		answer, err = client.TestSource(ctx, &adminv1.TestSourceRequest{Tenant: found.GetTenant(), Source: found.GetId()})
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -26,6 +27,7 @@ type Connection struct {
 	Client adminv1.AdminClient
 	// Local tells that the platform is open in this process, and nobody serves it.
 	Local bool
+	calls grpc.ClientConnInterface
 	close func() error
 }
 
@@ -50,6 +52,9 @@ func Connect(ctx context.Context, opts Options) (*Connection, error) {
 
 // Open opens the platform for a process that stays, such as serve.
 func Open(ctx context.Context, opts Options) (*State, error) {
+	if err := checkKeyset(opts); err != nil {
+		return nil, err
+	}
 	s, served, err := take(ctx, opts)
 	if served != nil {
 		return nil, errors.Join(alreadyServed(opts.Dir), served.Close())
@@ -86,7 +91,7 @@ func inProcess(s *State, opts Options) (*Connection, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &Connection{Client: client, Local: true, close: func() error { return errors.Join(client.Close(), s.Close()) }}, nil
+	return &Connection{Client: client, Local: true, calls: client.Calls(), close: func() error { return errors.Join(client.Close(), s.Close()) }}, nil
 }
 
 // dial reaches the serve that holds the directory. One that does not listen yet,
@@ -104,5 +109,5 @@ func dial(ctx context.Context, opts Options) (*Connection, error) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return nil, errors.Join(errHeld, client.Close())
 	}
-	return &Connection{Client: client, close: client.Close}, nil
+	return &Connection{Client: client, calls: client.Calls(), close: client.Close}, nil
 }

@@ -23,11 +23,25 @@ func Database(url string, argument bool) (string, error) {
 	return url, nil
 }
 
+// Told takes the database that a command was told.
+func (o *Options) Told(told cmdutil.Database) (err error) {
+	o.Password = told.Password()
+	o.Database, err = Database(told.URL, told.Argument)
+	return err
+}
+
 // OnDatabase tells whether the directory's platform is in a database, which other
 // directories may be of, too.
 func OnDatabase(dir string) (bool, error) {
 	kept, err := readSettings(dir)
 	return kept.Database != "", err
+}
+
+// KeptDatabase is the database the directory was bootstrapped with, without
+// secrets; empty for files in it.
+func KeptDatabase(dir string) (string, error) {
+	kept, err := readSettings(dir)
+	return kept.Database, err
 }
 
 // choose settles which database the platform is in. A directory is of one
@@ -70,7 +84,7 @@ func (o *Options) settings() settings {
 // openDatabase opens the store in a database. Any number of directories, on any
 // number of hosts, may be of one platform: each has a copy of its keyset.
 func (s *State) openDatabase(ctx context.Context, opts Options) (*seal.Keyset, error) {
-	store, err := postgres.Open(ctx, opts.Database, postgres.Options{MustExist: !opts.Create})
+	store, err := postgres.Open(ctx, opts.Database, postgres.Options{MustExist: !opts.Create, Password: opts.Password})
 	if errors.Is(err, core.ErrNotFound) {
 		return nil, emptyDatabase(opts)
 	}

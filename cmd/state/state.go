@@ -22,12 +22,17 @@ type Options struct {
 	// Database is the URL of the platform's database; empty means the one the
 	// directory names, or files in it.
 	Database string
+	// Password, if set, is asked for the database's password at each connection.
+	Password func() (string, error)
 	// Create makes the directory, the keyset and the store where there are none.
 	Create bool
 	// KeysetFile is where Create puts the keyset, when not in Dir.
 	KeysetFile string
 	Logger     *slog.Logger
 	Now        func() time.Time
+	// CertLife is how long the certificates live that are signed here; zero takes
+	// the default.
+	CertLife time.Duration
 	// Origin is through what the user acts; empty means "cli".
 	Origin string
 }
@@ -43,7 +48,9 @@ func (o Options) origin() string {
 type State struct {
 	Core  *core.Core
 	store core.Store
-	lock  *os.File
+	// keyset opens what is sealed in the store.
+	keyset *seal.Keyset
+	lock   *os.File
 	// made are the paths that opening may have made, innermost first. They go
 	// again if no platform comes of them.
 	made []string
@@ -52,12 +59,18 @@ type State struct {
 // open takes the directory's lock and opens the platform in it. errHeld is
 // returned while another process has it.
 func open(ctx context.Context, opts Options) (*State, error) {
+	if err := becomeOwner(opts.Dir); err != nil {
+		return nil, err
+	}
 	if err := opts.choose(); err != nil {
 		return nil, err
 	}
 	found, err := exists(opts.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if !found && sqlite.CutShort(opts.Dir) {
+		return nil, cmdutil.Errorf(cmdutil.ExitConflict, "open platform in %s: a restore was cut short there: run `edgesync restore` again, or empty the directory", opts.Dir)
 	}
 	if !found && !opts.Create && opts.Database == "" {
 		return nil, noPlatform(opts.Dir)
@@ -79,6 +92,13 @@ func open(ctx context.Context, opts Options) (*State, error) {
 	return s, nil
 }
 
+// Shared tells that the platform is in a database, which other processes may
+// have open too.
+func (s *State) Shared() bool {
+	_, files := s.store.(*sqlite.Store)
+	return !files
+}
+
 func (s *State) load(ctx context.Context, opts Options) error {
 	var keyset *seal.Keyset
 	var err error
@@ -90,7 +110,8 @@ func (s *State) load(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	s.Core, err = core.New(ctx, core.Options{Store: s.store, Keyset: keyset, Logger: opts.Logger, Now: opts.Now})
+	s.keyset = keyset
+	s.Core, err = core.New(ctx, core.Options{Store: s.store, Keyset: keyset, Logger: opts.Logger, Now: opts.Now, LeafLife: opts.CertLife})
 	return err
 }
 

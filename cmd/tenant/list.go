@@ -21,7 +21,9 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *ListOptions) err
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List tenants, the platform's own among them",
-		Args:    cmdutil.NoArgs,
+		Example: `  edgesync tenant list
+  edgesync tenant list -o json`,
+		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, listRun)
 		},

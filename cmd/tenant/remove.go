@@ -23,6 +23,7 @@ func NewCmdRemove(f *cmdutil.Factory, runF func(context.Context, *RemoveOptions)
 		Use:     "remove SLUG",
 		Aliases: []string{"rm"},
 		Short:   "Delete a tenant, its devices, services, sources and certificate authority",
+		Example: "  edgesync tenant remove acme --yes",
 		Args:    cmdutil.Args("SLUG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Slug = args[0]
@@ -45,7 +46,11 @@ func removeRun(ctx context.Context, opts *RemoveOptions) error {
 	if err := opts.Confirm(opts.Yes, "removing tenant %s with all its devices", found.GetSlug()); err != nil {
 		return err
 	}
-	if _, err := client.RemoveTenant(ctx, &adminv1.RemoveTenantRequest{Slug: opts.Slug}); err != nil {
+	err = cmdutil.Working(opts.Factory, "remove tenant "+found.GetSlug(), func() error {
+		_, err := client.RemoveTenant(ctx, &adminv1.RemoveTenantRequest{Slug: opts.Slug})
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	removed := struct {

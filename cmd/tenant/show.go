@@ -19,9 +19,10 @@ type ShowOptions struct {
 func NewCmdShow(f *cmdutil.Factory, runF func(context.Context, *ShowOptions) error) *cobra.Command {
 	opts := &ShowOptions{Factory: f}
 	return &cobra.Command{
-		Use:   "show SLUG",
-		Short: "Show a tenant",
-		Args:  cmdutil.Args("SLUG"),
+		Use:     "show SLUG",
+		Short:   "Show a tenant",
+		Example: "  edgesync tenant show acme",
+		Args:    cmdutil.Args("SLUG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Slug = args[0]
 			return cmdutil.Run(cmd, opts, runF, showRun)

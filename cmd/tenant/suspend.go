@@ -30,9 +30,10 @@ func NewCmdResume(f *cmdutil.Factory, runF func(context.Context, *SuspendOptions
 
 func newCmdSuspend(opts *SuspendOptions, runF func(context.Context, *SuspendOptions) error, verb, short string) *cobra.Command {
 	return &cobra.Command{
-		Use:   verb + " SLUG",
-		Short: short,
-		Args:  cmdutil.Args("SLUG"),
+		Use:     verb + " SLUG",
+		Short:   short,
+		Example: "  edgesync tenant " + verb + " acme",
+		Args:    cmdutil.Args("SLUG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Slug = args[0]
 			return cmdutil.Run(cmd, opts, runF, suspendRun)

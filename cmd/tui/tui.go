@@ -56,7 +56,7 @@ func Show(ctx context.Context, f *cmdutil.Factory, opts tui.Options) error {
 	if err != nil {
 		return err
 	}
-	opts.Client, opts.Unserved = client, f.Local != nil && f.Local()
+	opts.Client, opts.Unserved = client, f.Local
 	return Take(ctx, f, opts)
 }
 

@@ -26,6 +26,13 @@ type Build struct {
 // Current reads what the linker and the go command left in the binary.
 func Current() Build {
 	build := Build{Version: cmdutil.Version, GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	if cmdutil.Commit != "" || cmdutil.CommitTime != "" {
+		build.Commit = cmdutil.Commit
+		if at, err := time.Parse(time.RFC3339, cmdutil.CommitTime); err == nil {
+			build.Time = &at
+		}
+		return build
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return build
@@ -55,9 +62,10 @@ type Options struct {
 func NewCmdVersion(f *cmdutil.Factory, runF func(context.Context, *Options) error) *cobra.Command {
 	opts := &Options{Factory: f}
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cmdutil.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  edgesync version -o json",
+		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts.Build = Current()
 			return cmdutil.Run(cmd, opts, runF, versionRun)

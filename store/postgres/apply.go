@@ -286,7 +286,7 @@ func (w *writer) putStanding(ctx context.Context) error {
 		a := &w.plan.Put[i]
 		rows[i] = []any{
 			w.put[i], w.homes[a.DeviceID], w.names.number[a.Source], micros(a.LastSeen), w.lastSeen[w.put[i]],
-			micros(a.Run.Started), a.Run.ID, a.Retracted(),
+			micros(a.Run.Started), a.Run.ID, a.Retracted(), int64(a.Run.Chunk),
 		}
 		w.written[w.put[i]] = true
 	}
@@ -295,7 +295,7 @@ func (w *writer) putStanding(ctx context.Context) error {
 	if err == nil {
 		err = w.s.batch(ctx, `
 			UPDATE standing SET device = b.device, last_seen = b.last_seen, run_started = b.run_started, run_id = b.run_id,
-				retracted = b.retracted, device_last_seen = coalesce(b.device_last_seen, standing.device_last_seen)
+				retracted = b.retracted, chunk = b.chunk, device_last_seen = coalesce(b.device_last_seen, standing.device_last_seen)
 			FROM `, standingColumns, stored, ` WHERE standing.assertion = b.assertion`)
 	}
 	if err != nil {
@@ -306,7 +306,7 @@ func (w *writer) putStanding(ctx context.Context) error {
 
 var standingColumns = []column{
 	{"assertion", number}, {"device", number}, {"source", number}, {"last_seen", number}, {"device_last_seen", number},
-	{"run_started", number}, {"run_id", text}, {"retracted", truth},
+	{"run_started", number}, {"run_id", text}, {"retracted", truth}, {"chunk", number},
 }
 
 // refresh carries out plan.Seen. A row is written once where it can be: most
@@ -333,10 +333,10 @@ func (w *writer) refresh(ctx context.Context) error {
 			device = at
 			delete(latest, w.seen[i])
 		}
-		rows[i] = []any{w.seen[i], micros(seen.LastSeen), micros(seen.Run.Started), seen.Run.ID, device}
+		rows[i] = []any{w.seen[i], micros(seen.LastSeen), micros(seen.Run.Started), seen.Run.ID, device, int64(seen.Run.Chunk)}
 	}
 	err := w.s.batch(ctx, `
-		UPDATE standing SET last_seen = b.last_seen, run_started = b.run_started, run_id = b.run_id,
+		UPDATE standing SET last_seen = b.last_seen, run_started = b.run_started, run_id = b.run_id, chunk = b.chunk,
 			device_last_seen = greatest(standing.device_last_seen, b.device_last_seen)
 		FROM `, seenColumns, rows, ` WHERE standing.assertion = b.assertion`)
 	if err != nil {
@@ -356,6 +356,7 @@ func (w *writer) refresh(ctx context.Context) error {
 
 var seenColumns = []column{
 	{"assertion", number}, {"last_seen", number}, {"run_started", number}, {"run_id", text}, {"device_last_seen", number},
+	{"chunk", number},
 }
 
 // checkDevices checks what a foreign key from standing to device would, for the

@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strconv"
@@ -20,9 +22,33 @@ func CheckArgument(database string) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := u.User.Password(); ok || u.Query().Has("password") || u.Query().Has("sslpassword") {
-		return errors.New("use database: the URL has a password in it, which every user of this host can read in the list of processes: leave it out and put it in ~/.pgpass, in PGPASSWORD or in EDGESYNC_DATABASE")
+	if hasPassword(u) {
+		return errors.New("use database: the URL has a password in it, which every user of this host can read in the list of processes: leave it out and put it in ~/.pgpass, in a file for --database-password-file, in PGPASSWORD or in EDGESYNC_DATABASE")
 	}
+	return nil
+}
+
+// HasPassword tells whether a database's URL has a password in it.
+func HasPassword(database string) bool {
+	u, err := parse(database)
+	return err == nil && hasPassword(u)
+}
+
+func hasPassword(u *url.URL) bool {
+	_, ok := u.User.Password()
+	return ok || u.Query().Has("password") || u.Query().Has("sslpassword")
+}
+
+// ask puts the password of this moment into a connection that is being made.
+func (o Options) ask(c *pgx.ConnConfig) error {
+	if o.Password == nil {
+		return nil
+	}
+	password, err := o.Password()
+	if err != nil {
+		return fmt.Errorf("read the database's password: %w", err)
+	}
+	c.Password = password
 	return nil
 }
 
@@ -57,6 +83,12 @@ func configure(database string, opts Options) (*pgxpool.Config, error) {
 		config.MaxConns = opts.Connections
 	} else if !u.Query().Has("pool_max_conns") {
 		config.MaxConns = defaultConnections
+	}
+	if opts.Password != nil {
+		if hasPassword(u) {
+			return nil, errors.New("use database: its URL has a password in it and another is named: leave one of them out")
+		}
+		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { return opts.ask(c) }
 	}
 	if opts.tracer != nil {
 		config.ConnConfig.Tracer = opts.tracer

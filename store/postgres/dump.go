@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,10 +41,11 @@ func (s *Store) read(ctx context.Context, tenant uuid.UUID, fn func(*session) er
 // takeTime lifts the limits that keep a transaction short, and lets the planner
 // read whole tables.
 func (s *session) takeTime(ctx context.Context) error {
-	_, err := s.tx.Exec(ctx, `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
-		SET LOCAL enable_hashjoin = on`)
+	_, err := s.tx.Exec(ctx, takeTime)
 	return err
 }
+
+const takeTime = `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL enable_hashjoin = on`
 
 // column types by table, in the order of their names; what a store keeps of
 // itself is left out.
@@ -72,15 +74,17 @@ func (s *session) tables(ctx context.Context) (names []string, columns map[strin
 // Dump hands out every table of a tenant's schema, or with the zero id of the
 // platform's, as of one moment. visit must read each table before it returns.
 func (s *Store) Dump(ctx context.Context, tenant uuid.UUID, visit func(dump.Table) error) error {
-	return s.read(ctx, tenant, func(w *session) error {
-		names, columns, err := w.tables(ctx)
-		for _, table := range names {
-			if err == nil {
-				err = w.dump(ctx, table, columns[table], visit)
-			}
+	return s.read(ctx, tenant, func(w *session) error { return w.dumpAll(ctx, visit) })
+}
+
+func (s *session) dumpAll(ctx context.Context, visit func(dump.Table) error) error {
+	names, columns, err := s.tables(ctx)
+	for _, table := range names {
+		if err == nil {
+			err = s.dump(ctx, table, columns[table], visit)
 		}
-		return err
-	})
+	}
+	return err
 }
 
 func (s *session) dump(ctx context.Context, table string, columns []column, visit func(dump.Table) error) error {
@@ -119,31 +123,38 @@ func list(columns []column) string {
 
 // Load fills the empty tables of a schema with what dump hands out, all of it or
 // nothing.
-func (s *Store) Load(ctx context.Context, tenant uuid.UUID, from func(visit func(dump.Table) error) error) error {
+func (s *Store) Load(ctx context.Context, tenant uuid.UUID, from dump.Source) error {
 	target, err := s.scope(ctx, tenant)
 	if err != nil {
 		return err
 	}
 	return s.update(ctx, target, func(w *session) error {
-		if err := w.takeTime(ctx); err != nil {
-			return err
-		}
-		names, columns, err := w.tables(ctx)
-		if err != nil {
-			return err
-		}
-		err = from(func(table dump.Table) error {
-			if !slices.Contains(names, table.Name) || !slices.Equal(columnNames(columns[table.Name]), table.Columns) {
-				return fmt.Errorf("load table %s: its columns are not the same in both stores", table.Name)
-			}
-			return w.load(ctx, table, columns[table.Name])
-		})
-		if err != nil {
+		if err := w.loadAll(ctx, from); err != nil {
 			return err
 		}
 		w.note(core.Signal{Topic: core.TopicTenant, Tenant: tenant})
-		return w.restartNumbers(ctx, names)
+		return nil
 	})
+}
+
+func (s *session) loadAll(ctx context.Context, from dump.Source) error {
+	if err := s.takeTime(ctx); err != nil {
+		return err
+	}
+	names, columns, err := s.tables(ctx)
+	if err != nil {
+		return err
+	}
+	err = from(func(table dump.Table) error {
+		if !slices.Contains(names, table.Name) || !slices.Equal(columnNames(columns[table.Name]), table.Columns) {
+			return fmt.Errorf("load table %s: its columns are not the same in both stores", table.Name)
+		}
+		return s.load(ctx, table, columns[table.Name])
+	})
+	if err != nil {
+		return err
+	}
+	return s.restartNumbers(ctx, names)
 }
 
 func (s *session) load(ctx context.Context, table dump.Table, columns []column) error {
@@ -207,7 +218,11 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 		for _, name := range invalid {
 			found = append(found, "index "+name+" is not valid")
 		}
-		if tenant == uuid.Nil {
+		skipped, err := w.skipped(ctx, tenant == uuid.Nil)
+		if err != nil {
+			return err
+		}
+		if found = append(found, skipped...); tenant == uuid.Nil {
 			return nil
 		}
 		for _, rule := range dump.Rules {
@@ -221,5 +236,53 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 		}
 		return nil
 	})
+	return found, err
+}
+
+func (s *session) skipped(ctx context.Context, platform bool) ([]string, error) {
+	kind := "tenant"
+	if platform {
+		kind = "platform"
+	}
+	known, err := dump.Versions(migrations, path.Join("migrations", kind))
+	if err != nil {
+		return nil, err
+	}
+	applied, err := all(ctx, s, func(row scanner) (v int64, err error) { return v, row.Scan(&v) },
+		`SELECT version_id FROM goose_db_version WHERE is_applied`)
+	if err != nil {
+		return nil, fmt.Errorf("read versions of schema: %w", err)
+	}
+	return dump.Skipped(known, applied), nil
+}
+
+// Strays are the schemas of tenants that are none of the known ones.
+func (s *Store) Strays(ctx context.Context, known []uuid.UUID) ([]string, error) {
+	there, err := s.tenantsThere(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list schemas of tenants: %w", unavailable(err))
+	}
+	var strays []string
+	for _, id := range there {
+		if !slices.Contains(known, id) {
+			strays = append(strays, "schema "+s.tenantSchema(id).name)
+		}
+	}
+	return strays, nil
+}
+
+// tenantsThere are the tenants whose schemas are there.
+func (s *Store) tenantsThere(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := s.pool.Query(ctx, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%' ORDER BY nspname`)
+	if err != nil {
+		return nil, err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var found []uuid.UUID
+	for _, name := range names {
+		if id, err := uuid.Parse(strings.TrimPrefix(name, "tenant_")); err == nil {
+			found = append(found, id)
+		}
+	}
 	return found, err
 }

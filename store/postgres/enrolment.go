@@ -53,6 +53,14 @@ func (t platformTx) TenantAuthorities(ctx context.Context, tenant uuid.UUID) ([]
 	return authorities, nil
 }
 
+func (t tenantTx) ServicesCalled(ctx context.Context, name, component string) ([]core.SyncService, error) {
+	services, err := all(ctx, t.s, scanService, selectService+`WHERE name = $1 OR component_id = $2 ORDER BY name, id`, name, component)
+	if err != nil {
+		return nil, fmt.Errorf("list services called %q: %w", name, err)
+	}
+	return services, nil
+}
+
 func (t tenantTx) AddJoinToken(ctx context.Context, k core.JoinToken) error {
 	_, err := t.s.exec(ctx, `
 		INSERT INTO join_token (id, service_id, component, partition, created_by, created_at, expires_at,

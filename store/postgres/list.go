@@ -45,10 +45,10 @@ func (q *query) add(text string, args ...any) {
 
 // candidates adds where devices d that a filter can match are read from, and
 // returns whether they come in the order of their ids, which is then a.home_id.
-// Reading starts at what narrows most: the search, which reads the whole of
-// device_text; the few that are retracted; the assertions of a source that has
-// few. Else devices are met in the order of their ids, so that a limit ends the
-// reading early.
+// Reading starts at what narrows most: the search, which reads device_text until
+// enough is found; the few that are retracted; the assertions of a source that
+// has few. Else devices are met in the order of their ids, so that a limit ends
+// the reading early.
 func (t tenantTx) candidates(ctx context.Context, q *query, filter core.DeviceFilter) (ordered bool, err error) {
 	if filter.Search != "" {
 		q.add(`FROM device_text t JOIN device d ON d.id = t.id WHERE strpos(t.text, ?) > 0`, searchTerm(filter.Search))
@@ -118,13 +118,16 @@ func (t tenantTx) Devices(ctx context.Context, filter core.DeviceFilter, yield f
 	if err != nil {
 		return fail(err)
 	}
-	order := `d.device_id`
-	if ordered {
+	order, after := `d.device_id`, `?`
+	switch {
+	case filter.Search != "":
+		order, after = `t.id`, `(SELECT id FROM assertion WHERE home_id = ?)`
+	case ordered:
 		order = `a.home_id`
 	}
 	inner.conditions(filter)
 	if filter.After != "" {
-		inner.add(` AND `+order+` > ?`, filter.After)
+		inner.add(` AND `+order+` > `+after, filter.After)
 	}
 	inner.add(` ORDER BY `+order+` LIMIT ?`, limitOr(filter.Limit))
 	q.add(`SELECT d.id, ` + order + ` AS place ` + inner.text.String())

@@ -9,12 +9,13 @@ import (
 	"io/fs"
 	"path"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	"edgesync/store/dump"
 )
 
 //go:embed migrations
@@ -22,12 +23,11 @@ var migrations embed.FS
 
 // latest is the version that this program knows of a kind of schema.
 func latest(kind string) (int64, error) {
-	files, err := fs.ReadDir(migrations, path.Join("migrations", kind))
+	known, err := dump.Versions(migrations, path.Join("migrations", kind))
 	if err != nil {
 		return 0, err
 	}
-	number, _, _ := strings.Cut(files[len(files)-1].Name(), "_")
-	return strconv.ParseInt(number, 10, 64)
+	return known[len(known)-1], nil
 }
 
 // migrate brings a schema up to date, one process at a time. It refuses one that
@@ -45,17 +45,37 @@ func (s *Store) migrate(ctx context.Context, target *schema) error {
 	if current > known {
 		return fmt.Errorf("read schema %s: it has version %d and this program knows %d: run the newer program that wrote it", target.name, current, known)
 	}
-	if err := s.up(ctx, target); err != nil {
+	return s.migrateTo(ctx, target, known)
+}
+
+// migrateTo brings a schema up to a version. One beyond the latest of this kind of
+// store is the latest: another kind may have had a step of its own.
+func (s *Store) migrateTo(ctx context.Context, target *schema, version int64) error {
+	known, err := latest(target.kind)
+	if err != nil {
+		return err
+	}
+	if err := s.up(ctx, target, min(version, known)); err != nil {
 		return fmt.Errorf("migrate schema %s: %w", target.name, err)
 	}
 	return nil
 }
 
+// Latest is the version that this program knows of the platform's schema, or of a
+// tenant's.
+func Latest(platform bool) (int64, error) {
+	if platform {
+		return latest("platform")
+	}
+	return latest("tenant")
+}
+
 // version is the version of a schema, 0 for a new one.
 func (s *Store) version(ctx context.Context, target *schema) (int64, error) {
 	var v int64
-	err := s.view(ctx, target, func(w *session) error {
-		return w.one(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
+	err := s.view(ctx, target, func(w *session) (err error) {
+		v, err = version(ctx, w)
+		return err
 	})
 	var e *pgconn.PgError
 	if errors.As(err, &e) && e.Code == "42P01" { // undefined_table
@@ -67,10 +87,15 @@ func (s *Store) version(ctx context.Context, target *schema) (int64, error) {
 	return v, nil
 }
 
+func version(ctx context.Context, w *session) (v int64, err error) {
+	err = w.one(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
+	return v, err
+}
+
 // up runs the migrations on a connection of its own that holds the writer's lock
 // all the while, and the schema's role and search path, so that goose keeps its
 // books in the schema, too.
-func (s *Store) up(ctx context.Context, target *schema) (err error) {
+func (s *Store) up(ctx context.Context, target *schema, version int64) (err error) {
 	dir, err := fs.Sub(migrations, path.Join("migrations", target.kind))
 	if err != nil {
 		return err
@@ -83,14 +108,14 @@ func (s *Store) up(ctx context.Context, target *schema) (err error) {
 	}))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	return migrateWith(ctx, db, dir)
+	return migrateWith(ctx, db, dir, version)
 }
 
-func migrateWith(ctx context.Context, db *sql.DB, dir fs.FS) error {
+func migrateWith(ctx context.Context, db *sql.DB, dir fs.FS, version int64) error {
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
-	_, err = provider.Up(ctx)
+	_, err = provider.UpTo(ctx, version)
 	return err
 }

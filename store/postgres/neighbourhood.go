@@ -58,13 +58,13 @@ func (t tenantTx) known(ctx context.Context, names *names, probe dire.Probe) ([]
 	scan := func(row scanner) (dire.Known, error) {
 		var k dire.Known
 		var at place
-		err := row.Scan(&at.assertion, &at.device, &k.Key, names.column(&k.Partition), hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started},
+		err := row.Scan(&at.assertion, &at.device, &k.Key, names.column(&k.Partition), hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started}, &k.Run.Chunk,
 			&k.DeviceID, timeColumn{&k.LastSeen}, timeColumn{&k.RetractedAt})
 		t.s.probed.keys[k.Key] = at
 		return k, err
 	}
 	return all(ctx, t.s, scan, `
-		SELECT a.id, s.device, a.key, a.partition, a.hash, s.run_id, s.run_started,
+		SELECT a.id, s.device, a.key, a.partition, a.hash, s.run_id, s.run_started, s.chunk,
 			CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
 			s.last_seen, a.retracted_at
 		FROM unnest($2::text[]) b (key)
@@ -83,7 +83,7 @@ func (t tenantTx) homes(ctx context.Context, ids []string) ([]string, error) {
 }
 
 const selectAssertion = `
-	SELECT a.source, a.key, a.partition, a.facts, a.hash, s.run_id, s.run_started, a.home_id,
+	SELECT a.source, a.key, a.partition, a.facts, a.hash, s.run_id, s.run_started, s.chunk, a.home_id,
 		CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
 		a.first_seen, s.last_seen, a.changed, a.retracted_at`
 
@@ -91,7 +91,7 @@ const selectAssertion = `
 func (n *names) scanAssertion(row scanner) (dire.Assertion, error) {
 	var a dire.Assertion
 	err := row.Scan(n.column(&a.Source), &a.Key, n.column(&a.Partition), factsColumn{&a.Facts}, hashColumn{&a.Hash},
-		&a.Run.ID, timeColumn{&a.Run.Started}, &a.HomeID, &a.DeviceID, timeColumn{&a.FirstSeen},
+		&a.Run.ID, timeColumn{&a.Run.Started}, &a.Run.Chunk, &a.HomeID, &a.DeviceID, timeColumn{&a.FirstSeen},
 		timeColumn{&a.LastSeen}, timeColumn{&a.Changed}, timeColumn{&a.RetractedAt})
 	return a, err
 }

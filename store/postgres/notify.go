@@ -112,7 +112,11 @@ type refusedSignal struct{ cause error }
 func (r *refusedSignal) Error() string { return r.cause.Error() }
 
 func (s *Store) listen(ctx context.Context, hear func(core.Signal) error) error {
-	conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
+	config := s.config.Copy()
+	if err := s.opts.ask(config); err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}

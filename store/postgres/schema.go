@@ -26,6 +26,9 @@ type schema struct {
 	// turn holds one token: who has it in this process may wait for the lock, so
 	// that the others do not each hold a connection while they wait.
 	turn chan struct{}
+	// swept is when this process last cleared old marks of commits away; whoever
+	// has the turn may use it.
+	swept time.Time
 	// tenant is zero for the platform.
 	tenant uuid.UUID
 }
@@ -102,7 +105,8 @@ func explain(err error, what, right string) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// drop drops a schema and its role. It waits for who writes, like any writer.
+// drop drops a schema and its role. It waits for who writes, like any writer,
+// and for as long as snapshots are under way.
 func (s *Store) drop(ctx context.Context, target *schema) error {
 	found, err := s.find(ctx, target)
 	if err != nil {
@@ -110,8 +114,13 @@ func (s *Store) drop(ctx context.Context, target *schema) error {
 	}
 	return s.again(ctx, func() error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, target.lock); err != nil {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0`); err != nil {
 				return err
+			}
+			for _, lock := range []int64{dropLock, target.lock} {
+				if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lock); err != nil {
+					return err
+				}
 			}
 			if found {
 				if _, err := tx.Exec(ctx, `DROP SCHEMA IF EXISTS `+quote(target.name)+` CASCADE`); err != nil {
@@ -147,7 +156,11 @@ func (s *Store) Lock(ctx context.Context, name string) (unlock func(), err error
 	}, nil
 }
 
-const unlockDeadline = 5 * time.Second
+const (
+	unlockDeadline = 5 * time.Second
+	// discardDeadline bounds the clearing away of what was not finished.
+	discardDeadline = time.Minute
+)
 
 // isGone tells that a schema or its role is not there any more.
 func isGone(err error) bool {

@@ -38,9 +38,14 @@ type Options struct {
 	MustExist bool
 	// StatementTimeout bounds one statement, a minute unless set.
 	StatementTimeout time.Duration
+	// Password, if set, is asked for at each connection, so that one that is
+	// changed outside is taken without a restart. The URL must hold none.
+	Password func() (string, error)
 
 	// tracer may watch what is sent.
 	tracer pgx.QueryTracer
+	// platform is the name of the platform's schema, "platform" unless set.
+	platform string
 }
 
 const (
@@ -72,8 +77,22 @@ var _ core.Store = (*Store)(nil)
 // up to date, making it if it is missing. Tenants' schemas are brought up to
 // date as they are opened.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
+	s, err := connect(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ensurePlatform(ctx); err != nil {
+		s.pool.Close()
+		return nil, s.notOpened(err)
+	}
+	return s, nil
+}
+
+// connect reaches a database and looks at nothing in it.
+func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	opts.Patience = cmp.Or(opts.Patience, defaultPatience)
 	opts.StatementTimeout = cmp.Or(opts.StatementTimeout, defaultStatementTimeout)
+	opts.platform = cmp.Or(opts.platform, "platform")
 	config, err := configure(url, opts)
 	if err != nil {
 		return nil, err
@@ -82,11 +101,20 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	if err := s.ensurePlatform(ctx); err != nil {
+	if err := s.identify(ctx); err != nil {
 		s.pool.Close()
 		return nil, s.notOpened(err)
 	}
 	return s, nil
+}
+
+// identify learns which database it is.
+func (s *Store) identify(ctx context.Context) error {
+	if err := s.pool.QueryRow(ctx, `SELECT oid FROM pg_database WHERE datname = current_database()`).Scan(&s.database); err != nil {
+		return err
+	}
+	s.platform = s.schema("platform", s.opts.platform, platformLock)
+	return nil
 }
 
 // notOpened says what is wrong with a database, to who may mend it.
@@ -102,10 +130,6 @@ func (s *Store) notOpened(err error) error {
 func (s *Store) Name() string { return name(s.config) }
 
 func (s *Store) ensurePlatform(ctx context.Context) error {
-	if err := s.pool.QueryRow(ctx, `SELECT oid FROM pg_database WHERE datname = current_database()`).Scan(&s.database); err != nil {
-		return err
-	}
-	s.platform = s.schema("platform", "platform", platformLock)
 	found, err := s.find(ctx, s.platform)
 	switch {
 	case err != nil:

@@ -69,8 +69,9 @@ func begin(ctx context.Context, tx pgx.Tx, target *schema, token uuid.UUID) erro
 	now := time.Now()
 	_, err := tx.Exec(ctx, `INSERT INTO committed (token, at) SELECT $2, $3 FROM (SELECT pg_advisory_xact_lock($1)) l`,
 		target.lock, token, now.UnixMicro())
-	if err == nil && rand.IntN(sweepEvery) == 0 {
+	if err == nil && now.Sub(target.swept) > markLife {
 		_, err = tx.Exec(ctx, `DELETE FROM committed WHERE at < $1`, now.Add(-markLife).UnixMicro())
+		target.swept = now
 	}
 	if err != nil {
 		return fmt.Errorf("begin write: %w", err)
@@ -78,13 +79,9 @@ func begin(ctx context.Context, tx pgx.Tx, target *schema, token uuid.UUID) erro
 	return nil
 }
 
-const (
-	// markLife is far longer than anybody asks for an outcome.
-	markLife = time.Hour
-	// sweepEvery is how many transactions it takes, on average, until one clears
-	// old marks away.
-	sweepEvery = 500
-)
+// markLife is far longer than anybody asks for an outcome, and how often old marks
+// are cleared away.
+const markLife = time.Hour
 
 // transaction runs fn in a transaction under a schema's role.
 func (s *Store) transaction(ctx context.Context, target *schema, beginning string, fn func(pgx.Tx) error) error {

@@ -285,14 +285,15 @@ func (w *writer) putStanding(ctx context.Context) error {
 		a := &w.plan.Put[i]
 		rows[i] = []driver.Value{
 			w.put[i], w.homes[a.DeviceID], w.names.number[a.Source], micros(a.LastSeen), micros(a.Run.Started), a.Run.ID,
-			flag(a.Retracted()),
+			flag(a.Retracted()), int64(a.Run.Chunk),
 		}
 	}
 	err := w.s.insert(ctx, rows, `
-		INSERT INTO standing (assertion, device, source, last_seen, run_started, run_id, retracted)
-		SELECT c0, c1, c2, c3, c4, c5, c6 FROM batch(?) WHERE true
+		INSERT INTO standing (assertion, device, source, last_seen, run_started, run_id, retracted, chunk)
+		SELECT c0, c1, c2, c3, c4, c5, c6, c7 FROM batch(?) WHERE true
 		ON CONFLICT (assertion) DO UPDATE SET device = excluded.device, last_seen = excluded.last_seen,
-			run_started = excluded.run_started, run_id = excluded.run_id, retracted = excluded.retracted`)
+			run_started = excluded.run_started, run_id = excluded.run_id, retracted = excluded.retracted,
+			chunk = excluded.chunk`)
 	if err != nil {
 		return fmt.Errorf("put standing: %w", err)
 	}
@@ -305,7 +306,7 @@ func (w *writer) refresh(ctx context.Context) error {
 	latest := map[int64]int64{}
 	for i := range w.plan.Seen {
 		seen := &w.plan.Seen[i]
-		rows[i] = []driver.Value{w.seen[i], micros(seen.LastSeen), micros(seen.Run.Started), seen.Run.ID, nil}
+		rows[i] = []driver.Value{w.seen[i], micros(seen.LastSeen), micros(seen.Run.Started), seen.Run.ID, nil, int64(seen.Run.Chunk)}
 		device, at := w.seenDevice[i], seen.LastSeen.UnixMicro()
 		if earlier, ok := latest[device]; !ok || earlier < at {
 			latest[device] = at
@@ -319,7 +320,7 @@ func (w *writer) refresh(ctx context.Context) error {
 		}
 	}
 	err := w.s.insert(ctx, rows, `
-		UPDATE standing SET last_seen = b.c1, run_started = b.c2, run_id = b.c3,
+		UPDATE standing SET last_seen = b.c1, run_started = b.c2, run_id = b.c3, chunk = b.c5,
 			device_last_seen = CASE WHEN b.c4 > coalesce(device_last_seen, b.c4 - 1) THEN b.c4 ELSE device_last_seen END
 		FROM batch(?) b WHERE standing.assertion = b.c0`)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // batch(handle), whose columns are c0, c1, …: one statement carries any number
 // of rows, without a round trip, a bound parameter or a JSON parse for each.
 
-// batchColumns is the width of the widest batch.
-const batchColumns = 24
+// batchColumns is the width of the widest batch, and of the widest table.
+const batchColumns = 32
 
 // batches holds the rows that statements under way read, by handle.
 var batches struct {

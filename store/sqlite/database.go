@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,6 +20,8 @@ import (
 // queue here instead of colliding in SQLite, and a few that read beside it.
 type database struct {
 	write, read *sql.DB
+	// gate is what who writes passes; nil for files that nobody else has.
+	gate *gate
 }
 
 const (
@@ -48,7 +51,7 @@ func openDatabase(ctx context.Context, path string, schema schema, opts Options)
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(idleReaders)
 	read.SetConnMaxIdleTime(time.Minute)
-	return &database{write: write, read: read}, nil
+	return &database{write: write, read: read, gate: opts.gate}, nil
 }
 
 func (d *database) close() error {
@@ -79,7 +82,7 @@ func dsn(path string, opts Options, readOnly bool) string {
 		"_error_rc":     {"1"},
 		"_txlock":       {"immediate"},
 		"_pragma": {
-			"cache_size(-16384)",
+			"cache_size(-" + strconv.Itoa(cmp.Or(opts.cacheKiB, 16384)) + ")",
 			"wal_autocheckpoint(4096)",
 			"journal_size_limit(67108864)",
 		},
@@ -107,7 +110,18 @@ func (d *database) view(ctx context.Context, fn func(session) error) error {
 // update runs fn in one transaction that holds the write lock from its start.
 func (d *database) update(ctx context.Context, fn func(session) error) error {
 	return retry(ctx, func() error {
-		tx, err := d.write.BeginTx(ctx, nil)
+		// The turn comes first: who waits for it must not keep the gate from closing.
+		conn, err := d.write.Conn(ctx)
+		if err != nil {
+			return fmt.Errorf("begin write: %w", err)
+		}
+		defer conn.Close()
+		leave, err := d.gate.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		tx, err := conn.BeginTx(ctx, nil)
 		if err != nil {
 			return fmt.Errorf("begin write: %w", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
-	"strings"
 
 	"edgesync/core"
 	"edgesync/dire"
@@ -57,29 +56,6 @@ func (w *writer) putDevices(ctx context.Context) error {
 	return nil
 }
 
-// searchText is what a search looks in: each value on a line of its own, so that
-// no search matches across two of them.
-func searchText(d *dire.Device) string {
-	values := append([]string{d.ID, d.Hostname, d.IP, d.MAC}, d.IPs...)
-	values = append(values, d.MACs...)
-	var text strings.Builder
-	written := map[string]bool{"": true}
-	for _, value := range values {
-		if written[value] {
-			continue
-		}
-		written[value] = true
-		text.WriteString(searchTerm(value))
-		text.WriteByte('\n')
-	}
-	return text.String()
-}
-
-// searchTerm folds case, and line ends, which separate values.
-func searchTerm(s string) string {
-	return strings.ReplaceAll(strings.ToLower(s), "\n", "\x1e")
-}
-
 const deviceColumns = `d.device_id, d.partition, d.retracted, d.ip, d.mac, d.hostname, d.ips, d.macs,
 	d.serial_number, d.manufacturer, d.model, d.os, d.device_type, d.site, d.tags, d.available,
 	d.sources, d.first_seen, h.device_last_seen`
@@ -99,15 +75,18 @@ func (n names) scanDevice(row scanner) (dire.Device, error) {
 // sparse is how many assertions a source may have to be listed through them.
 const sparse = 20_000
 
-// candidates is where devices d that a filter can match are read from, with
-// ordered telling that they come in the order of their ids. Reading starts at
-// what narrows most: the search, which reads the whole of device_text; the few
-// that are retracted; the assertions of a source that has few. Else devices are
-// met in the order of their ids, so that a limit ends the reading early.
-func (t tenantTx) candidates(ctx context.Context, filter core.DeviceFilter) (from string, args []any, ordered bool, err error) {
+// byID is the order of devices that are met in that of their ids.
+const byID = `a.home_id`
+
+// candidates is where devices d that a filter can match are read from, and what
+// they are listed in the order of. Reading starts at what narrows most: the
+// search; the few that are retracted; the assertions of a source that has few.
+// Else devices are met in the order of their ids, so that a limit ends the
+// reading early.
+func (t tenantTx) candidates(ctx context.Context, filter core.DeviceFilter) (from, order string, args []any, err error) {
 	if filter.Search != "" {
-		return `FROM device_text t CROSS JOIN device d ON d.id = t.id WHERE instr(t.text, ?) > 0`,
-			[]any{searchTerm(filter.Search)}, false, nil
+		from, args = searched(searchTerm(filter.Search))
+		return from, byStored, args, nil
 	}
 	if filter.Source != "" {
 		var n int
@@ -119,13 +98,13 @@ func (t tenantTx) candidates(ctx context.Context, filter core.DeviceFilter) (fro
 			return `FROM (
 				SELECT DISTINCT s.device FROM assertion m CROSS JOIN standing s ON s.assertion = m.id
 				WHERE m.source = (SELECT id FROM name WHERE value = ?)
-			) t CROSS JOIN device d ON d.id = t.device WHERE true`, []any{filter.Source}, false, err
+			) t CROSS JOIN device d ON d.id = t.device WHERE true`, `d.device_id`, []any{filter.Source}, err
 		}
 	}
 	if filter.State == "retracted" {
-		return `FROM device d WHERE true`, nil, false, nil
+		return `FROM device d WHERE true`, `d.device_id`, nil, nil
 	}
-	return `FROM assertion a CROSS JOIN device d ON d.id = a.id WHERE true`, nil, true, nil
+	return `FROM assertion a CROSS JOIN device d ON d.id = a.id WHERE true`, byID, nil, nil
 }
 
 // conditions are those of a filter that hold of a device d.
@@ -152,17 +131,17 @@ func (t tenantTx) Devices(ctx context.Context, filter core.DeviceFilter, yield f
 	if err != nil {
 		return fail(err)
 	}
-	from, args, ordered, err := t.candidates(ctx, filter)
+	from, order, args, err := t.candidates(ctx, filter)
 	if err != nil {
 		return fail(err)
 	}
-	order := `d.device_id`
-	if ordered {
-		order = `a.home_id`
-	}
 	where, more := conditions(filter)
 	if filter.After != "" {
-		where += ` AND ` + order + ` > ?`
+		after := `?`
+		if order == byStored {
+			after = `(SELECT id FROM assertion WHERE home_id = ?)`
+		}
+		where += ` AND ` + order + ` > ` + after
 		more = append(more, filter.After)
 	}
 	args = append(append(args, more...), limitOr(filter.Limit))
@@ -184,17 +163,22 @@ func (t tenantTx) Devices(ctx context.Context, filter core.DeviceFilter, yield f
 }
 
 func (t tenantTx) CountDevices(ctx context.Context, filter core.DeviceFilter) (int64, error) {
-	from, args, ordered, err := t.candidates(ctx, filter)
-	if ordered {
+	fail := func(err error) (int64, error) { return 0, fmt.Errorf("count devices: %w", err) }
+	from, order, args, err := t.candidates(ctx, filter)
+	if err != nil {
+		return fail(err)
+	}
+	where, more := conditions(filter)
+	switch {
+	case order == byStored && filter.Source == "":
+		from, args = counted(filter)
+		where, more = "", nil
+	case order == byID:
 		from = `FROM device d WHERE true`
 	}
 	var n int64
-	if err == nil {
-		where, more := conditions(filter)
-		err = t.s.one(ctx, `SELECT count(*) `+from+where, append(args, more...), &n)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("count devices: %w", err)
+	if err := t.s.one(ctx, `SELECT count(*) `+from+where, append(args, more...), &n); err != nil {
+		return fail(err)
 	}
 	return n, nil
 }

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+
+	"edgesync/store/dump"
 )
 
 //go:embed migrations
@@ -26,16 +28,10 @@ var (
 // Each migration is a transaction, so a crash in between is made good by the
 // next opening.
 func (s schema) migrate(ctx context.Context, db *sql.DB) (err error) {
-	dir, err := fs.Sub(migrations, s.dir)
+	provider, latest, err := s.provider(db)
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	sources := provider.ListSources()
-	latest := sources[len(sources)-1].Version
 	current, err := version(ctx, db)
 	if err != nil {
 		return err
@@ -48,6 +44,50 @@ func (s schema) migrate(ctx context.Context, db *sql.DB) (err error) {
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// migrateTo makes a new file as it was in a version. One beyond the latest of this
+// kind of store is the latest: another kind may have had a step of its own.
+func (s schema) migrateTo(ctx context.Context, db *sql.DB, version int64) error {
+	provider, latest, err := s.provider(db)
+	if err != nil {
+		return err
+	}
+	_, err = provider.UpTo(ctx, min(version, latest))
+	return err
+}
+
+// Latest is the version that this program knows of the platform's schema, or of a
+// tenant's.
+func Latest(platform bool) (int64, error) {
+	known, err := versions(platform)
+	if err != nil {
+		return 0, err
+	}
+	return known[len(known)-1], nil
+}
+
+// versions are those that this program knows, in order.
+func versions(platform bool) ([]int64, error) {
+	kind := tenantSchema
+	if platform {
+		kind = platformSchema
+	}
+	return dump.Versions(migrations, kind.dir)
+}
+
+// provider is goose's for a file, and the latest version.
+func (s schema) provider(db *sql.DB) (*goose.Provider, int64, error) {
+	dir, err := fs.Sub(migrations, s.dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return nil, 0, err
+	}
+	sources := provider.ListSources()
+	return provider, sources[len(sources)-1].Version, nil
 }
 
 // version is the schema version of a file, 0 for a new one. It spares a file

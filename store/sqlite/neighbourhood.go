@@ -45,7 +45,7 @@ func (t tenantTx) readKnown(ctx context.Context, names names, probe dire.Probe) 
 	found := make([]dire.Known, 0, len(rows))
 	clear(t.known)
 	err := t.s.join(ctx, rows, `
-		SELECT a.key, a.partition, a.hash, s.run_id, s.run_started,
+		SELECT a.key, a.partition, a.hash, s.run_id, s.run_started, s.chunk,
 			CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
 			s.last_seen, a.retracted_at, a.id, s.device
 		FROM batch(?) b
@@ -54,7 +54,7 @@ func (t tenantTx) readKnown(ctx context.Context, names names, probe dire.Probe) 
 		func(row scanner) error {
 			var k dire.Known
 			var n numbers
-			err := row.Scan(&k.Key, names.column(&k.Partition), hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started},
+			err := row.Scan(&k.Key, names.column(&k.Partition), hashColumn{&k.Hash}, &k.Run.ID, timeColumn{&k.Run.Started}, &k.Run.Chunk,
 				&k.DeviceID, timeColumn{&k.LastSeen}, timeColumn{&k.RetractedAt}, &n.assertion, &n.device)
 			t.known[dire.Ref{Source: probe.Source, Key: k.Key}] = n
 			found = append(found, k)
@@ -81,7 +81,7 @@ func (t tenantTx) homes(ctx context.Context, ids []string) ([]string, error) {
 }
 
 const selectAssertion = `
-	SELECT a.source, a.key, a.partition, a.facts, a.hash, s.run_id, s.run_started, a.home_id,
+	SELECT a.source, a.key, a.partition, a.facts, a.hash, s.run_id, s.run_started, s.chunk, a.home_id,
 		CASE WHEN s.device = a.id THEN a.home_id ELSE (SELECT home_id FROM assertion WHERE id = s.device) END,
 		a.first_seen, s.last_seen, a.changed, a.retracted_at`
 
@@ -89,7 +89,7 @@ const selectAssertion = `
 func (n names) scanAssertion(row scanner) (dire.Assertion, error) {
 	var a dire.Assertion
 	err := row.Scan(n.column(&a.Source), &a.Key, n.column(&a.Partition), factsColumn{&a.Facts}, hashColumn{&a.Hash},
-		&a.Run.ID, timeColumn{&a.Run.Started}, &a.HomeID, &a.DeviceID, timeColumn{&a.FirstSeen},
+		&a.Run.ID, timeColumn{&a.Run.Started}, &a.Run.Chunk, &a.HomeID, &a.DeviceID, timeColumn{&a.FirstSeen},
 		timeColumn{&a.LastSeen}, timeColumn{&a.Changed}, timeColumn{&a.RetractedAt})
 	return a, err
 }

@@ -34,6 +34,11 @@ type Options struct {
 
 	// wrap may put itself between a connection and its user.
 	wrap func(driver.Conn) driver.Conn
+	// gate is the directory's.
+	gate *gate
+	// cacheKiB is how much of a file a connection keeps in memory, 16 MiB unless
+	// set.
+	cacheKiB int
 }
 
 const (
@@ -68,6 +73,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err := createFile(path); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
+	opts.gate = newGate(dir)
 	platform, err := openDatabase(ctx, path, platformSchema, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
@@ -109,7 +115,7 @@ func (s *Store) DropTenant(ctx context.Context, id uuid.UUID) error {
 
 // Close waits until nobody uses a file and closes all of them.
 func (s *Store) Close() error {
-	return errors.Join(s.tenants.close(), s.platform.close())
+	return errors.Join(s.tenants.close(), s.platform.close(), s.opts.gate.close())
 }
 
 func (s *Store) tenantPath(id uuid.UUID) string {

@@ -70,16 +70,20 @@ func testDevices(t *testing.T, place Place) {
 	} {
 		want := matching(plan.Devices, filter)
 		total := len(want)
+		if filter.Search != "" {
+			want = found(t, tenant, filter, want)
+		}
 		want = limited(want, filter.Limit)
-		equal(t, name+" devices in order of id", list(t, tenant, filter), want)
+		equal(t, name+" devices in order", list(t, tenant, filter), want)
 		view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
 			n, err := tx.CountDevices(ctx, filter)
 			equal(t, "count of "+name+" devices", int(n), total)
 			return err
 		})
+		all := list(t, tenant, unlimited(filter))
 		for i := range want {
 			filter.After = want[i].ID
-			equal(t, name+" devices after one of them", list(t, tenant, filter), limited(matching(plan.Devices, filter), filter.Limit))
+			equal(t, name+" devices after one of them", list(t, tenant, filter), limited(append([]dire.Device(nil), all[i+1:]...), filter.Limit))
 		}
 	}
 	stop := errors.New("enough")
@@ -94,6 +98,22 @@ func testDevices(t *testing.T, place Place) {
 			return err
 		})
 	})
+}
+
+// found are the devices that a search finds in the order in which it tells them,
+// which is not that of ids.
+func found(t *testing.T, tenant core.TenantStore, filter core.DeviceFilter, want []dire.Device) []dire.Device {
+	t.Helper()
+	told := list(t, tenant, unlimited(filter))
+	sorted := slices.Clone(told)
+	slices.SortFunc(sorted, func(a, b dire.Device) int { return strings.Compare(a.ID, b.ID) })
+	equal(t, "devices found by a search", sorted, want)
+	return told
+}
+
+func unlimited(filter core.DeviceFilter) core.DeviceFilter {
+	filter.Limit = 0
+	return filter
 }
 
 func limited(devices []dire.Device, limit int64) []dire.Device {
@@ -141,7 +161,7 @@ func testSearch(t *testing.T, place Place) {
 		strings.Repeat("long", 5000), "\x00", "ı", "10.0.0.1\n2001")
 	for _, search := range searches {
 		filter := core.DeviceFilter{Search: search}
-		equal(t, fmt.Sprintf("devices found by %q", search), ids(list(t, tenant, filter)), ids(matching(plan.Devices, filter)))
+		found(t, tenant, filter, matching(plan.Devices, filter))
 		view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
 			n, err := tx.CountDevices(ctx, filter)
 			equal(t, fmt.Sprintf("count of devices found by %q", search), int(n), len(matching(plan.Devices, filter)))
@@ -153,4 +173,12 @@ func testSearch(t *testing.T, place Place) {
 	apply(t, tenant, things[0].plan())
 	equal(t, "devices found by an old name", len(list(t, tenant, core.DeviceFilter{Search: "plain"})), 0)
 	equal(t, "devices found by a new name", ids(list(t, tenant, core.DeviceFilter{Search: "Renamed"})), []string{things[0].a.HomeID})
+	// And so does a merge.
+	equal(t, "devices found before they are merged", len(list(t, tenant, core.DeviceFilter{Search: "100%"})), 1)
+	things[1].partOf(things[2])
+	apply(t, tenant, dire.Plan{
+		Put: []dire.Assertion{things[1].a}, Devices: []dire.Device{things[2].device()}, Gone: []string{things[1].a.HomeID},
+	})
+	equal(t, "devices found by what they were before", len(list(t, tenant, core.DeviceFilter{Search: "100%"})), 0)
+	equal(t, "devices found by what both are", ids(list(t, tenant, core.DeviceFilter{Search: "100x"})), []string{things[2].a.HomeID})
 }

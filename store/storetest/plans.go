@@ -44,7 +44,7 @@ func testPlans(t *testing.T, place Place) {
 	// Replaced whole: what is empty now was not merged with what was there.
 	changed := newThing("s1", "id:1", "other").ip("10.0.0.11")
 	changed.a.HomeID, changed.a.DeviceID = a.a.HomeID, a.a.DeviceID
-	changed.a.Run, changed.a.LastSeen = dire.Run{ID: "run-2", Started: at(2)}, at(3)
+	changed.a.Run, changed.a.LastSeen = dire.Run{ID: "run-2", Started: at(2), Chunk: 2}, at(3)
 	changed = changed.retracted()
 	apply(t, tenant, changed.plan())
 	wantDevice(t, tenant, a.a.HomeID, changed.device(), changed)
@@ -61,7 +61,7 @@ func testPlans(t *testing.T, place Place) {
 
 	// Seen again: an assertion takes the run's time, its device only a later one.
 	see := func(seconds int) {
-		a.a.Run, a.a.LastSeen = dire.Run{ID: "run-3", Started: at(seconds)}, at(seconds)
+		a.a.Run, a.a.LastSeen = dire.Run{ID: "run-3", Started: at(seconds), Chunk: 3}, at(seconds)
 		apply(t, tenant, dire.Plan{Seen: []dire.Seen{{
 			Source: "s1", Key: "id:1", DeviceID: a.a.DeviceID, Run: a.a.Run, LastSeen: a.a.LastSeen,
 		}}})

@@ -17,7 +17,7 @@ func aService(name string) core.SyncService {
 		State: core.ServiceActive, Version: "1.2.3", Capabilities: []string{"armis", "net\"box"},
 		Hostname: "edge-7", OS: "linux", Arch: "arm64", CertSerial: "123456789012345678901234567890",
 		CertExpiresAt: at(100), FirstHelloAt: at(1), LastHeartbeatAt: at(2), CreatedAt: at(0),
-		ConfigVersion: "c0ffee", ConfigAppliedAt: at(3),
+		ConfigVersion: "c0ffee", ConfigAppliedAt: at(3), OutboxBytes: 5 << 30, OutboxRuns: 3,
 	}
 }
 
@@ -42,15 +42,22 @@ func testServices(t *testing.T, place Place) {
 		wantError(t, "read unknown service", err, core.ErrNotFound)
 		_, err = tx.ServiceByComponent(ctx, "' OR 1=1 --")
 		wantError(t, "read unknown component", err, core.ErrNotFound)
+		called, err := tx.ServicesCalled(ctx, "b", "a")
+		check(t, err)
+		equal(t, "services by name or component", called, []core.SyncService{a, b})
+		called, err = tx.ServicesCalled(ctx, "' OR 1=1 --", "B")
+		check(t, err)
+		equal(t, "services called by what nobody is", len(called), 0)
 		return nil
 	})
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
-		wantError(t, "heartbeat of an unknown service", tx.Heartbeat(ctx, uuid.New(), at(9)), core.ErrNotFound)
+		wantError(t, "heartbeat of an unknown service", tx.Heartbeat(ctx, uuid.New(), core.Beat{At: at(9)}), core.ErrNotFound)
 		wantError(t, "configuration of an unknown service", tx.ConfigApplied(ctx, uuid.New(), "v", at(9)), core.ErrNotFound)
 		check(t, tx.ConfigApplied(ctx, a.ID, "v2", at(8)))
-		return tx.Heartbeat(ctx, a.ID, at(9))
+		return tx.Heartbeat(ctx, a.ID, core.Beat{At: at(9), OutboxBytes: 7, OutboxRuns: 1})
 	})
 	a.LastHeartbeatAt, a.ConfigVersion, a.ConfigAppliedAt = at(9), "v2", at(8)
+	a.OutboxBytes, a.OutboxRuns = 7, 1
 	b.Name, b.Capabilities = "renamed", []string{"faker"}
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error { return tx.PutService(ctx, b) })
 	view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
@@ -150,6 +157,7 @@ func testRuns(t *testing.T, place Place) {
 			ID: fmt.Sprintf("run-%d", 5-i), SourceID: source, Mode: "snapshot", Started: at(i), Finished: at(i + 1),
 			Result: "ok", Devices: int64(i), Received: int64(i), Total: -1, Complete: i%2 == 0, Error: "none",
 			Refused: int64(i + 10), Superseded: int64(i + 20), Held: int64(i + 30),
+			ServiceID: other, TraceID: "0af7651916cd43dd8448eb211c80319c", Chunks: i, TotalChunks: 5, StoredAt: at(i), Stage: "read",
 		})
 	}
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {

@@ -22,7 +22,7 @@ func newThing(source, key, partition string) *thing {
 	home := uuid.Must(uuid.FromBytes(sum[:16]))
 	a := dire.Assertion{
 		Source: source, Key: key, Partition: partition, Hash: sum,
-		Run: dire.Run{ID: "run-1", Started: at(1)}, HomeID: "sr:" + home.String(),
+		Run: dire.Run{ID: "run-1", Started: at(1), Chunk: 1}, HomeID: "sr:" + home.String(),
 		FirstSeen: at(1), LastSeen: at(1), Changed: at(1),
 	}
 	if len(key) > 3 && key[:3] == "id:" {

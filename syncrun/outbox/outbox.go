@@ -35,6 +35,8 @@ const (
 	partSuffix = ".part"
 	runSuffix  = ".run"
 	badSuffix  = ".bad"
+	// asideSuffix is that of runs the gateway will never take.
+	asideSuffix = ".refused"
 )
 
 var (
@@ -103,6 +105,8 @@ type stored struct {
 	// leased says that somebody is sending it; withdrawn that its source was
 	// taken away meanwhile.
 	leased, withdrawn bool
+	// refused is what of it the gateway will never take.
+	refused []Refusal
 }
 
 // Outbox is a directory of runs. It is safe for concurrent use.
@@ -124,13 +128,15 @@ type Outbox struct {
 	limit  int64
 	// bySource holds committed runs, oldest first.
 	bySource map[string][]*stored
-	pending  int
-	full     fullness
+	// aside are runs that were refused, oldest first.
+	aside   []*asideRun
+	pending int
+	full    fullness
 	// space is closed and replaced whenever disk is given back.
 	space chan struct{}
 	// leaving are files of runs that have ended, still on the disk; departing counts
 	// them until their room is given back.
-	leaving   []file
+	leaving   []*stored
 	departing int
 
 	// names makes the directory durable, endings the ledger; both are waited for
@@ -140,12 +146,6 @@ type Outbox struct {
 	// nobody else's goroutine.
 	settling   bool
 	background sync.WaitGroup
-}
-
-// file is one that a run takes of the disk.
-type file struct {
-	path, share string
-	size        int64
 }
 
 // Open takes a directory for this process alone and takes over the runs that an
@@ -209,6 +209,22 @@ func (o *Outbox) Totals() Totals {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.ledger.totals
+}
+
+// MaxBytes is how much disk the outbox may take.
+func (o *Outbox) MaxBytes() int64 { return o.options.MaxBytes }
+
+// Oldest is when the oldest run that waits was committed, or now.
+func (o *Outbox) Oldest() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	oldest := o.options.Now()
+	for _, list := range o.bySource {
+		if at := list[0].Committed; at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return oldest
 }
 
 // Waiting reports whether a source has a run to deliver.
@@ -282,7 +298,7 @@ func (o *Outbox) Close() error {
 func (o *Outbox) endLocked(s *stored, add Totals) {
 	if o.unlistLocked(s) {
 		o.ledger.ended(s.number, add)
-		o.leaving = append(o.leaving, file{s.path, s.Share, s.Bytes})
+		o.leaving = append(o.leaving, s)
 		o.departing++
 	}
 }
@@ -331,9 +347,16 @@ func (o *Outbox) settle() {
 			return nil
 		}
 		err := sync()
-		for _, f := range gone {
-			// A file that cannot be removed is removed by the next Open.
-			_ = o.fs.Remove(f.path)
+		var aside []*asideRun
+		for _, s := range gone {
+			one, kept := o.setAside(s, s.refused)
+			if one != nil {
+				aside = append(aside, one)
+			}
+			if !kept {
+				// A file that cannot be removed is removed by the next Open.
+				_ = o.fs.Remove(s.path)
+			}
 		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -341,8 +364,10 @@ func (o *Outbox) settle() {
 			o.ledger.behind = true
 		}
 		o.departing -= len(gone)
-		for _, f := range gone {
-			o.freeLocked(f.share, f.size)
+		o.aside = append(o.aside, aside...)
+		o.trimAsideLocked()
+		for _, s := range gone {
+			o.freeLocked(s.Share, s.Bytes)
 		}
 		return nil
 	})

@@ -182,7 +182,7 @@ func TestChunksApartAreNoSnapshot(t *testing.T) {
 	if bytes.Count(chunk.Message, []byte(`"sync_run_id":"run-1","run_started":"2026-03-01T12:00:00Z","mode":"incremental"}}`)) != 2 || bytes.Contains(chunk.Message, []byte("total_chunks")) {
 		t.Fatalf("chunk apart is %s", chunk.Message)
 	}
-	l.Refused()
+	l.Refused("no")
 }
 
 func TestEmptyRunIsOneEmptyChunk(t *testing.T) {

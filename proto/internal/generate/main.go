@@ -1,5 +1,5 @@
 // Command generate compiles the .proto files and writes their Go code beside
-// them. It needs nothing but Go: the compiler is a library and the plugins are
+// them, and docs/api.md from what they say. It needs nothing but Go: the compiler is a library and the plugins are
 // tools of this module, so every machine generates the same bytes.
 package main
 
@@ -32,7 +32,8 @@ func main() {
 	}
 }
 
-// generate compiles the sources found under root and runs each plugin on them.
+// generate compiles the sources found under root, runs each plugin on them and
+// writes their reference.
 func generate(ctx context.Context, root string) error {
 	compiler := protocompile.Compiler{
 		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
@@ -49,7 +50,7 @@ func generate(ctx context.Context, root string) error {
 			return fmt.Errorf("%s: %w", plugin, err)
 		}
 	}
-	return nil
+	return writeReference(root, files)
 }
 
 func runPlugin(ctx context.Context, root, plugin string, files linker.Files) error {

@@ -1,0 +1,4 @@
+package cmd
+
+// MainAt is Main by another clock.
+var MainAt = mainAt
