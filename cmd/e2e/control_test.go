@@ -419,8 +419,9 @@ func TestSourceTestSaysExactlyWhatIsWrong(t *testing.T) {
 	p := newPlatform(t)
 	p.tenant("acme")
 	world := newSystems(t, faker.Options{Armis: 60, NetBox: 20, Seed: 1})
-	strangers := httptest.NewTLSServer(world.Config.Handler)
+	strangers := httptest.NewUnstartedServer(world.Config.Handler)
 	strangers.Config.ErrorLog = log.New(io.Discard, "", 0)
+	strangers.StartTLS()
 	t.Cleanup(strangers.Close)
 	// A token of NetBox's own that may not read devices.
 	lowly := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -83,7 +83,7 @@ func TestFullDiskOfThePlatformAcknowledgesNothing(t *testing.T) {
 		p.tenant("acme")
 		e := p.onboard("acme", "hq")
 		_, err := p.core.CreateSource(t.Context(), operator, core.SourceInput{Tenant: "acme", Service: "hq", Spec: core.SourceSpec{
-			Name: "plant", Type: payload.TypeFaker, Settings: map[string]string{"devices": "4000"},
+			Name: "plant", Type: payload.TypeFaker, Settings: map[string]string{"devices": "1000"},
 		}})
 		must(t, err)
 		e.hello()
@@ -93,7 +93,7 @@ func TestFullDiskOfThePlatformAcknowledgesNothing(t *testing.T) {
 		must(t, err)
 
 		empty := fill(t, dir)
-		err = e.push(stream{source: lab.ID, runID: "r2", chunks: fleet(lab.ID, 3000, 3000, 2)})
+		err = e.push(stream{source: lab.ID, runID: "r2", chunks: fleet(lab.ID, 1000, 1000, 2)})
 		wantCode(t, err, codes.ResourceExhausted, "disk of its database is full")
 		again := false
 		for _, detail := range status.Convert(err).Details() {
@@ -115,14 +115,14 @@ func TestFullDiskOfThePlatformAcknowledgesNothing(t *testing.T) {
 		}
 
 		empty()
-		must(t, e.push(stream{source: lab.ID, runID: "r2", chunks: fleet(lab.ID, 3000, 3000, 2)}))
+		must(t, e.push(stream{source: lab.ID, runID: "r2", chunks: fleet(lab.ID, 1000, 1000, 2)}))
 		must(t, once(time.Minute))
-		if n := p.count("acme"); n != 7000 {
-			t.Errorf("%d devices once the disk has room, want 7000", n)
+		if n := p.count("acme"); n != 2000 {
+			t.Errorf("%d devices once the disk has room, want 2000", n)
 		}
 		view, err := p.core.Source(context.Background(), "acme", "plant")
 		must(t, err)
-		if view.Stats.LastResult != payload.ResultSuccess || view.Stats.LastDeviceCount != 4000 {
+		if view.Stats.LastResult != payload.ResultSuccess || view.Stats.LastDeviceCount != 1000 {
 			t.Errorf("the source shows %+v", view.Stats)
 		}
 	})
