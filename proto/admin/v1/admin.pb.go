@@ -6148,7 +6148,7 @@ type Run struct {
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// Absent while it is under way.
 	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
-	// "success", "partial", "failed" or "timeout"; empty while it is under way.
+	// "success", "partial", "failed", "timeout" or "superseded"; empty while it is under way.
 	Result string `protobuf:"bytes,8,opt,name=result,proto3" json:"result,omitempty"`
 	// How many devices its service counted.
 	Devices int64 `protobuf:"varint,9,opt,name=devices,proto3" json:"devices,omitempty"`
