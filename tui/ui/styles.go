@@ -48,7 +48,7 @@ func (s *Styles) State(word string) lipgloss.Style {
 		return s.Good
 	case "offline", "failed", "timeout", "revoked", "error", "expired":
 		return s.Bad
-	case "degraded", "partial", "suspended", "retracted", "warning", "disabled":
+	case "degraded", "partial", "superseded", "suspended", "retracted", "warning", "disabled":
 		return s.Warn
 	}
 	return s.Plain
@@ -59,7 +59,7 @@ func Mark(state string) string {
 	switch state {
 	case "online", "active", "success", "enabled":
 		return "●"
-	case "degraded", "partial", "suspended", "retracted", "disabled", "warning":
+	case "degraded", "partial", "superseded", "suspended", "retracted", "disabled", "warning":
 		return "◐"
 	case "":
 		return "·"

@@ -1829,7 +1829,8 @@ type Source struct {
 	CreatedAt      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	UpdatedAt      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	LastSyncAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_sync_at,json=lastSyncAt,proto3" json:"last_sync_at,omitempty"`
-	// "success", "partial", "failed", "timeout", or empty before the first run.
+	// "success", "partial", "failed", "timeout", "superseded" by a newer run before it was
+	// delivered, or empty before the first run.
 	LastSyncResult      string `protobuf:"bytes,12,opt,name=last_sync_result,json=lastSyncResult,proto3" json:"last_sync_result,omitempty"`
 	LastDeviceCount     int64  `protobuf:"varint,13,opt,name=last_device_count,json=lastDeviceCount,proto3" json:"last_device_count,omitempty"`
 	LastErrorMessage    string `protobuf:"bytes,14,opt,name=last_error_message,json=lastErrorMessage,proto3" json:"last_error_message,omitempty"`
@@ -3939,7 +3940,7 @@ type SyncedSource struct {
 	Name     string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// "waiting", "reading", "sending" or "done".
 	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
-	// "success", "partial", "failed" or "timeout" once it is done.
+	// "success", "partial", "failed", "timeout" or "superseded" once it is done.
 	Result        string `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
 	Devices       int64  `protobuf:"varint,6,opt,name=devices,proto3" json:"devices,omitempty"`
 	Acknowledged  int64  `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
@@ -6147,7 +6148,7 @@ type Run struct {
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// Absent while it is under way.
 	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
-	// "success", "partial", "failed" or "timeout"; empty while it is under way.
+	// "success", "partial", "failed", "timeout" or "superseded"; empty while it is under way.
 	Result string `protobuf:"bytes,8,opt,name=result,proto3" json:"result,omitempty"`
 	// How many devices its service counted.
 	Devices int64 `protobuf:"varint,9,opt,name=devices,proto3" json:"devices,omitempty"`
