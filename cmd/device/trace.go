@@ -144,7 +144,7 @@ func traceRun(ctx context.Context, opts *TraceOptions) error {
 		err = cmdutil.PrintDocument(opts.IO, opts.Format, d)
 	}
 	if err == nil && d.Verdict != "present" {
-		err = cmdutil.Errorf(cmdutil.ExitNotFound, "trace device %q of tenant %s: %s (%s): %s", d.Query, d.Tenant, d.Verdict, d.Reason, d.Summary)
+		err = cmdutil.Errorf(cmdutil.ExitNotFound, "trace device %q of tenant %s: it is not on the platform: %s (%s)", d.Query, d.Tenant, d.Verdict, d.Reason)
 	}
 	return err
 }
