@@ -98,6 +98,9 @@ var rules = map[string]rule{
 	adminv1.Admin_ListAuthorities_FullMethodName:  {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_RotateAuthority_FullMethodName:  {core.RoleAdmin, tenant, "tenant"},
 	adminv1.Admin_RotateRoot_FullMethodName:       {core.RoleAdmin, platform, ""},
+
+	adminv1.Admin_ListRestorations_FullMethodName:   {core.RoleViewer, platform, ""},
+	adminv1.Admin_SettleRestorations_FullMethodName: {core.RoleAdmin, platform, ""},
 }
 
 // confine holds a request of an operator of one tenant to that tenant.

@@ -7,24 +7,6 @@ import (
 	adminv1 "edgesync/proto/admin/v1"
 )
 
-// ListRuns implements adminv1.AdminServer.
-func (s *Server) ListRuns(ctx context.Context, req *adminv1.ListRunsRequest) (*adminv1.ListRunsResponse, error) {
-	runs, err := s.core.Runs(ctx, req.GetTenant(), req.GetSource(), int(req.GetLimit()))
-	if err != nil {
-		return nil, err
-	}
-	answer := &adminv1.ListRunsResponse{}
-	for _, r := range runs {
-		answer.Runs = append(answer.Runs, &adminv1.Run{
-			Id: r.ID, SourceId: r.SourceID.String(), Mode: r.Mode, StartedAt: at(r.Started), FinishedAt: at(r.Finished),
-			Result: r.Result, Error: r.Error, Stage: r.Stage, Devices: r.Devices, Received: r.Received, Total: r.Total,
-			Complete: r.Complete, Chunks: count(r.Chunks), TotalChunks: count(r.TotalChunks), StoredAt: at(r.StoredAt),
-			ServiceId: optionalID(r.ServiceID), TraceId: r.TraceID,
-		})
-	}
-	return answer, nil
-}
-
 // TraceDevice implements adminv1.AdminServer.
 func (s *Server) TraceDevice(ctx context.Context, req *adminv1.TraceDeviceRequest) (*adminv1.DeviceTrace, error) {
 	trace, err := s.core.TraceDevice(ctx, actor(ctx), core.TraceQuery{

@@ -40,8 +40,10 @@ type Identity struct {
 	Component   string
 	TrustDomain string
 	// Serial is the certificate's serial number, decimal.
-	Serial   string
-	NotAfter time.Time
+	Serial              string
+	NotBefore, NotAfter time.Time
+	// Issuer is the key id of the authority that signed it.
+	Issuer string
 }
 
 // SPIFFE is the identity's URI: spiffe://<trust domain>/<type>/<tenant>/<partition>/<component>.

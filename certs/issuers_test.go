@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"net"
 	"slices"
@@ -42,7 +43,8 @@ func TestIdentityOfEachClass(t *testing.T) {
 			c := leaf(t, test.by, test.leaf).Leaf
 			want := test.want
 			want.Type, want.Tenant, want.Partition, want.Component = test.leaf.Type, test.leaf.Tenant, test.leaf.Partition, test.leaf.Component
-			want.TrustDomain, want.Serial, want.NotAfter = trustDomain, c.SerialNumber.String(), c.NotAfter
+			want.TrustDomain, want.Serial, want.NotBefore, want.NotAfter = trustDomain, c.SerialNumber.String(), c.NotBefore, c.NotAfter
+			want.Issuer = hex.EncodeToString(c.AuthorityKeyId)
 			got, err := p.issuers.Identify([]*x509.Certificate{c}, now)
 			if err != nil || got != want {
 				t.Fatalf("%+v, %v, want %+v", got, err, want)

@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -143,6 +144,7 @@ func ReadLeaf(leaf *x509.Certificate) (Identity, error) {
 func (n names) identity(leaf *x509.Certificate) Identity {
 	return Identity{
 		Type: n.kind, Tenant: n.tenant, Partition: n.partition, Component: n.component, TrustDomain: n.trustDomain,
-		Serial: leaf.SerialNumber.String(), NotAfter: leaf.NotAfter,
+		Serial: leaf.SerialNumber.String(), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+		Issuer: hex.EncodeToString(leaf.AuthorityKeyId),
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"edgesync/cmd/backup"
 	"edgesync/cmd/bootstrap"
 	"edgesync/cmd/cert"
 	"edgesync/cmd/cmdutil"
@@ -63,6 +64,8 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),
 		store.NewCmdStore(f),
+		backup.NewCmdBackup(f, nil),
+		backup.NewCmdRestore(f, nil),
 		tui.NewCmdTUI(f, nil),
 		cert.NewCmdCert(f),
 		operator.NewCmdOperator(f),

@@ -96,7 +96,7 @@ func (c *Core) findPeer(ctx context.Context, lane *lane, peer certs.Peer) (admis
 	if err != nil {
 		return admission{}, err
 	}
-	a, err := c.findService(ctx, s, peer.Component)
+	a, err := c.findService(ctx, s, peer.Identity)
 	a.at = now
 	// Only known services are remembered: their number is bounded.
 	if err == nil && a.known {
@@ -105,14 +105,26 @@ func (c *Core) findPeer(ctx context.Context, lane *lane, peer certs.Peer) (admis
 	return a, err
 }
 
-func (c *Core) findService(ctx context.Context, s scope, component string) (admission, error) {
+func (c *Core) findService(ctx context.Context, s scope, peer certs.Identity) (admission, error) {
+	p, err := c.ready()
+	if err != nil {
+		return admission{}, err
+	}
+	component := peer.Component
 	a := admission{tenant: s.tenant, known: true}
-	err := s.store.View(ctx, func(tx TenantTx) (err error) {
+	err = s.store.View(ctx, func(tx TenantTx) (err error) {
 		if a.service, err = tx.ServiceByComponent(ctx, component); err != nil {
 			return err
 		}
-		a.live, err = liveSerials(ctx, tx, component, c.now())
-		return err
+		if a.live, err = liveSerials(ctx, tx, component, c.now()); err != nil || a.holds(peer.Serial) {
+			return err
+		}
+		// Its Hello records it.
+		if stray, err := p.stray(ctx, tx, peer); err != nil || !stray {
+			return err
+		}
+		a.live = append(a.live, peer.Serial)
+		return nil
 	})
 	if errors.Is(err, ErrNotFound) {
 		return admission{tenant: s.tenant}, nil

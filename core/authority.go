@@ -95,6 +95,13 @@ const (
 
 func authorityAD(keyID string) []byte { return seal.AD("authority", keyID) }
 
+// OpensAuthority tells whether a keyset opens what is sealed for the row of an
+// authority.
+func OpensAuthority(keyset *seal.Keyset, keyID string, sealed []byte) bool {
+	_, err := keyset.Open(sealed, authorityAD(keyID))
+	return err == nil
+}
+
 // issuer opens the active authority of a kind: the root's tenant is zero.
 func (c *Core) issuer(ctx context.Context, kind AuthorityKind, tenant uuid.UUID) (signer, error) {
 	var all []Authority

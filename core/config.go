@@ -122,7 +122,11 @@ func (c *Core) buildConfig(ctx context.Context, a admission) (version string, co
 		}
 		entries = append(entries, more...)
 	}
-	if content, err = encodeConfig(a.service, scope, entries); err != nil {
+	p, err := c.ready()
+	if err != nil {
+		return "", nil, err
+	}
+	if content, err = encodeConfig(a.service, scope, p.epoch(), entries); err != nil {
 		return "", nil, err
 	}
 	sum := sha256.Sum256(content)
@@ -227,10 +231,10 @@ func payloadQueries(queries []Query) []payload.Query {
 
 // encodeConfig writes a payload.Config around sources that are encoded already,
 // sorted by key as encoding/json would.
-func encodeConfig(service SyncService, scope string, entries []configEntry) ([]byte, error) {
+func encodeConfig(service SyncService, scope, epoch string, entries []configEntry) ([]byte, error) {
 	head, err := json.Marshal(payload.Config{
 		SyncServiceID: service.ID.String(), ComponentID: service.ComponentID,
-		Scope: scope, Sources: map[string]payload.Source{},
+		Scope: scope, PlatformEpoch: epoch, Sources: map[string]payload.Source{},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode configuration of %s: %w", service.ComponentID, err)

@@ -52,15 +52,20 @@ func (c *Core) Hello(ctx context.Context, peer certs.Peer, req *monitoring.Agent
 }
 
 func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *monitoring.AgentHelloRequest) (SyncService, error) {
+	p, err := c.ready()
+	if err != nil {
+		return SyncService{}, err
+	}
 	var service SyncService
+	var ended []Certificate
 	var changed bool
-	err := c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
+	err = c.change(ctx, s, func(tx TenantTx, events *eventLog) error {
 		now := c.now()
 		var err error
 		service, err = tx.ServiceByComponent(ctx, peer.Component)
 		switch {
 		case errors.Is(err, ErrNotFound):
-			service = newcomer(peer, now)
+			service = newcomer(peer.Identity, now)
 		case err != nil:
 			return err
 		}
@@ -69,10 +74,22 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 		if err != nil {
 			return err
 		}
+		stray, err := p.stray(ctx, tx, peer.Identity)
+		if err != nil {
+			return err
+		}
+		if stray {
+			live = append(live, peer.Serial)
+		}
 		if err := (admission{tenant: s.tenant, service: service, known: true, live: live}).refusal(peer); err != nil {
 			return err
 		}
 		before := service
+		if ended = nil; stray {
+			if ended, err = adopt(ctx, tx, events, peer.Identity, &service); err != nil {
+				return err
+			}
+		}
 		introduce(&service, req)
 		service.Endpoint = hostOf(peer.Addr)
 		service.LastHeartbeatAt = now
@@ -90,16 +107,19 @@ func (c *Core) recordHello(ctx context.Context, s scope, peer certs.Peer, req *m
 	if changed {
 		c.invalidate(ctx, s.tenant.ID, service.ID)
 	}
+	if len(ended) > 0 {
+		return service, c.refuse(ctx, onlyThose(s.tenant.ID, peer.Type, peer.Component, ended), ended)
+	}
 	return service, nil
 }
 
 // newcomer is a service that was not onboarded here, but holds a certificate of
 // its tenant's authority.
-func newcomer(peer certs.Peer, now time.Time) SyncService {
+func newcomer(identity certs.Identity, now time.Time) SyncService {
 	return SyncService{
-		ID: uuid.New(), Name: peer.Component, ComponentID: peer.Component, Partition: peer.Partition,
+		ID: uuid.New(), Name: identity.Component, ComponentID: identity.Component, Partition: identity.Partition,
 		Type: ServiceOnPrem, State: ServiceActive,
-		CertSerial: peer.Serial, CertExpiresAt: peer.NotAfter, CreatedAt: now,
+		CertSerial: identity.Serial, CertExpiresAt: identity.NotAfter, CreatedAt: now,
 	}
 }
 

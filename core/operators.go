@@ -315,6 +315,9 @@ func (c *Core) goodCertificate(ctx context.Context, peer certs.Peer) error {
 		found, err = tx.Certificate(ctx, peer.Serial)
 		return err
 	})
+	if errors.Is(err, ErrNotFound) {
+		found, err = c.adoptOperator(ctx, own, peer.Identity)
+	}
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return fmt.Errorf("find certificate of operator %s: %w", peer.Component, err)

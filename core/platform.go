@@ -21,6 +21,8 @@ type platform struct {
 	roots     []*x509.Certificate
 	authority signer
 	issuers   *certs.Issuers
+	// restorations are ordered by time.
+	restorations []Restoration
 }
 
 // PlatformInfo is the platform as those who set up its parts need to see it.
@@ -81,6 +83,7 @@ func (c *Core) load(ctx context.Context) error {
 	var tenants []Tenant
 	var authorities []Authority
 	var revocations []Revocation
+	var restorations []Restoration
 	err := c.store.Platform().View(ctx, func(tx PlatformTx) (err error) {
 		if stored, err = tx.Platform(ctx); err != nil {
 			return err
@@ -91,7 +94,10 @@ func (c *Core) load(ctx context.Context) error {
 		if authorities, err = tx.Authorities(ctx); err != nil {
 			return err
 		}
-		revocations, err = tx.Revocations(ctx, c.now())
+		if revocations, err = tx.Revocations(ctx, c.now()); err != nil {
+			return err
+		}
+		restorations, err = tx.Restorations(ctx)
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -107,6 +113,7 @@ func (c *Core) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.restorations = restorations
 	refuseStored(p.issuers, tenants, revocations)
 	c.mu.Lock()
 	defer c.mu.Unlock()

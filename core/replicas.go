@@ -224,7 +224,7 @@ func (c *Core) restrict(p *platform, only uuid.UUID, stored trusted) {
 // renew has the platform use its own authorities as they are stored now, and
 // those tell of it whose certificates are to be made anew.
 func (c *Core) renew(p *platform, authorities []Authority) error {
-	fresh := &platform{Platform: p.Platform, issuers: p.issuers}
+	fresh := &platform{Platform: p.Platform, issuers: p.issuers, restorations: p.restorations}
 	if err := c.openOwn(fresh, authorities); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const module = "edgesync/"
 // rooms are the top level's folders, and nothing else belongs there.
 var rooms = []string{
 	"admin", "agent", "certs", "cmd", "core", "deploy", "dire", "docs", "faker", "gateway",
-	"onboarding", "proto", "seal", "store", "syncrun", "tui",
+	"onboarding", "packaging", "proto", "seal", "store", "syncrun", "tui",
 }
 
 // imports lists, for each package of the module, what it reaches: itself, its

@@ -43,14 +43,43 @@ func Create(path string) (*Keyset, error) {
 // Open reads the keyset at path. A file that others can read, or that is not a
 // file but a link to one, is refused.
 func Open(path string) (*Keyset, error) {
+	encoded, err := Export(path)
+	if err != nil {
+		return nil, err
+	}
+	k, err := parse(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("open keyset %s: %w: restore it from a backup", path, err)
+	}
+	return k, nil
+}
+
+// Export reads the file at path as it is, for a backup of it.
+func Export(path string) ([]byte, error) {
 	encoded, err := readPrivate(path)
 	if err != nil {
 		return nil, fmt.Errorf("open keyset %s: %w", path, err)
 	}
+	return encoded, nil
+}
+
+// Import puts what Export has read to path, which must not exist (fs.ErrExist).
+func Import(path string, encoded []byte) (*Keyset, error) {
+	k, err := parse(encoded)
+	if err == nil {
+		err = createPrivate(path, encoded)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("restore keyset %s: %w", path, err)
+	}
+	return k, nil
+}
+
+func parse(encoded []byte) (*Keyset, error) {
 	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(encoded)))
 	if err != nil {
 		// The parser quotes what it read, and that is the key.
-		return nil, fmt.Errorf("open keyset %s: it is not a keyset in tink's JSON form: restore it from a backup", path)
+		return nil, errors.New("it is not a keyset in tink's JSON form")
 	}
 	return newKeyset(handle)
 }

@@ -56,6 +56,8 @@ type loop struct {
 	// so, good of the last that missed nothing.
 	discovery   time.Duration
 	whole, good time.Time
+	// anew is since when what was read before does not count as read.
+	anew time.Time
 
 	started  time.Time
 	failures int
@@ -158,6 +160,21 @@ func (ls *loops) runNow(ids []string) []string {
 		}
 	}
 	return found
+}
+
+// startOver has every source read whole soon, and once more where it is being
+// read: what it has delivered is lost.
+func (ls *loops) startOver() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	now := ls.options.Now()
+	for id, l := range ls.all {
+		l.whole, l.good, l.anew = time.Time{}, time.Time{}, now
+		if l.started.IsZero() && l.stop == nil {
+			continue // Its first run is on its way.
+		}
+		ls.pool.set(id, l.definition.fairTenant(), ls.first(now, len(ls.all)))
+	}
 }
 
 // named finds the ids of sources by their integration_source_id, all of them for
@@ -280,7 +297,7 @@ func (ls *loops) finish(id string, r run, taken outbox.Run, failure error) time.
 		return time.Time{}
 	}
 	l.stop, l.last = nil, failure
-	if failure == nil && taken.Note == "" {
+	if failure == nil && taken.Note == "" && !r.started.Before(l.anew) {
 		l.good = r.started
 		if taken.Mode == payload.ModeSnapshot {
 			l.whole = r.started

@@ -176,13 +176,13 @@ func (r *Runtime) pushed(answer *monitoring.AgentConfigResponse) error {
 // leaves the last good one; fresh says that it is the gateway's word of now. The
 // caller holds configuring.
 func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) error {
-	wanted, scope, err := readConfig(answer)
+	wanted, config, err := readConfig(answer)
 	if err != nil {
 		err = fmt.Errorf("%w, version %s: %w; the last good one stays in force", errBadConfig, answer.GetConfigVersion(), err)
 		r.observe(Event{Kind: ConfigRefused, Time: r.options.Now(), Detail: err.Error()})
 		return err
 	}
-	r.platform.Store(scope == payload.ScopePlatform)
+	r.platform.Store(config.Scope == payload.ScopePlatform)
 	if r.options.Once {
 		r.once = newOnce(wanted)
 	}
@@ -197,6 +197,12 @@ func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) 
 	if r.applied.Load() == 0 {
 		r.resume(wanted, fresh)
 	}
+	if r.applied.Load() > 0 && config.PlatformEpoch != r.epoch {
+		// Its backup knows nothing of what was acknowledged since.
+		r.loops.startOver()
+		r.options.Logger.Warn("platform was restored from a backup: every source is read whole and sent again", "platform_epoch", config.PlatformEpoch)
+	}
+	r.epoch = config.PlatformEpoch
 	// What is to run at once stays so, whatever pace it has now.
 	r.loops.runNow(r.watches.waiting())
 	r.session.accept(answer.GetConfigVersion())
@@ -207,11 +213,10 @@ func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) 
 	return nil
 }
 
-func readConfig(answer *monitoring.AgentConfigResponse) (wanted map[string]definition, scope string, err error) {
-	config, err := payload.DecodeConfig(answer.GetConfigJson())
-	if err != nil {
-		return nil, "", err
+func readConfig(answer *monitoring.AgentConfigResponse) (wanted map[string]definition, config payload.Config, err error) {
+	if config, err = payload.DecodeConfig(answer.GetConfigJson()); err != nil {
+		return nil, config, err
 	}
 	wanted, err = definitions(config)
-	return wanted, config.Scope, err
+	return wanted, config, err
 }

@@ -38,6 +38,8 @@ type Runtime struct {
 	// applied counts them.
 	configuring sync.Mutex
 	applied     atomic.Uint64
+	// epoch is the platform's, of the configuration in force.
+	epoch string
 	// commands are what the gateway told the service to do, watches those of
 	// them that wait for runs. rejoin asks for a control stream where the gateway
 	// had none.

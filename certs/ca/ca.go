@@ -116,6 +116,9 @@ type Platform interface {
 	// Issue records a certificate before it is handed out. replaced is the one it
 	// renews, or nil when its key has redeemed a token. ErrRefused stops it.
 	Issue(ctx context.Context, tenant uuid.UUID, leaf, replaced *x509.Certificate) error
+	// Recognise is told of a certificate that is to be renewed, before anything
+	// else is asked of it: the platform may have forgotten it.
+	Recognise(ctx context.Context, tenant uuid.UUID, identity certs.Identity) error
 	// Certificate returns ErrNotFound for a serial the tenant never issued.
 	Certificate(ctx context.Context, tenant uuid.UUID, serial string) (Record, error)
 	// Revoke ends a certificate whose owner gives it up.

@@ -16,8 +16,13 @@ import (
 	adminv1 "edgesync/proto/admin/v1"
 )
 
-// Version is this build's. A release sets it with the linker.
-var Version = "dev"
+// Version is this build's, Commit and CommitTime (RFC 3339) those of its sources.
+// A release sets them with the linker; other builds have what Go knows of them.
+var (
+	Version    = "dev"
+	Commit     = ""
+	CommitTime = ""
+)
 
 // AdminFunc reaches the platform. It may be called more than once; the
 // connection stays open until the program ends.

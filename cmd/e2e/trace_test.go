@@ -228,7 +228,7 @@ func TestTraceFollowsADeviceAllTheWay(t *testing.T) {
 			t.Errorf("step %s is %s: %s", step.Stage, step.State, step.Text)
 		}
 	}
-	runs, err := p.core.Runs(t.Context(), "acme", "main", 1)
+	runs, err := p.core.Runs(t.Context(), core.RunQuery{Tenant: "acme", Source: "main", Limit: 1})
 	must(t, err)
 	if one.RunID != runs[0].ID || one.TraceID != tracing.Text(runs[0].ID) || runs[0].Chunks != 1 || runs[0].StoredAt.IsZero() {
 		t.Errorf("the trace is of run %s, %s; the run is %+v", one.RunID, one.TraceID, runs[0])

@@ -48,7 +48,7 @@ func TestOneTraceFromThePageToTheCommit(t *testing.T) {
 		o.Tracer, o.Logger = here, slog.New(slog.NewTextHandler(logs, nil))
 	}).Run(t.Context()))
 
-	runs, err := p.core.Runs(t.Context(), "acme", source.ID.String(), 1)
+	runs, err := p.core.Runs(t.Context(), core.RunQuery{Tenant: "acme", Source: source.ID.String(), Limit: 1})
 	must(t, err)
 	id := runs[0].TraceID
 	if id == "" || id != tracing.Text(runs[0].ID) {
@@ -107,9 +107,9 @@ func TestForeignClientsTraceIsGoneOnWith(t *testing.T) {
 		if run == "theirs" {
 			want = foreign
 		}
-		runs, err := p.core.Runs(t.Context(), "acme", source.ID.String(), 0)
+		runs, err := p.core.Runs(t.Context(), core.RunQuery{Tenant: "acme", Source: source.ID.String()})
 		must(t, err)
-		if i := slices.IndexFunc(runs, func(r core.Run) bool { return r.ID == run }); i < 0 || runs[i].TraceID != want {
+		if i := slices.IndexFunc(runs, func(r core.RunView) bool { return r.ID == run }); i < 0 || runs[i].TraceID != want {
 			t.Errorf("run %s is of another trace than %s: %+v", run, want, runs)
 		}
 	}

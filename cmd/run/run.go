@@ -109,11 +109,17 @@ func runRun(ctx context.Context, opts *Options) error {
 	if opts.Once {
 		listeners = append(listeners, runs.observe)
 	}
-	var board *progress
-	if opts.IO.ErrTerminal {
-		board = newProgress(opts.IO.Err, opts.Now)
-		config.Logger = slog.New(slog.NewTextHandler(board, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		listeners = append(listeners, board.observe)
+	end := func() {}
+	if opts.IO.ErrTerminal || opts.Once {
+		shown := newBoard(opts.Factory)
+		if end = shown.Keep; opts.Once { // A summary follows.
+			end = shown.End
+		}
+		defer func() { end() }()
+		if opts.IO.ErrTerminal {
+			config.Logger = slog.New(slog.NewTextHandler(shown, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		}
+		listeners = append(listeners, shown.observe)
 	}
 	config.Observe = func(e syncrun.Event) {
 		for _, listener := range listeners {
@@ -130,7 +136,8 @@ func runRun(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	err = watched(ctx, opts, service, manager, board)
+	err = watched(ctx, opts, service, manager)
+	end()
 	var failed *syncrun.SourcesError
 	if opts.Once && (err == nil || errors.As(err, &failed)) {
 		return errors.Join(err, runs.print(opts))
@@ -139,7 +146,7 @@ func runRun(ctx context.Context, opts *Options) error {
 }
 
 // watched runs the service with everybody who watches it, and waits for them.
-func watched(ctx context.Context, opts *Options, service *Service, manager *notifier, board *progress) error {
+func watched(ctx context.Context, opts *Options, service *Service, manager *notifier) error {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var watchers errgroup.Group
@@ -153,9 +160,6 @@ func watched(ctx context.Context, opts *Options, service *Service, manager *noti
 		})
 	}
 	watchers.Go(func() error { watchdog(watching, manager, service); return nil })
-	if board != nil {
-		watchers.Go(func() error { board.draw(watching); return nil })
-	}
 	manager.Tell("READY=1")
 	defer context.AfterFunc(ctx, func() { manager.Tell("STOPPING=1") })()
 	err := service.Run(ctx)

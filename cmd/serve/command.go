@@ -34,6 +34,9 @@ type Options struct {
 	LogLevel                                        level
 	LogFormat                                       format
 	LimitConnections, LimitStreams, LimitCalls      limit
+	// KeysetFile is for a directory that was not bootstrapped, of a platform in a
+	// database.
+	KeysetFile string
 
 	// flags are what Options is filled through, and values what that found.
 	flags  *pflag.FlagSet
@@ -97,6 +100,7 @@ func (opts *Options) declare(flags *pflag.FlagSet) {
 	flags.Var(&opts.LimitConnections, "limit-connections", "the most connections of one sync service")
 	flags.Var(&opts.LimitStreams, "limit-streams", "the most streams of device updates that a tenant may have open")
 	flags.Var(&opts.LimitCalls, "limit-calls", "the most calls a second over one connection")
+	flags.StringVar(&opts.KeysetFile, "keyset-file", "", "keyset of a platform in a --database, where the state directory is empty (default: the state directory's)")
 	settings.Live(flags, "gateway-allow", "ca-allow", "admin-allow", "metrics-allow", "log-level",
 		"limit-connections", "limit-streams", "limit-calls")
 }
@@ -124,7 +128,7 @@ func (opts *Options) config(logger *slog.Logger) (Config, error) {
 		return Config{}, err
 	}
 	return Config{
-		StateDir: dir, Database: database, DatabasePassword: told.Password(),
+		StateDir: dir, Database: database, DatabasePassword: told.Password(), KeysetFile: opts.KeysetFile,
 		Listen: opts.Listen, CAListen: opts.CAListen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen,
 		EventRetention: time.Duration(opts.EventRetention), CertLife: opts.CertLife, Live: opts.live(), Logger: logger, Now: opts.Now,
 	}, nil

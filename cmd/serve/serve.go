@@ -38,6 +38,9 @@ type Config struct {
 	Database string
 	// DatabasePassword, if set, is asked for its password at each connection.
 	DatabasePassword func() (string, error)
+	// KeysetFile opens a platform in a database from a directory that is empty;
+	// empty means that the directory has the keyset.
+	KeysetFile string
 	// Listen is the gateway's address; port 0 picks a free one.
 	Listen string
 	// CAListen is that of the enrolment CA, AdminListen that of the admin API over
@@ -83,7 +86,7 @@ type Platform struct {
 // When it returns everything is listened on. Wait must be called.
 func Start(ctx context.Context, config Config) (*Platform, error) {
 	opened, err := state.Open(ctx, state.Options{
-		Dir: config.StateDir, Database: config.Database, Password: config.DatabasePassword, CertLife: config.CertLife,
+		Dir: config.StateDir, Database: config.Database, Password: config.DatabasePassword, KeysetFile: config.KeysetFile, CertLife: config.CertLife,
 		Logger: config.Logger, Now: config.Now,
 	})
 	if err != nil {

@@ -48,7 +48,9 @@ func (o Options) origin() string {
 type State struct {
 	Core  *core.Core
 	store core.Store
-	lock  *os.File
+	// keyset opens what is sealed in the store.
+	keyset *seal.Keyset
+	lock   *os.File
 	// made are the paths that opening may have made, innermost first. They go
 	// again if no platform comes of them.
 	made []string
@@ -66,6 +68,9 @@ func open(ctx context.Context, opts Options) (*State, error) {
 	found, err := exists(opts.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if !found && sqlite.CutShort(opts.Dir) {
+		return nil, cmdutil.Errorf(cmdutil.ExitConflict, "open platform in %s: a restore was cut short there: run `edgesync restore` again, or empty the directory", opts.Dir)
 	}
 	if !found && !opts.Create && opts.Database == "" {
 		return nil, noPlatform(opts.Dir)
@@ -105,6 +110,7 @@ func (s *State) load(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
+	s.keyset = keyset
 	s.Core, err = core.New(ctx, core.Options{Store: s.store, Keyset: keyset, Logger: opts.Logger, Now: opts.Now, LeafLife: opts.CertLife})
 	return err
 }

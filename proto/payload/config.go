@@ -7,6 +7,9 @@ type Config struct {
 	ComponentID   string `json:"component_id"`
 	// Scope is ScopePlatform or ScopeTenant.
 	Scope string `json:"scope"`
+	// PlatformEpoch is another one once the platform was restored from a backup: it
+	// may have lost what it acknowledged before. Absent while it never was.
+	PlatformEpoch string `json:"platform_epoch,omitempty"`
 	// Sources are keyed by name; for a platform service by "<tenant_slug>/<name>".
 	// An empty map is a configuration too: it stops every loop.
 	Sources map[string]Source `json:"sources"`

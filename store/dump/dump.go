@@ -10,8 +10,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/bits"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -192,6 +195,36 @@ func (s *Sum) Merge(other Sum) {
 	s.Rows += other.Rows
 }
 
+// Versions are the numbers that the migrations in a folder begin with, in order.
+func Versions(files fs.FS, dir string) ([]int64, error) {
+	entries, err := fs.ReadDir(files, dir)
+	if err != nil {
+		return nil, err
+	}
+	var versions []int64
+	for _, entry := range entries {
+		number, _, _ := strings.Cut(entry.Name(), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("read number of migration %s: %w", entry.Name(), err)
+		}
+		versions = append(versions, version)
+	}
+	return versions, nil
+}
+
+// Skipped compares the versions that were applied to a schema with those that a
+// program knows, and tells of those up to the latest that were left out.
+func Skipped(known, applied []int64) []string {
+	var skipped []string
+	for _, version := range known {
+		if !slices.Contains(applied, version) && len(applied) > 0 && version < slices.Max(applied) {
+			skipped = append(skipped, fmt.Sprintf("migration %d was never applied", version))
+		}
+	}
+	return skipped
+}
+
 // Rule is something that holds of a tenant's tables at any time: a query that
 // counts the rows of which it does not.
 type Rule struct{ Name, Count string }
@@ -206,5 +239,11 @@ var Rules = []Rule{
 	{"devices that cannot be searched", `SELECT count(*) FROM device d WHERE NOT EXISTS (SELECT 1 FROM device_text t WHERE t.id = d.id)`},
 	{"identifiers of no assertion", `SELECT count(*) FROM identifier i WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = i.assertion AND a.source = i.source AND a.partition = i.partition)`},
 	{"sources or partitions without a name", `SELECT count(*) FROM assertion a WHERE NOT EXISTS (SELECT 1 FROM name n WHERE n.id = a.source) OR NOT EXISTS (SELECT 1 FROM name n WHERE n.id = a.partition)`},
+	{"texts of no device", `SELECT count(*) FROM device_text t WHERE NOT EXISTS (SELECT 1 FROM device d WHERE d.id = t.id)`},
+	{"assertions whose standing is not theirs", `SELECT count(*) FROM standing s JOIN assertion a ON a.id = s.assertion WHERE s.source <> a.source OR s.retracted <> (a.retracted_at IS NOT NULL)`},
+	{"links of no assertion", `SELECT count(*) FROM link l WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = l.assertion) OR NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = l.other)`},
+	{"links that are there on one side only", `SELECT count(*) FROM link l WHERE NOT EXISTS (SELECT 1 FROM link m WHERE m.assertion = l.other AND m.other = l.assertion)`},
+	{"subjects of no decision", `SELECT count(*) FROM decision_subject s WHERE NOT EXISTS (SELECT 1 FROM decision d WHERE d.id = s.decision)`},
+	{"decisions about no assertion", `SELECT count(*) FROM decision_subject s WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = s.assertion)`},
 	{"runs of no source", `SELECT count(*) FROM run r WHERE NOT EXISTS (SELECT 1 FROM source s WHERE s.id = r.source_id)`},
 }

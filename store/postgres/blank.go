@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -51,7 +50,7 @@ func (b *Blank) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	left, err := b.tenants(ctx)
+	left, err := b.store.tenantsThere(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,22 +88,6 @@ func (b *Blank) isFilled(ctx context.Context) (bool, error) {
 		return w.one(ctx, `SELECT EXISTS (SELECT 1 FROM platform) OR EXISTS (SELECT 1 FROM tenant)`, nil, &filled)
 	})
 	return filled, err
-}
-
-// tenants are those whose schemas are there.
-func (b *Blank) tenants(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := b.store.pool.Query(ctx, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%'`)
-	if err != nil {
-		return nil, err
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	var found []uuid.UUID
-	for _, name := range names {
-		if id, err := uuid.Parse(strings.TrimPrefix(name, "tenant_")); err == nil {
-			found = append(found, id)
-		}
-	}
-	return found, err
 }
 
 // Load makes a part as it was in a version of its schema, fills its tables,
@@ -199,7 +182,7 @@ func (b *Blank) Discard() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), discardDeadline)
 	defer cancel()
-	left, err := b.tenants(ctx)
+	left, err := b.store.tenantsThere(ctx)
 	for _, tenant := range left {
 		if err == nil {
 			err = b.store.DropTenant(ctx, tenant)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,7 +218,11 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 		for _, name := range invalid {
 			found = append(found, "index "+name+" is not valid")
 		}
-		if tenant == uuid.Nil {
+		skipped, err := w.skipped(ctx, tenant == uuid.Nil)
+		if err != nil {
+			return err
+		}
+		if found = append(found, skipped...); tenant == uuid.Nil {
 			return nil
 		}
 		for _, rule := range dump.Rules {
@@ -231,5 +236,53 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 		}
 		return nil
 	})
+	return found, err
+}
+
+func (s *session) skipped(ctx context.Context, platform bool) ([]string, error) {
+	kind := "tenant"
+	if platform {
+		kind = "platform"
+	}
+	known, err := dump.Versions(migrations, path.Join("migrations", kind))
+	if err != nil {
+		return nil, err
+	}
+	applied, err := all(ctx, s, func(row scanner) (v int64, err error) { return v, row.Scan(&v) },
+		`SELECT version_id FROM goose_db_version WHERE is_applied`)
+	if err != nil {
+		return nil, fmt.Errorf("read versions of schema: %w", err)
+	}
+	return dump.Skipped(known, applied), nil
+}
+
+// Strays are the schemas of tenants that are none of the known ones.
+func (s *Store) Strays(ctx context.Context, known []uuid.UUID) ([]string, error) {
+	there, err := s.tenantsThere(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list schemas of tenants: %w", unavailable(err))
+	}
+	var strays []string
+	for _, id := range there {
+		if !slices.Contains(known, id) {
+			strays = append(strays, "schema "+s.tenantSchema(id).name)
+		}
+	}
+	return strays, nil
+}
+
+// tenantsThere are the tenants whose schemas are there.
+func (s *Store) tenantsThere(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := s.pool.Query(ctx, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%' ORDER BY nspname`)
+	if err != nil {
+		return nil, err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var found []uuid.UUID
+	for _, name := range names {
+		if id, err := uuid.Parse(strings.TrimPrefix(name, "tenant_")); err == nil {
+			found = append(found, id)
+		}
+	}
 	return found, err
 }

@@ -9,12 +9,13 @@ import (
 	"io/fs"
 	"path"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	"edgesync/store/dump"
 )
 
 //go:embed migrations
@@ -22,12 +23,11 @@ var migrations embed.FS
 
 // latest is the version that this program knows of a kind of schema.
 func latest(kind string) (int64, error) {
-	files, err := fs.ReadDir(migrations, path.Join("migrations", kind))
+	known, err := dump.Versions(migrations, path.Join("migrations", kind))
 	if err != nil {
 		return 0, err
 	}
-	number, _, _ := strings.Cut(files[len(files)-1].Name(), "_")
-	return strconv.ParseInt(number, 10, 64)
+	return known[len(known)-1], nil
 }
 
 // migrate brings a schema up to date, one process at a time. It refuses one that
@@ -43,28 +43,31 @@ func (s *Store) migrate(ctx context.Context, target *schema) error {
 		return err
 	}
 	if current > known {
-		return newer(target, current, known)
+		return fmt.Errorf("read schema %s: it has version %d and this program knows %d: run the newer program that wrote it", target.name, current, known)
 	}
 	return s.migrateTo(ctx, target, known)
 }
 
-// migrateTo brings a schema up to a version that this program knows.
+// migrateTo brings a schema up to a version. One beyond the latest of this kind of
+// store is the latest: another kind may have had a step of its own.
 func (s *Store) migrateTo(ctx context.Context, target *schema, version int64) error {
 	known, err := latest(target.kind)
 	if err != nil {
 		return err
 	}
-	if version > known {
-		return newer(target, version, known)
-	}
-	if err := s.up(ctx, target, version); err != nil {
+	if err := s.up(ctx, target, min(version, known)); err != nil {
 		return fmt.Errorf("migrate schema %s: %w", target.name, err)
 	}
 	return nil
 }
 
-func newer(target *schema, version, known int64) error {
-	return fmt.Errorf("read schema %s: it has version %d and this program knows %d: run the newer program that wrote it", target.name, version, known)
+// Latest is the version that this program knows of the platform's schema, or of a
+// tenant's.
+func Latest(platform bool) (int64, error) {
+	if platform {
+		return latest("platform")
+	}
+	return latest("tenant")
 }
 
 // version is the version of a schema, 0 for a new one.

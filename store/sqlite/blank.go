@@ -19,8 +19,9 @@ import (
 	"edgesync/store/dump"
 )
 
-// stagingDir is where a store is filled, in the directory it will be in.
-const stagingDir = "restoring"
+// StagingDir is where a store is filled, in the directory it will be in. While it is
+// there, nothing beside it counts.
+const StagingDir = "restoring"
 
 // Blank is a store that is being filled, beside the directory's own place for
 // one. Nothing of it counts before Commit; what a process that was killed left of
@@ -39,7 +40,7 @@ func NewBlank(_ context.Context, dir string, opts Options) (*Blank, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fill store %s: %w", dir, err)
 	}
-	b := &Blank{dir: dir, staging: filepath.Join(dir, stagingDir), opts: opts}
+	b := &Blank{dir: dir, staging: filepath.Join(dir, StagingDir), opts: opts}
 	if err := b.begin(); err != nil {
 		return nil, fmt.Errorf("fill store %s: %w", dir, err)
 	}
@@ -67,7 +68,7 @@ func (b *Blank) begin() error {
 // CutShort tells whether the filling of a store in dir was cut short: what is there
 // belongs to it.
 func CutShort(dir string) bool {
-	_, err := os.Lstat(filepath.Join(dir, stagingDir))
+	_, err := os.Lstat(filepath.Join(dir, StagingDir))
 	return err == nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -105,7 +107,11 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 				found = append(found, line)
 			}
 		}
-		if tenant == uuid.Nil {
+		skipped, err := tx.skipped(ctx, tenant == uuid.Nil)
+		if err != nil {
+			return err
+		}
+		if found = append(found, skipped...); tenant == uuid.Nil {
 			return nil
 		}
 		for _, rule := range dump.Rules {
@@ -120,4 +126,36 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 		return nil
 	})
 	return found, err
+}
+
+func (s session) skipped(ctx context.Context, platform bool) ([]string, error) {
+	known, err := versions(platform)
+	if err != nil {
+		return nil, err
+	}
+	applied, err := all(ctx, s, func(row scanner) (v int64, err error) { return v, row.Scan(&v) },
+		`SELECT version_id FROM goose_db_version WHERE is_applied`)
+	if err != nil {
+		return nil, fmt.Errorf("read versions of schema: %w", err)
+	}
+	return dump.Skipped(known, applied), nil
+}
+
+// Strays are the files of tenants that are none of the known ones.
+func (s *Store) Strays(_ context.Context, known []uuid.UUID) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "tenants"))
+	if err != nil {
+		return nil, fmt.Errorf("list files of tenants: %w", err)
+	}
+	var strays []string
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), ".db")
+		if !ok {
+			continue
+		}
+		if id, err := uuid.Parse(name); err != nil || !slices.Contains(known, id) {
+			strays = append(strays, "file "+filepath.Join("tenants", entry.Name()))
+		}
+	}
+	return strays, nil
 }

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+
+	"edgesync/store/dump"
 )
 
 //go:embed migrations
@@ -38,27 +40,40 @@ func (s schema) migrate(ctx context.Context, db *sql.DB) (err error) {
 		return nil
 	}
 	if current > latest {
-		return newer(current, latest)
+		return fmt.Errorf("read schema: it has version %d and this program knows %d: run the newer program that wrote it", current, latest)
 	}
 	_, err = provider.Up(ctx)
 	return err
 }
 
-// migrateTo makes a new file as it was in a version.
+// migrateTo makes a new file as it was in a version. One beyond the latest of this
+// kind of store is the latest: another kind may have had a step of its own.
 func (s schema) migrateTo(ctx context.Context, db *sql.DB, version int64) error {
 	provider, latest, err := s.provider(db)
 	if err != nil {
 		return err
 	}
-	if version > latest {
-		return newer(version, latest)
-	}
-	_, err = provider.UpTo(ctx, version)
+	_, err = provider.UpTo(ctx, min(version, latest))
 	return err
 }
 
-func newer(current, latest int64) error {
-	return fmt.Errorf("read schema: it has version %d and this program knows %d: run the newer program that wrote it", current, latest)
+// Latest is the version that this program knows of the platform's schema, or of a
+// tenant's.
+func Latest(platform bool) (int64, error) {
+	known, err := versions(platform)
+	if err != nil {
+		return 0, err
+	}
+	return known[len(known)-1], nil
+}
+
+// versions are those that this program knows, in order.
+func versions(platform bool) ([]int64, error) {
+	kind := tenantSchema
+	if platform {
+		kind = platformSchema
+	}
+	return dump.Versions(migrations, kind.dir)
 }
 
 // provider is goose's for a file, and the latest version.

@@ -857,8 +857,11 @@ type SyncService struct {
 	// The configuration it said it runs, and since when.
 	ConfigVersion   string                 `protobuf:"bytes,40,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	ConfigAppliedAt *timestamppb.Timestamp `protobuf:"bytes,41,opt,name=config_applied_at,json=configAppliedAt,proto3" json:"config_applied_at,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What it said waits in its outbox to be delivered.
+	OutboxBytes   int64 `protobuf:"varint,50,opt,name=outbox_bytes,json=outboxBytes,proto3" json:"outbox_bytes,omitempty"`
+	OutboxRuns    int64 `protobuf:"varint,51,opt,name=outbox_runs,json=outboxRuns,proto3" json:"outbox_runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SyncService) Reset() {
@@ -1064,6 +1067,20 @@ func (x *SyncService) GetConfigAppliedAt() *timestamppb.Timestamp {
 		return x.ConfigAppliedAt
 	}
 	return nil
+}
+
+func (x *SyncService) GetOutboxBytes() int64 {
+	if x != nil {
+		return x.OutboxBytes
+	}
+	return 0
+}
+
+func (x *SyncService) GetOutboxRuns() int64 {
+	if x != nil {
+		return x.OutboxRuns
+	}
+	return 0
 }
 
 type OnboardServiceRequest struct {
@@ -4018,9 +4035,15 @@ func (x *SyncedSource) GetError() string {
 }
 
 type TestSourceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name or id; empty for a source that is not saved yet.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// Test this instead of what is saved, run by that service and with those
+	// credentials, as CreateSourceRequest and UpdateSourceRequest say.
+	Spec          *SourceSpec       `protobuf:"bytes,3,opt,name=spec,proto3" json:"spec,omitempty"`
+	Service       string            `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`
+	Credentials   map[string][]byte `protobuf:"bytes,5,rep,name=credentials,proto3" json:"credentials,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4067,6 +4090,27 @@ func (x *TestSourceRequest) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *TestSourceRequest) GetSpec() *SourceSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *TestSourceRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *TestSourceRequest) GetCredentials() map[string][]byte {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
 }
 
 type TestSourceResponse struct {
@@ -5918,7 +5962,10 @@ type WatchUpdate struct {
 	// Recorded since the update before, oldest first.
 	Events []*Event `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"`
 	// Some events were left out: they came faster than they were read.
-	EventsMissed  bool `protobuf:"varint,8,opt,name=events_missed,json=eventsMissed,proto3" json:"events_missed,omitempty"`
+	EventsMissed bool `protobuf:"varint,8,opt,name=events_missed,json=eventsMissed,proto3" json:"events_missed,omitempty"`
+	// Who watches. In the first update only; absent on the platform's own machine,
+	// where everything is allowed.
+	Caller        *Operator `protobuf:"bytes,9,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6009,6 +6056,354 @@ func (x *WatchUpdate) GetEventsMissed() bool {
 	return false
 }
 
+func (x *WatchUpdate) GetCaller() *Operator {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+type ListRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name or id of a source, or of a sync service all of whose sources are meant;
+	// each needs its tenant.
+	Source  string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// 0 means 50.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsRequest) Reset() {
+	*x = ListRunsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsRequest) ProtoMessage() {}
+
+func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListRunsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *ListRunsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// Run is one discovery of one source.
+type Run struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source   string                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId string                 `protobuf:"bytes,4,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// "snapshot" or "incremental"; empty while it is not known.
+	Mode      string                 `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// Absent while it is under way.
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// "success", "partial", "failed" or "timeout"; empty while it is under way.
+	Result string `protobuf:"bytes,8,opt,name=result,proto3" json:"result,omitempty"`
+	// How many devices its service counted.
+	Devices int64 `protobuf:"varint,9,opt,name=devices,proto3" json:"devices,omitempty"`
+	// Updates stored or found unchanged, and how many were announced, or -1.
+	Received int64 `protobuf:"varint,10,opt,name=received,proto3" json:"received,omitempty"`
+	Total    int64 `protobuf:"varint,11,opt,name=total,proto3" json:"total,omitempty"`
+	// Updates that say that a thing is gone, and those that name nothing.
+	Deleted int64 `protobuf:"varint,12,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Refused int64 `protobuf:"varint,13,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Things that its deletions retracted.
+	Retracted int64  `protobuf:"varint,14,opt,name=retracted,proto3" json:"retracted,omitempty"`
+	Error     string `protobuf:"bytes,15,opt,name=error,proto3" json:"error,omitempty"`
+	// How far a run came that did not end well: "read", "outbox", "superseded",
+	// "delivery", "damaged", or empty.
+	Stage string `protobuf:"bytes,16,opt,name=stage,proto3" json:"stage,omitempty"`
+	// Its last chunk is stored.
+	Complete    bool                   `protobuf:"varint,17,opt,name=complete,proto3" json:"complete,omitempty"`
+	Chunks      int32                  `protobuf:"varint,18,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	TotalChunks int32                  `protobuf:"varint,19,opt,name=total_chunks,json=totalChunks,proto3" json:"total_chunks,omitempty"`
+	StoredAt    *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=stored_at,json=storedAt,proto3" json:"stored_at,omitempty"`
+	ServiceId   string                 `protobuf:"bytes,21,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	// The OpenTelemetry trace of the run, hex.
+	TraceId       string `protobuf:"bytes,22,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Run) Reset() {
+	*x = Run{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Run) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Run) ProtoMessage() {}
+
+func (x *Run) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Run.ProtoReflect.Descriptor instead.
+func (*Run) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *Run) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Run) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Run) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Run) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *Run) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Run) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *Run) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
+func (x *Run) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *Run) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *Run) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *Run) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Run) GetDeleted() int64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *Run) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *Run) GetRetracted() int64 {
+	if x != nil {
+		return x.Retracted
+	}
+	return 0
+}
+
+func (x *Run) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Run) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *Run) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *Run) GetChunks() int32 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+func (x *Run) GetTotalChunks() int32 {
+	if x != nil {
+		return x.TotalChunks
+	}
+	return 0
+}
+
+func (x *Run) GetStoredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StoredAt
+	}
+	return nil
+}
+
+func (x *Run) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *Run) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+type ListRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest first.
+	Runs          []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsResponse) Reset() {
+	*x = ListRunsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsResponse) ProtoMessage() {}
+
+func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListRunsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *ListRunsResponse) GetRuns() []*Run {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
 type Operator struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -6027,7 +6422,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6039,7 +6434,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6052,7 +6447,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{82}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Operator) GetName() string {
@@ -6118,7 +6513,7 @@ type AddOperatorRequest struct {
 
 func (x *AddOperatorRequest) Reset() {
 	*x = AddOperatorRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6130,7 +6525,7 @@ func (x *AddOperatorRequest) String() string {
 func (*AddOperatorRequest) ProtoMessage() {}
 
 func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6143,7 +6538,7 @@ func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddOperatorRequest.ProtoReflect.Descriptor instead.
 func (*AddOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{83}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *AddOperatorRequest) GetName() string {
@@ -6188,7 +6583,7 @@ type AddOperatorResponse struct {
 
 func (x *AddOperatorResponse) Reset() {
 	*x = AddOperatorResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6200,7 +6595,7 @@ func (x *AddOperatorResponse) String() string {
 func (*AddOperatorResponse) ProtoMessage() {}
 
 func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6213,7 +6608,7 @@ func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddOperatorResponse.ProtoReflect.Descriptor instead.
 func (*AddOperatorResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{84}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *AddOperatorResponse) GetOperator() *Operator {
@@ -6254,7 +6649,7 @@ type ListOperatorsRequest struct {
 
 func (x *ListOperatorsRequest) Reset() {
 	*x = ListOperatorsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6266,7 +6661,7 @@ func (x *ListOperatorsRequest) String() string {
 func (*ListOperatorsRequest) ProtoMessage() {}
 
 func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6279,7 +6674,7 @@ func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperatorsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{85}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ListOperatorsRequest) GetTenant() string {
@@ -6298,7 +6693,7 @@ type ListOperatorsResponse struct {
 
 func (x *ListOperatorsResponse) Reset() {
 	*x = ListOperatorsResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6310,7 +6705,7 @@ func (x *ListOperatorsResponse) String() string {
 func (*ListOperatorsResponse) ProtoMessage() {}
 
 func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6323,7 +6718,7 @@ func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperatorsResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{86}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ListOperatorsResponse) GetOperators() []*Operator {
@@ -6344,7 +6739,7 @@ type RevokeOperatorRequest struct {
 
 func (x *RevokeOperatorRequest) Reset() {
 	*x = RevokeOperatorRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6356,7 +6751,7 @@ func (x *RevokeOperatorRequest) String() string {
 func (*RevokeOperatorRequest) ProtoMessage() {}
 
 func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6369,7 +6764,7 @@ func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeOperatorRequest.ProtoReflect.Descriptor instead.
 func (*RevokeOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{87}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *RevokeOperatorRequest) GetName() string {
@@ -6417,7 +6812,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6429,7 +6824,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6442,7 +6837,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{88}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *Certificate) GetTenant() string {
@@ -6564,7 +6959,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6576,7 +6971,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6589,7 +6984,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{89}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ListCertificatesRequest) GetTenant() string {
@@ -6622,7 +7017,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6634,7 +7029,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6647,7 +7042,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{90}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ListCertificatesResponse) GetCertificates() []*Certificate {
@@ -6678,7 +7073,7 @@ type Authority struct {
 
 func (x *Authority) Reset() {
 	*x = Authority{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6690,7 +7085,7 @@ func (x *Authority) String() string {
 func (*Authority) ProtoMessage() {}
 
 func (x *Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6703,7 +7098,7 @@ func (x *Authority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authority.ProtoReflect.Descriptor instead.
 func (*Authority) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{91}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *Authority) GetKeyId() string {
@@ -6772,7 +7167,7 @@ type ListAuthoritiesRequest struct {
 
 func (x *ListAuthoritiesRequest) Reset() {
 	*x = ListAuthoritiesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6784,7 +7179,7 @@ func (x *ListAuthoritiesRequest) String() string {
 func (*ListAuthoritiesRequest) ProtoMessage() {}
 
 func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6797,7 +7192,7 @@ func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuthoritiesRequest.ProtoReflect.Descriptor instead.
 func (*ListAuthoritiesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{92}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ListAuthoritiesRequest) GetTenant() string {
@@ -6816,7 +7211,7 @@ type ListAuthoritiesResponse struct {
 
 func (x *ListAuthoritiesResponse) Reset() {
 	*x = ListAuthoritiesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6828,7 +7223,7 @@ func (x *ListAuthoritiesResponse) String() string {
 func (*ListAuthoritiesResponse) ProtoMessage() {}
 
 func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6841,7 +7236,7 @@ func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuthoritiesResponse.ProtoReflect.Descriptor instead.
 func (*ListAuthoritiesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{93}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ListAuthoritiesResponse) GetAuthorities() []*Authority {
@@ -6862,7 +7257,7 @@ type RotateAuthorityRequest struct {
 
 func (x *RotateAuthorityRequest) Reset() {
 	*x = RotateAuthorityRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6874,7 +7269,7 @@ func (x *RotateAuthorityRequest) String() string {
 func (*RotateAuthorityRequest) ProtoMessage() {}
 
 func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6887,7 +7282,7 @@ func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*RotateAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{94}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *RotateAuthorityRequest) GetTenant() string {
@@ -6914,7 +7309,7 @@ type RotateRootRequest struct {
 
 func (x *RotateRootRequest) Reset() {
 	*x = RotateRootRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6926,7 +7321,7 @@ func (x *RotateRootRequest) String() string {
 func (*RotateRootRequest) ProtoMessage() {}
 
 func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6939,7 +7334,7 @@ func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateRootRequest.ProtoReflect.Descriptor instead.
 func (*RotateRootRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{95}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *RotateRootRequest) GetLeaked() bool {
@@ -6962,7 +7357,7 @@ type Rotation struct {
 
 func (x *Rotation) Reset() {
 	*x = Rotation{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6974,7 +7369,7 @@ func (x *Rotation) String() string {
 func (*Rotation) ProtoMessage() {}
 
 func (x *Rotation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6987,7 +7382,7 @@ func (x *Rotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
 func (*Rotation) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{96}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *Rotation) GetTenant() string {
@@ -7018,53 +7413,35 @@ func (x *Rotation) GetEndsAt() *timestamppb.Timestamp {
 	return nil
 }
 
-type Run struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	SourceId string                 `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
-	// "snapshot" or "incremental".
-	Mode      string                 `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
-	StartedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	// Absent while it is under way.
-	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
-	// "success", "partial", "failed", "timeout", or empty while it is under way.
-	Result string `protobuf:"bytes,6,opt,name=result,proto3" json:"result,omitempty"`
-	Error  string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
-	// How far a run came that did not end well: "read", "outbox", "superseded",
-	// "delivery", "damaged", or empty.
-	Stage string `protobuf:"bytes,8,opt,name=stage,proto3" json:"stage,omitempty"`
-	// What the service counted, and what of it is stored.
-	Devices  int64 `protobuf:"varint,9,opt,name=devices,proto3" json:"devices,omitempty"`
-	Received int64 `protobuf:"varint,10,opt,name=received,proto3" json:"received,omitempty"`
-	// What the service announced, or -1.
-	Total int64 `protobuf:"varint,11,opt,name=total,proto3" json:"total,omitempty"`
-	// Its last chunk is stored.
-	Complete    bool                   `protobuf:"varint,12,opt,name=complete,proto3" json:"complete,omitempty"`
-	Chunks      int32                  `protobuf:"varint,13,opt,name=chunks,proto3" json:"chunks,omitempty"`
-	TotalChunks int32                  `protobuf:"varint,14,opt,name=total_chunks,json=totalChunks,proto3" json:"total_chunks,omitempty"`
-	StoredAt    *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=stored_at,json=storedAt,proto3" json:"stored_at,omitempty"`
-	ServiceId   string                 `protobuf:"bytes,16,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
-	// The OpenTelemetry trace of the run, hex.
-	TraceId       string `protobuf:"bytes,17,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+// Restoration is that the platform was set back to what it was when a backup was
+// taken.
+type Restoration struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	BackupAt   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=backup_at,json=backupAt,proto3" json:"backup_at,omitempty"`
+	RestoredAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=restored_at,json=restoredAt,proto3" json:"restored_at,omitempty"`
+	// Absent until somebody said that what was revoked in between is revoked again.
+	SettledAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=settled_at,json=settledAt,proto3" json:"settled_at,omitempty"`
+	SettledBy     string                 `protobuf:"bytes,5,opt,name=settled_by,json=settledBy,proto3" json:"settled_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Run) Reset() {
-	*x = Run{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
+func (x *Restoration) Reset() {
+	*x = Restoration{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Run) String() string {
+func (x *Restoration) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Run) ProtoMessage() {}
+func (*Restoration) ProtoMessage() {}
 
-func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
+func (x *Restoration) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7075,214 +7452,67 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Run.ProtoReflect.Descriptor instead.
-func (*Run) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{97}
+// Deprecated: Use Restoration.ProtoReflect.Descriptor instead.
+func (*Restoration) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{100}
 }
 
-func (x *Run) GetId() string {
+func (x *Restoration) GetId() string {
 	if x != nil {
 		return x.Id
 	}
 	return ""
 }
 
-func (x *Run) GetSourceId() string {
+func (x *Restoration) GetBackupAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.SourceId
-	}
-	return ""
-}
-
-func (x *Run) GetMode() string {
-	if x != nil {
-		return x.Mode
-	}
-	return ""
-}
-
-func (x *Run) GetStartedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.StartedAt
+		return x.BackupAt
 	}
 	return nil
 }
 
-func (x *Run) GetFinishedAt() *timestamppb.Timestamp {
+func (x *Restoration) GetRestoredAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.FinishedAt
+		return x.RestoredAt
 	}
 	return nil
 }
 
-func (x *Run) GetResult() string {
+func (x *Restoration) GetSettledAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.Result
-	}
-	return ""
-}
-
-func (x *Run) GetError() string {
-	if x != nil {
-		return x.Error
-	}
-	return ""
-}
-
-func (x *Run) GetStage() string {
-	if x != nil {
-		return x.Stage
-	}
-	return ""
-}
-
-func (x *Run) GetDevices() int64 {
-	if x != nil {
-		return x.Devices
-	}
-	return 0
-}
-
-func (x *Run) GetReceived() int64 {
-	if x != nil {
-		return x.Received
-	}
-	return 0
-}
-
-func (x *Run) GetTotal() int64 {
-	if x != nil {
-		return x.Total
-	}
-	return 0
-}
-
-func (x *Run) GetComplete() bool {
-	if x != nil {
-		return x.Complete
-	}
-	return false
-}
-
-func (x *Run) GetChunks() int32 {
-	if x != nil {
-		return x.Chunks
-	}
-	return 0
-}
-
-func (x *Run) GetTotalChunks() int32 {
-	if x != nil {
-		return x.TotalChunks
-	}
-	return 0
-}
-
-func (x *Run) GetStoredAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.StoredAt
+		return x.SettledAt
 	}
 	return nil
 }
 
-func (x *Run) GetServiceId() string {
+func (x *Restoration) GetSettledBy() string {
 	if x != nil {
-		return x.ServiceId
+		return x.SettledBy
 	}
 	return ""
 }
 
-func (x *Run) GetTraceId() string {
-	if x != nil {
-		return x.TraceId
-	}
-	return ""
-}
-
-type ListRunsRequest struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// Name or id.
-	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
-	// At most so many; 0 means 20.
-	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListRunsRequest) Reset() {
-	*x = ListRunsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListRunsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListRunsRequest) ProtoMessage() {}
-
-func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
-func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{98}
-}
-
-func (x *ListRunsRequest) GetTenant() string {
-	if x != nil {
-		return x.Tenant
-	}
-	return ""
-}
-
-func (x *ListRunsRequest) GetSource() string {
-	if x != nil {
-		return x.Source
-	}
-	return ""
-}
-
-func (x *ListRunsRequest) GetLimit() int32 {
-	if x != nil {
-		return x.Limit
-	}
-	return 0
-}
-
-type ListRunsResponse struct {
+type ListRestorationsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Runs          []*Run                 `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ListRunsResponse) Reset() {
-	*x = ListRunsResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
+func (x *ListRestorationsRequest) Reset() {
+	*x = ListRestorationsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ListRunsResponse) String() string {
+func (x *ListRestorationsRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ListRunsResponse) ProtoMessage() {}
+func (*ListRestorationsRequest) ProtoMessage() {}
 
-func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
+func (x *ListRestorationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7293,16 +7523,89 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
-func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{99}
+// Deprecated: Use ListRestorationsRequest.ProtoReflect.Descriptor instead.
+func (*ListRestorationsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{101}
 }
 
-func (x *ListRunsResponse) GetRuns() []*Run {
+type ListRestorationsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Restorations  []*Restoration         `protobuf:"bytes,1,rep,name=restorations,proto3" json:"restorations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRestorationsResponse) Reset() {
+	*x = ListRestorationsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[102]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRestorationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRestorationsResponse) ProtoMessage() {}
+
+func (x *ListRestorationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[102]
 	if x != nil {
-		return x.Runs
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRestorationsResponse.ProtoReflect.Descriptor instead.
+func (*ListRestorationsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{102}
+}
+
+func (x *ListRestorationsResponse) GetRestorations() []*Restoration {
+	if x != nil {
+		return x.Restorations
 	}
 	return nil
+}
+
+type SettleRestorationsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRestorationsRequest) Reset() {
+	*x = SettleRestorationsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[103]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRestorationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRestorationsRequest) ProtoMessage() {}
+
+func (x *SettleRestorationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[103]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRestorationsRequest.ProtoReflect.Descriptor instead.
+func (*SettleRestorationsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{103}
 }
 
 type TraceDeviceRequest struct {
@@ -7323,7 +7626,7 @@ type TraceDeviceRequest struct {
 
 func (x *TraceDeviceRequest) Reset() {
 	*x = TraceDeviceRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[100]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7335,7 +7638,7 @@ func (x *TraceDeviceRequest) String() string {
 func (*TraceDeviceRequest) ProtoMessage() {}
 
 func (x *TraceDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[100]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7348,7 +7651,7 @@ func (x *TraceDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceDeviceRequest.ProtoReflect.Descriptor instead.
 func (*TraceDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{100}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *TraceDeviceRequest) GetTenant() string {
@@ -7407,7 +7710,7 @@ type DeviceTrace struct {
 
 func (x *DeviceTrace) Reset() {
 	*x = DeviceTrace{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[101]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7419,7 +7722,7 @@ func (x *DeviceTrace) String() string {
 func (*DeviceTrace) ProtoMessage() {}
 
 func (x *DeviceTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[101]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7432,7 +7735,7 @@ func (x *DeviceTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceTrace.ProtoReflect.Descriptor instead.
 func (*DeviceTrace) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{101}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *DeviceTrace) GetTenant() string {
@@ -7529,7 +7832,7 @@ type SourceTrace struct {
 
 func (x *SourceTrace) Reset() {
 	*x = SourceTrace{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[102]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7541,7 +7844,7 @@ func (x *SourceTrace) String() string {
 func (*SourceTrace) ProtoMessage() {}
 
 func (x *SourceTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[102]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7554,7 +7857,7 @@ func (x *SourceTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceTrace.ProtoReflect.Descriptor instead.
 func (*SourceTrace) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{102}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *SourceTrace) GetSource() string {
@@ -7668,7 +7971,7 @@ type TraceStep struct {
 
 func (x *TraceStep) Reset() {
 	*x = TraceStep{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[103]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7680,7 +7983,7 @@ func (x *TraceStep) String() string {
 func (*TraceStep) ProtoMessage() {}
 
 func (x *TraceStep) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[103]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7693,7 +7996,7 @@ func (x *TraceStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceStep.ProtoReflect.Descriptor instead.
 func (*TraceStep) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{103}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *TraceStep) GetStage() string {
@@ -7770,7 +8073,7 @@ type EventPosition struct {
 
 func (x *EventPosition) Reset() {
 	*x = EventPosition{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7782,7 +8085,7 @@ func (x *EventPosition) String() string {
 func (*EventPosition) ProtoMessage() {}
 
 func (x *EventPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7795,7 +8098,7 @@ func (x *EventPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventPosition.ProtoReflect.Descriptor instead.
 func (*EventPosition) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{104}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *EventPosition) GetTenantId() string {
@@ -7825,7 +8128,7 @@ type ExportEventsRequest struct {
 
 func (x *ExportEventsRequest) Reset() {
 	*x = ExportEventsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7837,7 +8140,7 @@ func (x *ExportEventsRequest) String() string {
 func (*ExportEventsRequest) ProtoMessage() {}
 
 func (x *ExportEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7850,7 +8153,7 @@ func (x *ExportEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEventsRequest.ProtoReflect.Descriptor instead.
 func (*ExportEventsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{105}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *ExportEventsRequest) GetTenant() string {
@@ -7885,7 +8188,7 @@ type ExportedEvent struct {
 
 func (x *ExportedEvent) Reset() {
 	*x = ExportedEvent{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7897,7 +8200,7 @@ func (x *ExportedEvent) String() string {
 func (*ExportedEvent) ProtoMessage() {}
 
 func (x *ExportedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7910,7 +8213,7 @@ func (x *ExportedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportedEvent.ProtoReflect.Descriptor instead.
 func (*ExportedEvent) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{106}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *ExportedEvent) GetSequence() int64 {
@@ -7936,7 +8239,7 @@ type ExportedEvents struct {
 
 func (x *ExportedEvents) Reset() {
 	*x = ExportedEvents{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7948,7 +8251,7 @@ func (x *ExportedEvents) String() string {
 func (*ExportedEvents) ProtoMessage() {}
 
 func (x *ExportedEvents) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7961,7 +8264,7 @@ func (x *ExportedEvents) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportedEvents.ProtoReflect.Descriptor instead.
 func (*ExportedEvents) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{107}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *ExportedEvents) GetEvents() []*ExportedEvent {
@@ -8028,7 +8331,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06resume\x18\x02 \x01(\bR\x06resume\")\n" +
 	"\x13RemoveTenantRequest\x12\x12\n" +
 	"\x04slug\x18\x01 \x01(\tR\x04slug\"\x16\n" +
-	"\x14RemoveTenantResponse\"\xaa\a\n" +
+	"\x14RemoveTenantResponse\"\xee\a\n" +
 	"\vSyncService\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -8057,7 +8360,10 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\fsource_count\x18\x16 \x01(\x05R\vsourceCount\x120\n" +
 	"\x14failing_source_count\x18\x17 \x01(\x05R\x12failingSourceCount\x12%\n" +
 	"\x0econfig_version\x18( \x01(\tR\rconfigVersion\x12F\n" +
-	"\x11config_applied_at\x18) \x01(\v2\x1a.google.protobuf.TimestampR\x0fconfigAppliedAt\"\x96\x01\n" +
+	"\x11config_applied_at\x18) \x01(\v2\x1a.google.protobuf.TimestampR\x0fconfigAppliedAt\x12!\n" +
+	"\foutbox_bytes\x182 \x01(\x03R\voutboxBytes\x12\x1f\n" +
+	"\voutbox_runs\x183 \x01(\x03R\n" +
+	"outboxRuns\"\x96\x01\n" +
 	"\x15OnboardServiceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
@@ -8325,10 +8631,16 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06result\x18\x05 \x01(\tR\x06result\x12\x18\n" +
 	"\adevices\x18\x06 \x01(\x03R\adevices\x12\"\n" +
 	"\facknowledged\x18\a \x01(\x03R\facknowledged\x12\x14\n" +
-	"\x05error\x18\b \x01(\tR\x05error\"C\n" +
+	"\x05error\x18\b \x01(\tR\x05error\"\xa9\x02\n" +
 	"\x11TestSourceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
-	"\x06source\x18\x02 \x01(\tR\x06source\"\xd6\x01\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x121\n" +
+	"\x04spec\x18\x03 \x01(\v2\x1d.edgesync.admin.v1.SourceSpecR\x04spec\x12\x18\n" +
+	"\aservice\x18\x04 \x01(\tR\aservice\x12W\n" +
+	"\vcredentials\x18\x05 \x03(\v25.edgesync.admin.v1.TestSourceRequest.CredentialsEntryR\vcredentials\x1a>\n" +
+	"\x10CredentialsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xd6\x01\n" +
 	"\x12TestSourceResponse\x12\x0e\n" +
 	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -8478,7 +8790,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\bservices\x18\x02 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\bservices\x123\n" +
 	"\asources\x18\x03 \x03(\v2\x19.edgesync.admin.v1.SourceR\asources\x12!\n" +
 	"\fdevice_count\x18\x04 \x01(\x03R\vdeviceCount\x12)\n" +
-	"\x10updates_received\x18\x05 \x01(\x03R\x0fupdatesReceived\"\xbb\x03\n" +
+	"\x10updates_received\x18\x05 \x01(\x03R\x0fupdatesReceived\"\xf0\x03\n" +
 	"\vWatchUpdate\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x127\n" +
 	"\bplatform\x18\x02 \x01(\v2\x1b.edgesync.admin.v1.PlatformR\bplatform\x12:\n" +
@@ -8487,7 +8799,42 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x11platform_services\x18\x05 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\x10platformServices\x12:\n" +
 	"\x19platform_services_changed\x18\x06 \x01(\bR\x17platformServicesChanged\x120\n" +
 	"\x06events\x18\a \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\x12#\n" +
-	"\revents_missed\x18\b \x01(\bR\feventsMissed\"\x80\x02\n" +
+	"\revents_missed\x18\b \x01(\bR\feventsMissed\x123\n" +
+	"\x06caller\x18\t \x01(\v2\x1b.edgesync.admin.v1.OperatorR\x06caller\"q\n" +
+	"\x0fListRunsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\x9a\x05\n" +
+	"\x03Run\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x04 \x01(\tR\bsourceId\x12\x12\n" +
+	"\x04mode\x18\x05 \x01(\tR\x04mode\x129\n" +
+	"\n" +
+	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
+	"\vfinished_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAt\x12\x16\n" +
+	"\x06result\x18\b \x01(\tR\x06result\x12\x18\n" +
+	"\adevices\x18\t \x01(\x03R\adevices\x12\x1a\n" +
+	"\breceived\x18\n" +
+	" \x01(\x03R\breceived\x12\x14\n" +
+	"\x05total\x18\v \x01(\x03R\x05total\x12\x18\n" +
+	"\adeleted\x18\f \x01(\x03R\adeleted\x12\x18\n" +
+	"\arefused\x18\r \x01(\x03R\arefused\x12\x1c\n" +
+	"\tretracted\x18\x0e \x01(\x03R\tretracted\x12\x14\n" +
+	"\x05error\x18\x0f \x01(\tR\x05error\x12\x14\n" +
+	"\x05stage\x18\x10 \x01(\tR\x05stage\x12\x1a\n" +
+	"\bcomplete\x18\x11 \x01(\bR\bcomplete\x12\x16\n" +
+	"\x06chunks\x18\x12 \x01(\x05R\x06chunks\x12!\n" +
+	"\ftotal_chunks\x18\x13 \x01(\x05R\vtotalChunks\x127\n" +
+	"\tstored_at\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x15 \x01(\tR\tserviceId\x12\x19\n" +
+	"\btrace_id\x18\x16 \x01(\tR\atraceId\">\n" +
+	"\x10ListRunsResponse\x12*\n" +
+	"\x04runs\x18\x01 \x03(\v2\x16.edgesync.admin.v1.RunR\x04runs\"\x80\x02\n" +
 	"\bOperator\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -8566,35 +8913,20 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"old_key_id\x18\x02 \x01(\tR\boldKeyId\x12\x1c\n" +
 	"\n" +
 	"new_key_id\x18\x03 \x01(\tR\bnewKeyId\x123\n" +
-	"\aends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"\x98\x04\n" +
-	"\x03Run\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
-	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x12\n" +
-	"\x04mode\x18\x03 \x01(\tR\x04mode\x129\n" +
+	"\aends_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"\xed\x01\n" +
+	"\vRestoration\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x127\n" +
+	"\tbackup_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bbackupAt\x12;\n" +
+	"\vrestored_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"restoredAt\x129\n" +
 	"\n" +
-	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
-	"\vfinished_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"finishedAt\x12\x16\n" +
-	"\x06result\x18\x06 \x01(\tR\x06result\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error\x12\x14\n" +
-	"\x05stage\x18\b \x01(\tR\x05stage\x12\x18\n" +
-	"\adevices\x18\t \x01(\x03R\adevices\x12\x1a\n" +
-	"\breceived\x18\n" +
-	" \x01(\x03R\breceived\x12\x14\n" +
-	"\x05total\x18\v \x01(\x03R\x05total\x12\x1a\n" +
-	"\bcomplete\x18\f \x01(\bR\bcomplete\x12\x16\n" +
-	"\x06chunks\x18\r \x01(\x05R\x06chunks\x12!\n" +
-	"\ftotal_chunks\x18\x0e \x01(\x05R\vtotalChunks\x127\n" +
-	"\tstored_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1d\n" +
+	"settled_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tsettledAt\x12\x1d\n" +
 	"\n" +
-	"service_id\x18\x10 \x01(\tR\tserviceId\x12\x19\n" +
-	"\btrace_id\x18\x11 \x01(\tR\atraceId\"W\n" +
-	"\x0fListRunsRequest\x12\x16\n" +
-	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
-	"\x06source\x18\x02 \x01(\tR\x06source\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x05R\x05limit\">\n" +
-	"\x10ListRunsResponse\x12*\n" +
-	"\x04runs\x18\x01 \x03(\v2\x16.edgesync.admin.v1.RunR\x04runs\"\x8b\x01\n" +
+	"settled_by\x18\x05 \x01(\tR\tsettledBy\"\x19\n" +
+	"\x17ListRestorationsRequest\"^\n" +
+	"\x18ListRestorationsResponse\x12B\n" +
+	"\frestorations\x18\x01 \x03(\v2\x1e.edgesync.admin.v1.RestorationR\frestorations\"\x1b\n" +
+	"\x19SettleRestorationsRequest\"\x8b\x01\n" +
 	"\x12TraceDeviceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05query\x18\x02 \x01(\tR\x05query\x12\x0e\n" +
@@ -8652,7 +8984,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12.\n" +
 	"\x05event\x18\x02 \x01(\v2\x18.edgesync.admin.v1.EventR\x05event\"J\n" +
 	"\x0eExportedEvents\x128\n" +
-	"\x06events\x18\x01 \x03(\v2 .edgesync.admin.v1.ExportedEventR\x06events2\xe9$\n" +
+	"\x06events\x18\x01 \x03(\v2 .edgesync.admin.v1.ExportedEventR\x06events2\xc7&\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -8698,7 +9030,8 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x0fListRetractions\x12).edgesync.admin.v1.ListRetractionsRequest\x1a*.edgesync.admin.v1.ListRetractionsResponse\x12o\n" +
 	"\x12ReleaseRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12n\n" +
 	"\x11RejectRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12J\n" +
-	"\x05Watch\x12\x1f.edgesync.admin.v1.WatchRequest\x1a\x1e.edgesync.admin.v1.WatchUpdate0\x01\x12\\\n" +
+	"\x05Watch\x12\x1f.edgesync.admin.v1.WatchRequest\x1a\x1e.edgesync.admin.v1.WatchUpdate0\x01\x12S\n" +
+	"\bListRuns\x12\".edgesync.admin.v1.ListRunsRequest\x1a#.edgesync.admin.v1.ListRunsResponse\x12\\\n" +
 	"\vAddOperator\x12%.edgesync.admin.v1.AddOperatorRequest\x1a&.edgesync.admin.v1.AddOperatorResponse\x12b\n" +
 	"\rListOperators\x12'.edgesync.admin.v1.ListOperatorsRequest\x1a(.edgesync.admin.v1.ListOperatorsResponse\x12W\n" +
 	"\x0eRevokeOperator\x12(.edgesync.admin.v1.RevokeOperatorRequest\x1a\x1b.edgesync.admin.v1.Operator\x12k\n" +
@@ -8706,8 +9039,9 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x0fListAuthorities\x12).edgesync.admin.v1.ListAuthoritiesRequest\x1a*.edgesync.admin.v1.ListAuthoritiesResponse\x12Y\n" +
 	"\x0fRotateAuthority\x12).edgesync.admin.v1.RotateAuthorityRequest\x1a\x1b.edgesync.admin.v1.Rotation\x12O\n" +
 	"\n" +
-	"RotateRoot\x12$.edgesync.admin.v1.RotateRootRequest\x1a\x1b.edgesync.admin.v1.Rotation\x12S\n" +
-	"\bListRuns\x12\".edgesync.admin.v1.ListRunsRequest\x1a#.edgesync.admin.v1.ListRunsResponse\x12T\n" +
+	"RotateRoot\x12$.edgesync.admin.v1.RotateRootRequest\x1a\x1b.edgesync.admin.v1.Rotation\x12k\n" +
+	"\x10ListRestorations\x12*.edgesync.admin.v1.ListRestorationsRequest\x1a+.edgesync.admin.v1.ListRestorationsResponse\x12o\n" +
+	"\x12SettleRestorations\x12,.edgesync.admin.v1.SettleRestorationsRequest\x1a+.edgesync.admin.v1.ListRestorationsResponse\x12T\n" +
 	"\vTraceDevice\x12%.edgesync.admin.v1.TraceDeviceRequest\x1a\x1e.edgesync.admin.v1.DeviceTrace\x12[\n" +
 	"\fExportEvents\x12&.edgesync.admin.v1.ExportEventsRequest\x1a!.edgesync.admin.v1.ExportedEvents0\x01B!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
 
@@ -8723,7 +9057,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 113)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 118)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),          // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),         // 1: edgesync.admin.v1.BootstrapResponse
@@ -8807,255 +9141,271 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*WatchRequest)(nil),              // 79: edgesync.admin.v1.WatchRequest
 	(*TenantSummary)(nil),             // 80: edgesync.admin.v1.TenantSummary
 	(*WatchUpdate)(nil),               // 81: edgesync.admin.v1.WatchUpdate
-	(*Operator)(nil),                  // 82: edgesync.admin.v1.Operator
-	(*AddOperatorRequest)(nil),        // 83: edgesync.admin.v1.AddOperatorRequest
-	(*AddOperatorResponse)(nil),       // 84: edgesync.admin.v1.AddOperatorResponse
-	(*ListOperatorsRequest)(nil),      // 85: edgesync.admin.v1.ListOperatorsRequest
-	(*ListOperatorsResponse)(nil),     // 86: edgesync.admin.v1.ListOperatorsResponse
-	(*RevokeOperatorRequest)(nil),     // 87: edgesync.admin.v1.RevokeOperatorRequest
-	(*Certificate)(nil),               // 88: edgesync.admin.v1.Certificate
-	(*ListCertificatesRequest)(nil),   // 89: edgesync.admin.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil),  // 90: edgesync.admin.v1.ListCertificatesResponse
-	(*Authority)(nil),                 // 91: edgesync.admin.v1.Authority
-	(*ListAuthoritiesRequest)(nil),    // 92: edgesync.admin.v1.ListAuthoritiesRequest
-	(*ListAuthoritiesResponse)(nil),   // 93: edgesync.admin.v1.ListAuthoritiesResponse
-	(*RotateAuthorityRequest)(nil),    // 94: edgesync.admin.v1.RotateAuthorityRequest
-	(*RotateRootRequest)(nil),         // 95: edgesync.admin.v1.RotateRootRequest
-	(*Rotation)(nil),                  // 96: edgesync.admin.v1.Rotation
-	(*Run)(nil),                       // 97: edgesync.admin.v1.Run
-	(*ListRunsRequest)(nil),           // 98: edgesync.admin.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),          // 99: edgesync.admin.v1.ListRunsResponse
-	(*TraceDeviceRequest)(nil),        // 100: edgesync.admin.v1.TraceDeviceRequest
-	(*DeviceTrace)(nil),               // 101: edgesync.admin.v1.DeviceTrace
-	(*SourceTrace)(nil),               // 102: edgesync.admin.v1.SourceTrace
-	(*TraceStep)(nil),                 // 103: edgesync.admin.v1.TraceStep
-	(*EventPosition)(nil),             // 104: edgesync.admin.v1.EventPosition
-	(*ExportEventsRequest)(nil),       // 105: edgesync.admin.v1.ExportEventsRequest
-	(*ExportedEvent)(nil),             // 106: edgesync.admin.v1.ExportedEvent
-	(*ExportedEvents)(nil),            // 107: edgesync.admin.v1.ExportedEvents
-	nil,                               // 108: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                               // 109: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                               // 110: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                               // 111: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                               // 112: edgesync.admin.v1.Event.DetailsEntry
-	(*timestamppb.Timestamp)(nil),     // 113: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 114: google.protobuf.Duration
+	(*ListRunsRequest)(nil),           // 82: edgesync.admin.v1.ListRunsRequest
+	(*Run)(nil),                       // 83: edgesync.admin.v1.Run
+	(*ListRunsResponse)(nil),          // 84: edgesync.admin.v1.ListRunsResponse
+	(*Operator)(nil),                  // 85: edgesync.admin.v1.Operator
+	(*AddOperatorRequest)(nil),        // 86: edgesync.admin.v1.AddOperatorRequest
+	(*AddOperatorResponse)(nil),       // 87: edgesync.admin.v1.AddOperatorResponse
+	(*ListOperatorsRequest)(nil),      // 88: edgesync.admin.v1.ListOperatorsRequest
+	(*ListOperatorsResponse)(nil),     // 89: edgesync.admin.v1.ListOperatorsResponse
+	(*RevokeOperatorRequest)(nil),     // 90: edgesync.admin.v1.RevokeOperatorRequest
+	(*Certificate)(nil),               // 91: edgesync.admin.v1.Certificate
+	(*ListCertificatesRequest)(nil),   // 92: edgesync.admin.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil),  // 93: edgesync.admin.v1.ListCertificatesResponse
+	(*Authority)(nil),                 // 94: edgesync.admin.v1.Authority
+	(*ListAuthoritiesRequest)(nil),    // 95: edgesync.admin.v1.ListAuthoritiesRequest
+	(*ListAuthoritiesResponse)(nil),   // 96: edgesync.admin.v1.ListAuthoritiesResponse
+	(*RotateAuthorityRequest)(nil),    // 97: edgesync.admin.v1.RotateAuthorityRequest
+	(*RotateRootRequest)(nil),         // 98: edgesync.admin.v1.RotateRootRequest
+	(*Rotation)(nil),                  // 99: edgesync.admin.v1.Rotation
+	(*Restoration)(nil),               // 100: edgesync.admin.v1.Restoration
+	(*ListRestorationsRequest)(nil),   // 101: edgesync.admin.v1.ListRestorationsRequest
+	(*ListRestorationsResponse)(nil),  // 102: edgesync.admin.v1.ListRestorationsResponse
+	(*SettleRestorationsRequest)(nil), // 103: edgesync.admin.v1.SettleRestorationsRequest
+	(*TraceDeviceRequest)(nil),        // 104: edgesync.admin.v1.TraceDeviceRequest
+	(*DeviceTrace)(nil),               // 105: edgesync.admin.v1.DeviceTrace
+	(*SourceTrace)(nil),               // 106: edgesync.admin.v1.SourceTrace
+	(*TraceStep)(nil),                 // 107: edgesync.admin.v1.TraceStep
+	(*EventPosition)(nil),             // 108: edgesync.admin.v1.EventPosition
+	(*ExportEventsRequest)(nil),       // 109: edgesync.admin.v1.ExportEventsRequest
+	(*ExportedEvent)(nil),             // 110: edgesync.admin.v1.ExportedEvent
+	(*ExportedEvents)(nil),            // 111: edgesync.admin.v1.ExportedEvents
+	nil,                               // 112: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                               // 113: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                               // 114: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                               // 115: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                               // 116: edgesync.admin.v1.Event.DetailsEntry
+	nil,                               // 117: edgesync.admin.v1.TestSourceRequest.CredentialsEntry
+	(*timestamppb.Timestamp)(nil),     // 118: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 119: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,   // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	113, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	113, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	113, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	118, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	118, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	118, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,   // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	113, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	113, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	113, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	113, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
-	113, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
+	118, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	118, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	118, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	118, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	118, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
 	14,  // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
 	5,   // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	14,  // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
 	24,  // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	114, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	114, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	114, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	108, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	119, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	119, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	119, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	112, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
 	25,  // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	113, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	113, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	113, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	118, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	118, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	118, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
 	25,  // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	109, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	113, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
 	26,  // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
 	25,  // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	110, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	113, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	113, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	113, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	113, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	113, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	111, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	114, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	118, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	118, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	118, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	118, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	118, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	115, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
 	35,  // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
 	36,  // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	113, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	112, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	113, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	118, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	116, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	118, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	41,  // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	114, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	119, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
 	46,  // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
 	14,  // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
-	113, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	113, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
-	113, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
-	113, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	118, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	118, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	118, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	118, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
 	46,  // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
 	53,  // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
-	56,  // 48: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
-	114, // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
-	113, // 50: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
-	58,  // 51: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
-	57,  // 52: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	58,  // 53: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
-	57,  // 54: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	113, // 55: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
-	113, // 56: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
-	57,  // 57: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
-	37,  // 58: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
-	58,  // 59: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
-	60,  // 60: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
-	61,  // 61: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
-	59,  // 62: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
-	59,  // 63: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
-	62,  // 64: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
-	37,  // 65: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
-	69,  // 66: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
-	58,  // 67: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
-	57,  // 68: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	72,  // 69: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
-	72,  // 70: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
-	113, // 71: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
-	113, // 72: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
-	75,  // 73: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
-	6,   // 74: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
-	14,  // 75: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
-	26,  // 76: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
-	113, // 77: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
-	3,   // 78: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
-	80,  // 79: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
-	14,  // 80: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
-	41,  // 81: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
-	113, // 82: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
-	113, // 83: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
-	82,  // 84: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
-	5,   // 85: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
-	82,  // 86: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
-	113, // 87: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
-	113, // 88: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	113, // 89: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
-	88,  // 90: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
-	113, // 91: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
-	113, // 92: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	113, // 93: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
-	91,  // 94: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
-	113, // 95: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
-	113, // 96: edgesync.admin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	113, // 97: edgesync.admin.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	113, // 98: edgesync.admin.v1.Run.stored_at:type_name -> google.protobuf.Timestamp
-	97,  // 99: edgesync.admin.v1.ListRunsResponse.runs:type_name -> edgesync.admin.v1.Run
-	35,  // 100: edgesync.admin.v1.DeviceTrace.devices:type_name -> edgesync.admin.v1.Device
-	102, // 101: edgesync.admin.v1.DeviceTrace.sources:type_name -> edgesync.admin.v1.SourceTrace
-	103, // 102: edgesync.admin.v1.SourceTrace.steps:type_name -> edgesync.admin.v1.TraceStep
-	113, // 103: edgesync.admin.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	104, // 104: edgesync.admin.v1.ExportEventsRequest.after:type_name -> edgesync.admin.v1.EventPosition
-	41,  // 105: edgesync.admin.v1.ExportedEvent.event:type_name -> edgesync.admin.v1.Event
-	106, // 106: edgesync.admin.v1.ExportedEvents.events:type_name -> edgesync.admin.v1.ExportedEvent
-	0,   // 107: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,   // 108: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,   // 109: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,   // 110: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,   // 111: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10,  // 112: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11,  // 113: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12,  // 114: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15,  // 115: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17,  // 116: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19,  // 117: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20,  // 118: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21,  // 119: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22,  // 120: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27,  // 121: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28,  // 122: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30,  // 123: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31,  // 124: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32,  // 125: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33,  // 126: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38,  // 127: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38,  // 128: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40,  // 129: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42,  // 130: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42,  // 131: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	44,  // 132: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
-	47,  // 133: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
-	49,  // 134: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
-	50,  // 135: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
-	51,  // 136: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
-	54,  // 137: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
-	40,  // 138: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	64,  // 139: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
-	65,  // 140: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
-	66,  // 141: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
-	68,  // 142: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
-	71,  // 143: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
-	74,  // 144: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
-	77,  // 145: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	77,  // 146: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	79,  // 147: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
-	83,  // 148: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
-	85,  // 149: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
-	87,  // 150: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
-	89,  // 151: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
-	92,  // 152: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
-	94,  // 153: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
-	95,  // 154: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
-	98,  // 155: edgesync.admin.v1.Admin.ListRuns:input_type -> edgesync.admin.v1.ListRunsRequest
-	100, // 156: edgesync.admin.v1.Admin.TraceDevice:input_type -> edgesync.admin.v1.TraceDeviceRequest
-	105, // 157: edgesync.admin.v1.Admin.ExportEvents:input_type -> edgesync.admin.v1.ExportEventsRequest
-	1,   // 158: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,   // 159: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,   // 160: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,   // 161: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,   // 162: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,   // 163: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,   // 164: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13,  // 165: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16,  // 166: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18,  // 167: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14,  // 168: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 169: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 170: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23,  // 171: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26,  // 172: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29,  // 173: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26,  // 174: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26,  // 175: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26,  // 176: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34,  // 177: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35,  // 178: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39,  // 179: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37,  // 180: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43,  // 181: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41,  // 182: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	45,  // 183: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
-	48,  // 184: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
-	46,  // 185: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
-	5,   // 186: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
-	52,  // 187: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
-	55,  // 188: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
-	63,  // 189: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
-	37,  // 190: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
-	67,  // 191: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
-	67,  // 192: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
-	70,  // 193: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
-	73,  // 194: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
-	76,  // 195: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
-	78,  // 196: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	78,  // 197: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	81,  // 198: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
-	84,  // 199: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
-	86,  // 200: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
-	82,  // 201: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
-	90,  // 202: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
-	93,  // 203: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
-	96,  // 204: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
-	96,  // 205: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
-	99,  // 206: edgesync.admin.v1.Admin.ListRuns:output_type -> edgesync.admin.v1.ListRunsResponse
-	101, // 207: edgesync.admin.v1.Admin.TraceDevice:output_type -> edgesync.admin.v1.DeviceTrace
-	107, // 208: edgesync.admin.v1.Admin.ExportEvents:output_type -> edgesync.admin.v1.ExportedEvents
-	158, // [158:209] is the sub-list for method output_type
-	107, // [107:158] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	25,  // 48: edgesync.admin.v1.TestSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	117, // 49: edgesync.admin.v1.TestSourceRequest.credentials:type_name -> edgesync.admin.v1.TestSourceRequest.CredentialsEntry
+	56,  // 50: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
+	119, // 51: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
+	118, // 52: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	58,  // 53: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 54: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	58,  // 55: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
+	57,  // 56: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	118, // 57: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
+	118, // 58: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
+	57,  // 59: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
+	37,  // 60: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
+	58,  // 61: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
+	60,  // 62: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
+	61,  // 63: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
+	59,  // 64: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
+	59,  // 65: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
+	62,  // 66: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
+	37,  // 67: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
+	69,  // 68: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
+	58,  // 69: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 70: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	72,  // 71: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
+	72,  // 72: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
+	118, // 73: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
+	118, // 74: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
+	75,  // 75: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
+	6,   // 76: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
+	14,  // 77: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
+	26,  // 78: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
+	118, // 79: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
+	3,   // 80: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
+	80,  // 81: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
+	14,  // 82: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
+	41,  // 83: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
+	85,  // 84: edgesync.admin.v1.WatchUpdate.caller:type_name -> edgesync.admin.v1.Operator
+	118, // 85: edgesync.admin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	118, // 86: edgesync.admin.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	118, // 87: edgesync.admin.v1.Run.stored_at:type_name -> google.protobuf.Timestamp
+	83,  // 88: edgesync.admin.v1.ListRunsResponse.runs:type_name -> edgesync.admin.v1.Run
+	118, // 89: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
+	118, // 90: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
+	85,  // 91: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
+	5,   // 92: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
+	85,  // 93: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
+	118, // 94: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
+	118, // 95: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	118, // 96: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
+	91,  // 97: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
+	118, // 98: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
+	118, // 99: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	118, // 100: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
+	94,  // 101: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
+	118, // 102: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
+	118, // 103: edgesync.admin.v1.Restoration.backup_at:type_name -> google.protobuf.Timestamp
+	118, // 104: edgesync.admin.v1.Restoration.restored_at:type_name -> google.protobuf.Timestamp
+	118, // 105: edgesync.admin.v1.Restoration.settled_at:type_name -> google.protobuf.Timestamp
+	100, // 106: edgesync.admin.v1.ListRestorationsResponse.restorations:type_name -> edgesync.admin.v1.Restoration
+	35,  // 107: edgesync.admin.v1.DeviceTrace.devices:type_name -> edgesync.admin.v1.Device
+	106, // 108: edgesync.admin.v1.DeviceTrace.sources:type_name -> edgesync.admin.v1.SourceTrace
+	107, // 109: edgesync.admin.v1.SourceTrace.steps:type_name -> edgesync.admin.v1.TraceStep
+	118, // 110: edgesync.admin.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	108, // 111: edgesync.admin.v1.ExportEventsRequest.after:type_name -> edgesync.admin.v1.EventPosition
+	41,  // 112: edgesync.admin.v1.ExportedEvent.event:type_name -> edgesync.admin.v1.Event
+	110, // 113: edgesync.admin.v1.ExportedEvents.events:type_name -> edgesync.admin.v1.ExportedEvent
+	0,   // 114: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,   // 115: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,   // 116: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,   // 117: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,   // 118: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10,  // 119: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11,  // 120: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12,  // 121: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15,  // 122: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17,  // 123: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19,  // 124: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20,  // 125: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21,  // 126: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22,  // 127: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27,  // 128: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28,  // 129: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30,  // 130: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31,  // 131: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32,  // 132: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33,  // 133: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38,  // 134: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38,  // 135: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40,  // 136: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42,  // 137: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42,  // 138: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44,  // 139: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47,  // 140: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49,  // 141: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50,  // 142: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	51,  // 143: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
+	54,  // 144: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
+	40,  // 145: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	64,  // 146: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
+	65,  // 147: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
+	66,  // 148: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
+	68,  // 149: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
+	71,  // 150: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
+	74,  // 151: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
+	77,  // 152: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	77,  // 153: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	79,  // 154: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
+	82,  // 155: edgesync.admin.v1.Admin.ListRuns:input_type -> edgesync.admin.v1.ListRunsRequest
+	86,  // 156: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
+	88,  // 157: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
+	90,  // 158: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
+	92,  // 159: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
+	95,  // 160: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
+	97,  // 161: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
+	98,  // 162: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
+	101, // 163: edgesync.admin.v1.Admin.ListRestorations:input_type -> edgesync.admin.v1.ListRestorationsRequest
+	103, // 164: edgesync.admin.v1.Admin.SettleRestorations:input_type -> edgesync.admin.v1.SettleRestorationsRequest
+	104, // 165: edgesync.admin.v1.Admin.TraceDevice:input_type -> edgesync.admin.v1.TraceDeviceRequest
+	109, // 166: edgesync.admin.v1.Admin.ExportEvents:input_type -> edgesync.admin.v1.ExportEventsRequest
+	1,   // 167: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,   // 168: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,   // 169: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,   // 170: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,   // 171: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,   // 172: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,   // 173: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13,  // 174: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16,  // 175: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18,  // 176: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14,  // 177: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 178: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 179: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23,  // 180: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26,  // 181: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29,  // 182: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26,  // 183: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26,  // 184: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26,  // 185: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34,  // 186: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35,  // 187: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39,  // 188: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37,  // 189: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43,  // 190: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41,  // 191: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45,  // 192: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48,  // 193: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46,  // 194: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,   // 195: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	52,  // 196: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
+	55,  // 197: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
+	63,  // 198: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
+	37,  // 199: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
+	67,  // 200: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
+	67,  // 201: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
+	70,  // 202: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
+	73,  // 203: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
+	76,  // 204: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
+	78,  // 205: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	78,  // 206: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	81,  // 207: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
+	84,  // 208: edgesync.admin.v1.Admin.ListRuns:output_type -> edgesync.admin.v1.ListRunsResponse
+	87,  // 209: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
+	89,  // 210: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
+	85,  // 211: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
+	93,  // 212: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
+	96,  // 213: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
+	99,  // 214: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
+	99,  // 215: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
+	102, // 216: edgesync.admin.v1.Admin.ListRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
+	102, // 217: edgesync.admin.v1.Admin.SettleRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
+	105, // 218: edgesync.admin.v1.Admin.TraceDevice:output_type -> edgesync.admin.v1.DeviceTrace
+	111, // 219: edgesync.admin.v1.Admin.ExportEvents:output_type -> edgesync.admin.v1.ExportedEvents
+	167, // [167:220] is the sub-list for method output_type
+	114, // [114:167] is the sub-list for method input_type
+	114, // [114:114] is the sub-list for extension type_name
+	114, // [114:114] is the sub-list for extension extendee
+	0,   // [0:114] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -9069,7 +9419,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   113,
+			NumMessages:   118,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -67,6 +67,7 @@ const (
 	Admin_ReleaseRetractions_FullMethodName = "/edgesync.admin.v1.Admin/ReleaseRetractions"
 	Admin_RejectRetractions_FullMethodName  = "/edgesync.admin.v1.Admin/RejectRetractions"
 	Admin_Watch_FullMethodName              = "/edgesync.admin.v1.Admin/Watch"
+	Admin_ListRuns_FullMethodName           = "/edgesync.admin.v1.Admin/ListRuns"
 	Admin_AddOperator_FullMethodName        = "/edgesync.admin.v1.Admin/AddOperator"
 	Admin_ListOperators_FullMethodName      = "/edgesync.admin.v1.Admin/ListOperators"
 	Admin_RevokeOperator_FullMethodName     = "/edgesync.admin.v1.Admin/RevokeOperator"
@@ -74,7 +75,8 @@ const (
 	Admin_ListAuthorities_FullMethodName    = "/edgesync.admin.v1.Admin/ListAuthorities"
 	Admin_RotateAuthority_FullMethodName    = "/edgesync.admin.v1.Admin/RotateAuthority"
 	Admin_RotateRoot_FullMethodName         = "/edgesync.admin.v1.Admin/RotateRoot"
-	Admin_ListRuns_FullMethodName           = "/edgesync.admin.v1.Admin/ListRuns"
+	Admin_ListRestorations_FullMethodName   = "/edgesync.admin.v1.Admin/ListRestorations"
+	Admin_SettleRestorations_FullMethodName = "/edgesync.admin.v1.Admin/SettleRestorations"
 	Admin_TraceDevice_FullMethodName        = "/edgesync.admin.v1.Admin/TraceDevice"
 	Admin_ExportEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ExportEvents"
 )
@@ -162,6 +164,8 @@ type AdminClient interface {
 	// Watch streams how the platform stands: all of it first, then whatever has
 	// changed, a few times a second at the most, until the caller ends it.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error)
+	// ListRuns answers the latest runs, also those under way.
+	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error)
 	ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error)
@@ -177,8 +181,11 @@ type AdminClient interface {
 	// RotateRoot makes a new root; the old one is known until nobody is left who
 	// was given nothing else.
 	RotateRoot(ctx context.Context, in *RotateRootRequest, opts ...grpc.CallOption) (*Rotation, error)
-	// ListRuns lists the latest runs of a source, the newest first.
-	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
+	// The times the platform was restored from a backup, the oldest first.
+	ListRestorations(ctx context.Context, in *ListRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
+	// Takes the caller's word that what was revoked between the backups and their
+	// restorations is revoked again. Answers with those that were open.
+	SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
 	// TraceDevice follows a device from its sources to where it is, and says why
 	// it is not on the platform where it is not. Unless only what is stored is asked
 	// for, the services that run the sources look for it on their pages.
@@ -642,6 +649,16 @@ func (c *adminClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_WatchClient = grpc.ServerStreamingClient[WatchUpdate]
 
+func (c *adminClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRunsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AddOperatorResponse)
@@ -712,10 +729,20 @@ func (c *adminClient) RotateRoot(ctx context.Context, in *RotateRootRequest, opt
 	return out, nil
 }
 
-func (c *adminClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
+func (c *adminClient) ListRestorations(ctx context.Context, in *ListRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListRunsResponse)
-	err := c.cc.Invoke(ctx, Admin_ListRuns_FullMethodName, in, out, cOpts...)
+	out := new(ListRestorationsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRestorations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRestorationsResponse)
+	err := c.cc.Invoke(ctx, Admin_SettleRestorations_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -834,6 +861,8 @@ type AdminServer interface {
 	// Watch streams how the platform stands: all of it first, then whatever has
 	// changed, a few times a second at the most, until the caller ends it.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error
+	// ListRuns answers the latest runs, also those under way.
+	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error)
 	ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error)
@@ -849,8 +878,11 @@ type AdminServer interface {
 	// RotateRoot makes a new root; the old one is known until nobody is left who
 	// was given nothing else.
 	RotateRoot(context.Context, *RotateRootRequest) (*Rotation, error)
-	// ListRuns lists the latest runs of a source, the newest first.
-	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
+	// The times the platform was restored from a backup, the oldest first.
+	ListRestorations(context.Context, *ListRestorationsRequest) (*ListRestorationsResponse, error)
+	// Takes the caller's word that what was revoked between the backups and their
+	// restorations is revoked again. Answers with those that were open.
+	SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error)
 	// TraceDevice follows a device from its sources to where it is, and says why
 	// it is not on the platform where it is not. Unless only what is stored is asked
 	// for, the services that run the sources look for it on their pages.
@@ -991,6 +1023,9 @@ func (UnimplementedAdminServer) RejectRetractions(context.Context, *SettleRetrac
 func (UnimplementedAdminServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
+func (UnimplementedAdminServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
+}
 func (UnimplementedAdminServer) AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddOperator not implemented")
 }
@@ -1012,8 +1047,11 @@ func (UnimplementedAdminServer) RotateAuthority(context.Context, *RotateAuthorit
 func (UnimplementedAdminServer) RotateRoot(context.Context, *RotateRootRequest) (*Rotation, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotateRoot not implemented")
 }
-func (UnimplementedAdminServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
+func (UnimplementedAdminServer) ListRestorations(context.Context, *ListRestorationsRequest) (*ListRestorationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRestorations not implemented")
+}
+func (UnimplementedAdminServer) SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SettleRestorations not implemented")
 }
 func (UnimplementedAdminServer) TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error) {
 	return nil, status.Error(codes.Unimplemented, "method TraceDevice not implemented")
@@ -1752,6 +1790,24 @@ func _Admin_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_WatchServer = grpc.ServerStreamingServer[WatchUpdate]
 
+func _Admin_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRuns(ctx, req.(*ListRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_AddOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddOperatorRequest)
 	if err := dec(in); err != nil {
@@ -1878,20 +1934,38 @@ func _Admin_RotateRoot_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Admin_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListRunsRequest)
+func _Admin_ListRestorations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRestorationsRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(AdminServer).ListRuns(ctx, in)
+		return srv.(AdminServer).ListRestorations(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: Admin_ListRuns_FullMethodName,
+		FullMethod: Admin_ListRestorations_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(AdminServer).ListRuns(ctx, req.(*ListRunsRequest))
+		return srv.(AdminServer).ListRestorations(ctx, req.(*ListRestorationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_SettleRestorations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRestorationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).SettleRestorations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_SettleRestorations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).SettleRestorations(ctx, req.(*SettleRestorationsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -2081,6 +2155,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Admin_RejectRetractions_Handler,
 		},
 		{
+			MethodName: "ListRuns",
+			Handler:    _Admin_ListRuns_Handler,
+		},
+		{
 			MethodName: "AddOperator",
 			Handler:    _Admin_AddOperator_Handler,
 		},
@@ -2109,8 +2187,12 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Admin_RotateRoot_Handler,
 		},
 		{
-			MethodName: "ListRuns",
-			Handler:    _Admin_ListRuns_Handler,
+			MethodName: "ListRestorations",
+			Handler:    _Admin_ListRestorations_Handler,
+		},
+		{
+			MethodName: "SettleRestorations",
+			Handler:    _Admin_SettleRestorations_Handler,
 		},
 		{
 			MethodName: "TraceDevice",
