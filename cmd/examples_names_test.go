@@ -42,7 +42,7 @@ var staying = map[string]string{
 	"edgesync run":          "configuration applied",
 	"edgesync faker":        "endpoint",
 	"edgesync event tail":   "service.onboarded|source.created",
-	"edgesync event export": "as they are recorded",
+	"edgesync event export": "until interrupted",
 }
 
 // screen is what a terminal shows, the key that leaves it and the exit code then.

@@ -124,6 +124,7 @@ func (w *world) workplace() string {
 	must(w.t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
 	must(w.t, os.WriteFile(filepath.Join(dir, "serve.yaml"), []byte("log_format: json\n"), 0o600))
 	must(w.t, os.Symlink(w.path("edge-package-hq-sync"), filepath.Join(dir, "edge-package-hq-sync")))
+	must(w.t, os.Mkdir(filepath.Join(dir, "lib"), 0o700))
 	return dir
 }
 
