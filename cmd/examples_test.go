@@ -122,6 +122,8 @@ func (w *world) testHelp(t *testing.T) {
 func (w *world) tryCommand(t *testing.T, path string, examples []string) {
 	dir, state, ports := t.TempDir(), w.live, w.addrs
 	must(t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "sync.json"), []byte(`{"kv_address": "kv:50057", "sources": {"netbox": {"type": "netbox", "endpoint": "https://netbox.acme.example",
+		"credentials": {"api_token": "canary"}}}}`), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "passphrase"), []byte("correct horse canary\n"), 0o600))
 	if strings.HasSuffix(path, " restore") {
 		w.run(w.idle, "backup", filepath.Join(dir, "monday.backup"), "--passphrase-file", filepath.Join(dir, "passphrase"))

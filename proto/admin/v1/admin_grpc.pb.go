@@ -76,6 +76,7 @@ const (
 	Admin_RotateRoot_FullMethodName         = "/edgesync.admin.v1.Admin/RotateRoot"
 	Admin_ListRestorations_FullMethodName   = "/edgesync.admin.v1.Admin/ListRestorations"
 	Admin_SettleRestorations_FullMethodName = "/edgesync.admin.v1.Admin/SettleRestorations"
+	Admin_ImportSources_FullMethodName      = "/edgesync.admin.v1.Admin/ImportSources"
 )
 
 // AdminClient is the client API for Admin service.
@@ -181,6 +182,9 @@ type AdminClient interface {
 	// Takes the caller's word that what was revoked between the backups and their
 	// restorations is revoked again. Answers with those that were open.
 	SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
+	// Makes sources together: all that are not there yet or, while one is refused,
+	// none. Only new ones are given to the service.
+	ImportSources(ctx context.Context, in *ImportSourcesRequest, opts ...grpc.CallOption) (*ImportSourcesResponse, error)
 }
 
 type adminClient struct {
@@ -727,6 +731,16 @@ func (c *adminClient) SettleRestorations(ctx context.Context, in *SettleRestorat
 	return out, nil
 }
 
+func (c *adminClient) ImportSources(ctx context.Context, in *ImportSourcesRequest, opts ...grpc.CallOption) (*ImportSourcesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportSourcesResponse)
+	err := c.cc.Invoke(ctx, Admin_ImportSources_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -830,6 +844,9 @@ type AdminServer interface {
 	// Takes the caller's word that what was revoked between the backups and their
 	// restorations is revoked again. Answers with those that were open.
 	SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error)
+	// Makes sources together: all that are not there yet or, while one is refused,
+	// none. Only new ones are given to the service.
+	ImportSources(context.Context, *ImportSourcesRequest) (*ImportSourcesResponse, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -989,6 +1006,9 @@ func (UnimplementedAdminServer) ListRestorations(context.Context, *ListRestorati
 }
 func (UnimplementedAdminServer) SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SettleRestorations not implemented")
+}
+func (UnimplementedAdminServer) ImportSources(context.Context, *ImportSourcesRequest) (*ImportSourcesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportSources not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1883,6 +1903,24 @@ func _Admin_SettleRestorations_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_ImportSources_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportSourcesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ImportSources(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ImportSources_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ImportSources(ctx, req.(*ImportSourcesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2073,6 +2111,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SettleRestorations",
 			Handler:    _Admin_SettleRestorations_Handler,
+		},
+		{
+			MethodName: "ImportSources",
+			Handler:    _Admin_ImportSources_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
