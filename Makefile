@@ -55,13 +55,16 @@ bench: ## the measured promises
 screenshots: build ## the pictures in docs/images, from the real program on demo data; needs tmux
 	go run -tags $(TAGS) ./docs/screenshots bin/edgesync
 
-dist: ## static binaries for each platform, with checksums
-	@mkdir -p dist && rm -f dist/*
-	@set -e; for target in linux/amd64 linux/arm64 linux/arm darwin/amd64 darwin/arm64; do \
-		os=$${target%/*} arch=$${target#*/}; echo "dist/edgesync_$${os}_$${arch}"; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' \
-			-o dist/edgesync_$${os}_$${arch} ./cmd/edgesync; \
-	done; cd dist && sha256sum edgesync_* > SHA256SUMS
+dist: ## archives for each platform, .deb and .rpm, bills of materials and checksums; SOURCE_DATE_EPOCH is the commit's unless set
+	go run -C packaging . -root .. -out ../dist
+
+# Modules of their own, so that what they need is no part of the program.
+NESTED := packaging
+
+.PHONY: packages
+packages: ## packages are made, installed into a clean root and started
+	@set -e; staticcheck=$$(go tool -n staticcheck); for module in $(NESTED); do \
+		(cd $$module && echo "$$module" && go vet ./... && $$staticcheck ./... && go test ./...); done
 
 fmt:
 	gofmt -w $(GOFILES)

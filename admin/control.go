@@ -10,6 +10,7 @@ import (
 
 	"edgesync/core"
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/proto/payload"
 )
 
 // SyncNow implements adminv1.AdminServer.
@@ -40,7 +41,7 @@ func count(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // TestSource implements adminv1.AdminServer.
 func (s *Server) TestSource(ctx context.Context, req *adminv1.TestSourceRequest) (*adminv1.TestSourceResponse, error) {
-	result, err := s.core.TestSource(ctx, actor(ctx), req.GetTenant(), req.GetSource())
+	result, err := s.test(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -55,4 +56,14 @@ func (s *Server) TestSource(ctx context.Context, req *adminv1.TestSourceRequest)
 		})
 	}
 	return answer, nil
+}
+
+func (s *Server) test(ctx context.Context, req *adminv1.TestSourceRequest) (payload.SourceTestResult, error) {
+	if req.GetSpec() == nil {
+		return s.core.TestSource(ctx, actor(ctx), req.GetTenant(), req.GetSource())
+	}
+	return s.core.TestDraft(ctx, actor(ctx), core.SourceDraft{
+		Tenant: req.GetTenant(), Source: req.GetSource(), Spec: specOf(req.GetSpec()),
+		Service: req.GetService(), Credentials: req.GetCredentials(),
+	})
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"edgesync/core"
 	adminv1 "edgesync/proto/admin/v1"
@@ -27,6 +29,25 @@ func (s *Server) ListEvents(ctx context.Context, req *adminv1.ListEventsRequest)
 func (s *Server) TailEvents(req *adminv1.ListEventsRequest, stream grpc.ServerStreamingServer[adminv1.Event]) error {
 	return s.core.TailEvents(stream.Context(), eventQuery(req), func(event core.TenantEvent) error {
 		return stream.Send(eventMessage(event))
+	})
+}
+
+// ExportEvents implements adminv1.AdminServer.
+func (s *Server) ExportEvents(req *adminv1.ExportEventsRequest, stream grpc.ServerStreamingServer[adminv1.ExportedEvents]) error {
+	query := core.ExportQuery{Tenant: req.GetTenant(), Follow: req.GetFollow(), After: map[uuid.UUID]int64{}}
+	for _, position := range req.GetAfter() {
+		id, err := uuid.Parse(position.GetTenantId())
+		if err != nil || position.GetSequence() < 0 {
+			return status.Error(codes.InvalidArgument, "export events: a position to go on from is none: begin anew, without the cursor")
+		}
+		query.After[id] = position.GetSequence()
+	}
+	return s.core.ExportEvents(stream.Context(), query, func(events []core.ExportedEvent) error {
+		message := &adminv1.ExportedEvents{}
+		for _, event := range events {
+			message.Events = append(message.Events, &adminv1.ExportedEvent{Sequence: event.Sequence, Event: eventMessage(event.TenantEvent)})
+		}
+		return stream.Send(message)
 	})
 }
 

@@ -81,6 +81,12 @@ var rules = map[string]rule{
 	adminv1.Admin_ReleaseRetractions_FullMethodName: {core.RoleOperator, tenant, "tenant"},
 	adminv1.Admin_RejectRetractions_FullMethodName:  {core.RoleOperator, tenant, "tenant"},
 
+	adminv1.Admin_ListRuns_FullMethodName: {core.RoleViewer, tenant, "tenant"},
+	// It has a source read.
+	adminv1.Admin_TraceDevice_FullMethodName: {core.RoleOperator, tenant, "tenant"},
+
+	adminv1.Admin_ExportEvents_FullMethodName: {core.RoleViewer, tenant, "tenant"},
+
 	adminv1.Admin_ListEvents_FullMethodName: {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_TailEvents_FullMethodName: {core.RoleViewer, tenant, "tenant"},
 	adminv1.Admin_Watch_FullMethodName:      {core.RoleViewer, tenant, "tenant"},

@@ -75,5 +75,6 @@ func serviceMessage(v core.Service, err error) (*adminv1.SyncService, error) {
 		CertExpiresAt: at(v.CertExpiresAt), CertSerial: v.CertSerial, CreatedAt: at(v.CreatedAt),
 		SourceCount: int32(v.Sources), FailingSourceCount: int32(v.Failing),
 		ConfigVersion: v.ConfigVersion, ConfigAppliedAt: at(v.ConfigAppliedAt),
+		OutboxBytes: v.OutboxBytes, OutboxRuns: v.OutboxRuns,
 	}, nil
 }

@@ -10,8 +10,13 @@ import (
 // Watch implements adminv1.AdminServer.
 func (s *Server) Watch(req *adminv1.WatchRequest, stream grpc.ServerStreamingServer[adminv1.WatchUpdate]) error {
 	query := core.WatchQuery{Tenant: req.GetTenant(), Events: int(req.GetEvents())}
+	who, _ := callerOf(stream.Context())
 	return s.core.Watch(stream.Context(), query, func(update core.WatchUpdate) error {
-		return stream.Send(watchMessage(update))
+		message := watchMessage(update)
+		if update.Platform != nil && who.operator != nil {
+			message.Caller = operatorMessage(*who.operator)
+		}
+		return stream.Send(message)
 	})
 }
 

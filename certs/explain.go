@@ -29,14 +29,19 @@ type Explanation struct {
 	Fingerprint string
 }
 
+// Fingerprint is the SHA-256 of a certificate, lower-case hex, as step prints it.
+func Fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
 // Explain says who a certificate is, who issued it and what it may do. beside
 // are other certificates that may show its issuer; nothing is trusted for being
 // there.
 func Explain(c *x509.Certificate, beside []*x509.Certificate, now time.Time) Explanation {
-	sum := sha256.Sum256(c.Raw)
 	e := Explanation{
 		Serial: c.SerialNumber.String(), KeyID: hex.EncodeToString(c.SubjectKeyId), AuthorID: hex.EncodeToString(c.AuthorityKeyId),
-		NotBefore: c.NotBefore, NotAft: c.NotAfter, Fingerprint: hex.EncodeToString(sum[:]),
+		NotBefore: c.NotBefore, NotAft: c.NotAfter, Fingerprint: Fingerprint(c),
 	}
 	if c.IsCA {
 		e.explainAuthority(c)

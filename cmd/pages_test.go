@@ -83,7 +83,7 @@ func readPage(t *testing.T, page string) string {
 // the platform while it is served.
 var beginnings = map[string]string{
 	"README.md": "nothing", "docs/first-hour.md": "nothing", "docs/running-the-platform.md": "nothing",
-	"docs/scaling-out.md": "database", "docs/troubleshooting.md": "served",
+	"docs/scaling-out.md": "database", "docs/troubleshooting.md": "served", "docs/onboarding-in-ci.md": "served",
 }
 
 func (w *world) testPages(t *testing.T) {
@@ -92,12 +92,13 @@ func (w *world) testPages(t *testing.T) {
 		if len(blocks) == 0 {
 			continue
 		}
-		t.Run(strings.ReplaceAll(page, "/", "_"), func(t *testing.T) {
+		// Short: the path of a socket in the test's folder must be.
+		t.Run(strings.TrimSuffix(filepath.Base(page), ".md"), func(t *testing.T) {
 			for _, b := range blocks {
 				checkBlock(t, page, b)
 			}
 			t.Parallel()
-			w.tryPage(t, page, slices.DeleteFunc(blocks, func(b block) bool { return !b.runs() }))
+			w.in(t).tryPage(page, slices.DeleteFunc(blocks, func(b block) bool { return !b.runs() }))
 		})
 	}
 }
@@ -117,7 +118,8 @@ func checkBlock(t *testing.T, page string, b block) {
 }
 
 // tryPage runs the blocks of a page one after the other in one shell.
-func (w *world) tryPage(t *testing.T, page string, blocks []block) {
+func (w *world) tryPage(page string, blocks []block) {
+	t := w.t
 	dir, state, ports, database := t.TempDir(), w.live, w.addrs, ""
 	if beginnings[page] != "served" {
 		state, ports = filepath.Join(dir, "state"), newAddrs(t)
@@ -132,18 +134,18 @@ func (w *world) tryPage(t *testing.T, page string, blocks []block) {
 		database = pgtest.Database(t)
 	}
 	// What goes on in the background ends with the page.
-	script := "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
+	script := "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
 	for _, b := range blocks {
 		script += fmt.Sprintf("echo '== %s:%d' >&2\n%s\n", page, b.line, b.text)
 	}
-	script = strings.NewReplacer(w.pageNames(t, ports, database)...).Replace(script)
-	w.try(t, w.command(state, dir, "bash", "-c", script), page, "")
+	script = strings.NewReplacer(w.pageNames(dir, ports, database)...).Replace(script)
+	w.try(trial{script: w.command(state, dir, "bash", "-c", script), shown: page})
 }
 
 // pageNames are the names of examples, and what only pages have: a second
 // platform's ports on the same host, and time to wait.
-func (w *world) pageNames(t *testing.T, ports addrs, database string) []string {
-	more := addresses(t, 4)
-	return append(w.names(ports, database),
+func (w *world) pageNames(dir string, ports addrs, database string) []string {
+	more := addresses(w.t, 4)
+	return append(w.names(dir, ports, database),
 		"127.0.0.1:8480", more[0], ":50062", more[1], ":9453", more[2], "127.0.0.1:9474", more[3], "sleep 1", "sleep 0.05")
 }

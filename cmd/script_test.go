@@ -45,11 +45,11 @@ func ahead() time.Time {
 // command in a process of its own. A script has a state directory and free
 // addresses of its own; docs/SPEC.md's promises are in the scripts' names.
 func TestScripts(t *testing.T) {
-	database, empty := "", ""
+	database, empty, fresh := "", "", ""
 	if pgtest.Available() {
-		database, empty = pgtest.Database(t), pgtest.Database(t)
+		database, empty, fresh = pgtest.Database(t), pgtest.Database(t), pgtest.Database(t)
 	}
-	runScripts(t, "script", map[string]string{"DATABASE": database, "COPY": empty})
+	runScripts(t, "script", map[string]string{"DATABASE": database, "COPY": empty, "NEW": fresh})
 }
 
 // TestR04_R21_R30_StoryOfAnIdentity runs one script on either store.

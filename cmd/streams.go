@@ -20,7 +20,13 @@ func systemStreams(env func(string) (string, bool)) *cmdutil.IOStreams {
 	}
 	noColor, _ := env("NO_COLOR")
 	terminal, _ := env("TERM")
-	streams.Color = streams.OutTerminal && noColor == "" && terminal != "dumb"
+	streams.Dumb = terminal == "dumb"
+	streams.Color = streams.OutTerminal && noColor == "" && !streams.Dumb
+	streams.Width = func() int {
+		// One that cannot be asked is as wide as most.
+		width, _, _ := term.GetSize(int(os.Stderr.Fd()))
+		return width
+	}
 	if streams.InTerminal {
 		streams.Keyboard = os.Stdin
 		streams.ReadSecret = func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) }

@@ -7,17 +7,25 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
+// in is the world as a test in it sees it: what that starts ends with it.
+func (w *world) in(t *testing.T) *world {
+	within := *w
+	within.t = t
+	return &within
+}
+
 // command is a process with a platform. It and what it starts are a group of
 // their own, so that nothing of it stays.
 func (w *world) command(state, dir, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Env = dir, append(w.env, "EDGESYNC_STATE_DIR="+state)
+	cmd.Dir, cmd.Env = dir, append(slices.Clip(w.env), "EDGESYNC_STATE_DIR="+state, "PATH="+w.path("bin")+":"+os.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }

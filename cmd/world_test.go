@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), addrs: newAddrs(t), ids: map[string]string{}}
 	w.idle, w.live = filepath.Join(w.dir, "idle"), filepath.Join(w.dir, "live")
 	w.env = append(os.Environ(), "HOME="+filepath.Join(w.dir, "home"), "GORACE=atexit_sleep_ms=20", "NO_COLOR=1",
+		"EDGESYNC_CONFIG="+filepath.Join(w.dir, "serve.yaml"), // Not this machine's.
 		"NETBOX_TOKEN="+faker.DemoToken, "ARMIS_KEY="+faker.DemoSecret)
 	w.folders()
 	inventory := w.serveInventory()
@@ -64,6 +66,7 @@ func newWorld(t *testing.T) *world {
 	once() // What two snapshots are without is retracted, or held.
 	w.decide()
 	stop()
+	w.backUp()
 
 	copyTree(t, w.idle, w.live)
 	w.start(w.live, "serve", w.serveFlags(w.addrs)...)
@@ -86,10 +89,13 @@ func (w *world) serveFlags(a addrs) []string {
 
 // folders are those that the examples write to and a system has.
 func (w *world) folders() {
-	for _, dir := range []string{"home/.config/fish/completions", "etc/bash_completion.d", "zsh", "man", "lib", "secrets", "bin"} {
+	for _, dir := range []string{"home/.config/fish/completions", "etc/bash_completion.d", "zsh", "man", "secrets", "bin"} {
 		must(w.t, os.MkdirAll(w.path(dir), 0o755))
 	}
+	must(w.t, os.WriteFile(w.path("serve.yaml"), nil, 0o600))
 	must(w.t, os.WriteFile(w.path("secrets", "armis"), []byte(faker.DemoSecret+"\n"), 0o600))
+	// Another host is this one.
+	must(w.t, os.WriteFile(w.path("bin", "ssh"), []byte("#!/bin/sh\nshift\nexec sh -c \"$*\"\n"), 0o755))
 	must(w.t, os.WriteFile(w.path("bin", "sudo"), []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755))
 }
 
@@ -120,7 +126,7 @@ func (w *world) furnish() {
 	idle("tenant", "create", "globex")
 	idle("onboard", "--tenant", "acme", "--name", "Old Sync", "--out", w.dir, "--no-input")
 	idle("onboard", "--tenant", "globex", "--name", "Branch Sync", "--out", w.dir, "--no-input")
-	for _, component := range []string{"hq-sync", "branch-sync"} {
+	for _, component := range []string{"hq-sync", "old-sync", "branch-sync"} {
 		w.do(exec.Command("tar", "-xzf", w.path("edge-package-"+component+".tar.gz"), "-C", w.dir))
 	}
 	idle("source", "add", "hq-armis", "--tenant", "acme", "--type", "armis", "--endpoint", w.inventory.URL,
@@ -137,8 +143,8 @@ func (w *world) furnish() {
 // decide merges two devices and names them and a third as the examples do.
 func (w *world) decide() {
 	type device struct {
-		ID         string
-		Assertions []struct{ Source, Key string }
+		ID, MAC, Hostname string
+		Assertions        []struct{ Source, Key string }
 	}
 	var armis, netbox []device
 	w.read(&armis, w.idle, "device", "list", "--tenant", "acme", "--source", "hq-armis", "--limit", "2", "-o", "json")
@@ -150,7 +156,11 @@ func (w *world) decide() {
 		former = armis[0].ID
 	}
 	w.ids["sr:0f9a…"], w.ids["sr:3be2…"], w.ids["sr:77c1…"] = merged.ID, former, armis[1].ID
+	w.ids["laptop-7"], w.ids["00:1b:21:3c:4d:5e"] = armis[1].Hostname, armis[1].MAC
 	for _, a := range merged.Assertions {
 		w.ids[a.Source+"/id:device:7"] = a.Source + "/" + a.Key
+		if a.Source == "hq-armis" {
+			w.ids["4711"] = strings.TrimPrefix(a.Key, "id:")
+		}
 	}
 }

@@ -129,7 +129,7 @@ func (w *chunkWriter) write(ctx context.Context, tx TenantTx, events *eventLog, 
 		if err != nil {
 			return err
 		}
-		if err := w.noteRun(ctx, tx, source, g, stats); err != nil {
+		if err := w.noteRun(ctx, tx, events.now, source, g, stats); err != nil {
 			return err
 		}
 	}
@@ -187,6 +187,7 @@ func (w *chunkWriter) foreign(g *group) dire.Batch {
 func (w *chunkWriter) store(ctx context.Context, tx TenantTx, events *eventLog, g *group, source Source, batch dire.Batch) (dire.Stats, error) {
 	var stats dire.Stats
 	batch.Received, batch.Run = events.now, w.run(g).Run
+	batch.Run.Chunk = w.chunk.Index + 1
 	for updates := range slices.Chunk(g.updates, maxBatch) {
 		batch.Updates = make([]dire.Update, len(updates))
 		for i, update := range updates {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"edgesync/dire"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 )
 
 // runHead is what is said of a run.
@@ -38,7 +40,7 @@ func (w *chunkWriter) run(g *group) runHead {
 
 // noteRun keeps how far a run has come. A stream that is sent again counts anew,
 // and changes nothing of a run that was complete.
-func (w *chunkWriter) noteRun(ctx context.Context, tx TenantTx, source Source, g *group, stats dire.Stats) error {
+func (w *chunkWriter) noteRun(ctx context.Context, tx TenantTx, now time.Time, source Source, g *group, stats dire.Stats) error {
 	of := w.run(g)
 	if of.ID == "" {
 		return nil
@@ -55,6 +57,8 @@ func (w *chunkWriter) noteRun(ctx context.Context, tx TenantTx, source Source, g
 	run.Deleted += deletions(g)
 	run.Retracted = max(run.Retracted, w.retracted[source.ID.String()])
 	run.Mode, run.Started, run.Total = of.mode, of.Started, w.in.stream.TotalDevices
+	run.ServiceID, run.TraceID = w.in.service.ID, tracing.Current(ctx, of.ID)
+	run.Chunks, run.TotalChunks, run.StoredAt = w.chunk.Index+1, w.chunk.Total, now
 	return tx.PutRun(ctx, run)
 }
 

@@ -159,31 +159,45 @@ func (c *Core) TestSource(ctx context.Context, actor Actor, slug, ref string) (p
 	if err != nil {
 		return none, err
 	}
-	doing := fmt.Sprintf("test source %q", source.Name)
 	service, err := c.owner(ctx, s, source.Source)
-	if err == nil {
-		err = c.reachable(service, doing)
-	}
 	if err != nil {
 		return none, err
 	}
-	err = c.recordCommand(ctx, actor, s.tenant, Event{
-		Type: "source.tested", SourceID: source.ID, ServiceID: service.ID, Message: "test of source " + source.Name + " asked for",
+	return c.runTest(ctx, actor, s, sourceTest{
+		source: source.Source, service: service, doing: fmt.Sprintf("test source %q", source.Name),
+		event: Event{Type: "source.tested", SourceID: source.ID, ServiceID: service.ID, Message: "test of source " + source.Name + " asked for"},
 	})
-	if err != nil {
+}
+
+// sourceTest is a test that can be carried out.
+type sourceTest struct {
+	source  Source
+	service Service
+	doing   string
+	event   Event
+	// draft is the sealed content of one that is not saved.
+	draft []byte
+}
+
+func (c *Core) runTest(ctx context.Context, actor Actor, s scope, test sourceTest) (payload.SourceTestResult, error) {
+	none := payload.SourceTestResult{}
+	if err := c.reachable(test.service, test.doing); err != nil {
 		return none, err
 	}
-	report, err := c.command(ctx, service, Command{Type: payload.CommandTestSource, Tenant: s.tenant.ID, Source: source.ID}, doing,
-		func(CommandReport) error { return nil })
+	if err := c.recordCommand(ctx, actor, s.tenant, test.event); err != nil {
+		return none, err
+	}
+	command := Command{Type: payload.CommandTestSource, Tenant: s.tenant.ID, Source: test.source.ID, Draft: test.draft}
+	report, err := c.command(ctx, test.service, command, test.doing, func(CommandReport) error { return nil })
 	if err != nil {
 		return none, err
 	}
 	if len(report.Payload) == 0 {
-		return none, refusedBy(service, doing, report)
+		return none, refusedBy(test.service, test.doing, report)
 	}
 	result, err := payload.DecodeSourceTestResult(report.Payload)
 	if err != nil {
-		return none, refusedBy(service, doing, CommandReport{Message: err.Error()})
+		return none, refusedBy(test.service, test.doing, CommandReport{Message: err.Error()})
 	}
 	return cleanTest(result), nil
 }

@@ -235,18 +235,27 @@ func (c *Core) commandPayload(ctx context.Context, service uuid.UUID, command Co
 		}
 		return json.Marshal(order)
 	case payload.CommandTestSource:
-		test, err := c.sourceTest(ctx, service, command)
+		if len(command.Draft) > 0 {
+			return c.openDraft(service, command)
+		}
+		test, err := c.storedTest(ctx, service, command)
 		if err != nil {
 			return nil, err
 		}
 		return json.Marshal(test)
+	case payload.CommandTraceDevice:
+		test, err := c.storedTest(ctx, service, command)
+		if err != nil || command.Wanted == nil {
+			return nil, err
+		}
+		return json.Marshal(payload.DeviceTrace{Key: test.Key, Source: test.Source, Wanted: *command.Wanted})
 	}
 	return nil, fmt.Errorf("encode command: unknown type %q", command.Type)
 }
 
-// sourceTest is a source as it is stored now. One that was given to another
+// storedTest is a source as it is stored now. One that was given to another
 // service meanwhile is none of this one's business any more.
-func (c *Core) sourceTest(ctx context.Context, service uuid.UUID, command Command) (payload.SourceTest, error) {
+func (c *Core) storedTest(ctx context.Context, service uuid.UUID, command Command) (payload.SourceTest, error) {
 	var test payload.SourceTest
 	tenant, err := c.tenantByID(ctx, command.Tenant)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"edgesync/dire"
+	"edgesync/proto/tracing"
 )
 
 // reconcile plans a batch and carries it out. The deletions of a run that would
@@ -19,7 +20,10 @@ func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventL
 		return dire.Plan{}, fmt.Errorf("read neighbourhood: %w", err)
 	}
 	known := neighbourhood.Known
+	_, span := tracing.Below(ctx, "plan")
 	plan, err := w.core.rules.Plan(probe, neighbourhood)
+	span.Count("decisions", int64(len(plan.Decisions)))
+	span.End(err)
 	if err != nil {
 		return dire.Plan{}, fmt.Errorf("plan batch: %w", err)
 	}

@@ -81,6 +81,9 @@ func (c *Core) change(ctx context.Context, s scope, fn func(TenantTx, *eventLog)
 	if len(log.concerned) > 0 {
 		c.invalidate(ctx, s.tenant.ID, log.concerned...)
 	}
+	for _, event := range log.events {
+		c.metrics.events.WithLabelValues(string(event.Severity)).Inc()
+	}
 	c.watchers.tell(s.tenant, log.events)
 	c.pulses.touch(s.tenant.ID)
 	return nil

@@ -26,20 +26,31 @@ func (c *Core) Status(ctx context.Context, peer certs.Peer, health []payload.Hea
 		return err
 	}
 	c.metrics.beats.Inc()
-	if err := c.beat(ctx, a); err != nil {
+	if err := c.beat(ctx, a, c.beatOf(health)); err != nil {
 		return err
 	}
 	return c.takeReports(ctx, a, health)
 }
 
-// beat sets the time of a service's last heartbeat. Heartbeats of one tenant
+// beatOf is what a heartbeat says of its service. One of its statuses tells of
+// the outbox; what was never true is not kept.
+func (c *Core) beatOf(health []payload.Health) Beat {
+	beat := Beat{At: c.now()}
+	for _, one := range health {
+		beat.OutboxBytes = max(beat.OutboxBytes, one.OutboxBytes)
+		beat.OutboxRuns = max(beat.OutboxRuns, int64(one.OutboxRuns))
+	}
+	return beat
+}
+
+// beat keeps a service's last heartbeat. Heartbeats of one tenant
 // that come while others are being written are written together by whoever is
 // writing already, so that many of them cost few transactions, and none is
 // older than the one before it took.
-func (c *Core) beat(ctx context.Context, a admission) error {
+func (c *Core) beat(ctx context.Context, a admission, beat Beat) error {
 	lane := c.lane(a.tenant.ID)
 	lane.mu.Lock()
-	lane.beats[a.service.ID] = c.now()
+	lane.beats[a.service.ID] = beat
 	if lane.flushing {
 		lane.mu.Unlock()
 		return nil
@@ -63,7 +74,7 @@ func (c *Core) beat(ctx context.Context, a admission) error {
 
 // takeBeats takes what is to be written; when that is nothing the flushing ends
 // with the same look, so that no heartbeat is left behind.
-func (l *lane) takeBeats() map[uuid.UUID]time.Time {
+func (l *lane) takeBeats() map[uuid.UUID]Beat {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.beats) == 0 {
@@ -81,14 +92,14 @@ func (l *lane) stopFlushing() {
 	l.flushing = false
 }
 
-func (c *Core) writeBeats(ctx context.Context, tenant Tenant, beats map[uuid.UUID]time.Time) error {
+func (c *Core) writeBeats(ctx context.Context, tenant Tenant, beats map[uuid.UUID]Beat) error {
 	s, err := c.scopeOf(ctx, tenant)
 	if err != nil {
 		return err
 	}
 	err = s.store.Update(ctx, func(tx TenantTx) error {
-		for service, at := range beats {
-			if err := tx.Heartbeat(ctx, service, at); err != nil && !errors.Is(err, ErrNotFound) {
+		for service, beat := range beats {
+			if err := tx.Heartbeat(ctx, service, beat); err != nil && !errors.Is(err, ErrNotFound) {
 				return err
 			}
 		}

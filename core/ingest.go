@@ -12,6 +12,7 @@ import (
 	"edgesync/certs"
 	"edgesync/dire"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 )
 
 const (
@@ -53,8 +54,14 @@ func (c *Core) Ingest(ctx context.Context, peer certs.Peer, stream payload.Strea
 			return err
 		}
 		c.metrics.received.Add(float64(len(chunk.Updates)))
-		stats, err := c.ingestChunk(ctx, in, chunk)
-		c.count(in, chunk, stats, err)
+		chunkCtx, span := tracing.Below(ctx, "ingest")
+		span.Count("chunk_index", int64(chunk.Index))
+		span.Count("devices", int64(len(chunk.Updates)))
+		began := time.Now()
+		stats, err := c.ingestChunk(chunkCtx, in, chunk)
+		c.metrics.stored.Observe(time.Since(began).Seconds())
+		span.End(err)
+		c.count(ctx, in, chunk, stats, err)
 		if err != nil {
 			return err
 		}
@@ -104,9 +111,12 @@ func (c *Core) actsFor(ctx context.Context, in *ingestion) (Tenant, error) {
 	return tenant, err
 }
 
+// reasonNotAssigned is what a service has not been given.
+const reasonNotAssigned = "not_assigned"
+
 // notAssigned refuses what a service has not been given, and keeps that it tried.
 func (c *Core) notAssigned(ctx context.Context, in *ingestion, what string) error {
-	c.Refused(ctx, in.peer, "store updates of "+what, "not_assigned")
+	c.Refused(ctx, in.peer, "store updates of "+what, reasonNotAssigned)
 	return denied("store updates: %s is not assigned to sync service %s: read the configuration again", what, in.peer.Component)
 }
 
@@ -126,10 +136,16 @@ func (c *Core) ingestChunk(ctx context.Context, in *ingestion, chunk payload.Chu
 		return dire.Stats{}, err
 	}
 	w := &chunkWriter{core: c, in: in, chunk: chunk}
+	var commit tracing.Span
 	err = c.change(ctx, in.scope, func(tx TenantTx, events *eventLog) error {
 		w.begin()
-		return w.write(ctx, tx, events, groups)
+		if err := w.write(ctx, tx, events, groups); err != nil {
+			return err
+		}
+		_, commit = tracing.Below(ctx, "commit")
+		return nil
 	})
+	commit.End(err)
 	var missing *unassigned
 	if errors.As(err, &missing) {
 		return dire.Stats{}, c.notAssigned(ctx, in, missing.what)
@@ -147,7 +163,7 @@ type unassigned struct{ what string }
 func (u *unassigned) Error() string { return u.what + " is not assigned" }
 
 // count keeps the books of a chunk: its updates equal what became of them.
-func (c *Core) count(in *ingestion, chunk payload.Chunk, stats dire.Stats, err error) {
+func (c *Core) count(ctx context.Context, in *ingestion, chunk payload.Chunk, stats dire.Stats, err error) {
 	var refusal *Error
 	outcome := outcomeStored
 	switch {
@@ -168,5 +184,5 @@ func (c *Core) count(in *ingestion, chunk payload.Chunk, stats dire.Stats, err e
 		c.metrics.outcome.WithLabelValues(outcome).Add(float64(len(chunk.Updates)))
 	}
 	c.log.Debug("ingest chunk", "tenant", in.scope.tenant.Slug, "component", in.peer.Component,
-		"chunk", chunk.Index, "updates", len(chunk.Updates), "outcome", outcome)
+		"run_id", in.stream.RunID, "trace_id", tracing.Current(ctx, in.stream.RunID), "chunk", chunk.Index, "updates", len(chunk.Updates), "outcome", outcome)
 }

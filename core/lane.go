@@ -35,7 +35,7 @@ type lane struct {
 	admitted   map[string]admission
 	configs    map[uuid.UUID][]configEntry
 
-	beats    map[uuid.UUID]time.Time
+	beats    map[uuid.UUID]Beat
 	flushing bool
 
 	// pruned is when what ended long ago was last forgotten.
@@ -52,7 +52,7 @@ func (c *Core) lane(tenant uuid.UUID) *lane {
 			waiting:  make(chan struct{}, maxWaiting),
 			admitted: map[string]admission{},
 			configs:  map[uuid.UUID][]configEntry{},
-			beats:    map[uuid.UUID]time.Time{},
+			beats:    map[uuid.UUID]Beat{},
 		}
 		c.lanes[tenant] = l
 	}

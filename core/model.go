@@ -111,7 +111,16 @@ type SyncService struct {
 	// ConfigVersion is the configuration it said it runs, at ConfigAppliedAt.
 	ConfigVersion   string
 	ConfigAppliedAt time.Time
-	CreatedAt       time.Time
+	// OutboxBytes and OutboxRuns are what it said waits there to be delivered.
+	OutboxBytes int64
+	OutboxRuns  int64
+	CreatedAt   time.Time
+}
+
+// Beat is what a heartbeat says of its service: LastHeartbeatAt and its outbox.
+type Beat struct {
+	At                      time.Time
+	OutboxBytes, OutboxRuns int64
 }
 
 // ServiceType tells where a sync service runs.

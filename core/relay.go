@@ -10,13 +10,14 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/certs"
+	"edgesync/proto/payload"
 )
 
 // Relay carries notices between the processes that serve one platform on one
 // store: a service is connected to one of them, and what concerns it may happen
 // in another. A notice that is lost costs no more than time: configurations are
 // also polled, and who waits for a command is told that nobody answered. A
-// Notice encodes to JSON and holds no credential.
+// Notice encodes to JSON and holds no credential that is not sealed.
 type Relay interface {
 	// Join returns a member's way to send to all the others. deliver is called
 	// with what they send, one notice after the other, and returns at once.
@@ -55,10 +56,14 @@ type Command struct {
 	Type    string    `json:"type"`
 	Service uuid.UUID `json:"service"`
 	// Tenant and Source name the source it is about; zero for all of the service.
-	Tenant    uuid.UUID     `json:"tenant"`
-	Source    uuid.UUID     `json:"source"`
-	CreatedAt time.Time     `json:"created_at"`
-	Life      time.Duration `json:"life"`
+	Tenant uuid.UUID `json:"tenant"`
+	Source uuid.UUID `json:"source"`
+	// Wanted is the device of a trace.
+	Wanted    *payload.Wanted `json:"wanted,omitempty"`
+	CreatedAt time.Time       `json:"created_at"`
+	Life      time.Duration   `json:"life"`
+	// Draft is what a test of a source that is not saved holds, sealed.
+	Draft []byte `json:"draft,omitempty"`
 }
 
 // CommandReport is what a service says of a command.

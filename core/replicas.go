@@ -97,6 +97,7 @@ func (c *Core) heed(ctx context.Context, signal Signal) error {
 			c.deliver(notice)
 		}
 	case TopicEvents:
+		c.pulses.touch(signal.Tenant)
 		return c.watchers.catchUp(ctx, c, signal.Tenant)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 )
 
 // The limits of what a report may say.
@@ -106,6 +107,10 @@ func (c *Core) takeReport(ctx context.Context, tx TenantTx, events *eventLog, se
 	now := c.now()
 	before := run
 	run.Result, run.Devices, run.Error = report.Result, report.Devices, clean(report.Error, maxRunError)
+	run.Stage, run.ServiceID = validStage(report), service.ID
+	if run.TraceID == "" {
+		run.TraceID = tracing.Text(run.ID)
+	}
 	if !run.Finished.IsZero() && run.Result == before.Result && run.Devices == before.Devices && run.Error == before.Error {
 		return reportRepeated, nil
 	}
@@ -191,6 +196,17 @@ func validResult(result string) bool {
 		return true
 	}
 	return false
+}
+
+// validStage takes the stages there are, of runs that did not end well.
+func validStage(report payload.RunReport) string {
+	switch report.Stage {
+	case payload.StageRead, payload.StageOutbox, payload.StageSuperseded, payload.StageDelivery, payload.StageDamaged:
+		if report.Result != payload.ResultSuccess {
+			return report.Stage
+		}
+	}
+	return ""
 }
 
 // validMode reads a mode; what is not declared a snapshot is incremental.

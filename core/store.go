@@ -91,6 +91,7 @@ type TenantTx interface {
 	IdentityTx
 	EnrolmentTx
 	ControlTx
+	EventTx
 
 	// Services are ordered by name and include revoked and removed ones.
 	Services(ctx context.Context) ([]SyncService, error)
@@ -98,8 +99,8 @@ type TenantTx interface {
 	ServiceByComponent(ctx context.Context, component string) (SyncService, error)
 	// PutService returns ErrConflict when another service has the component id.
 	PutService(ctx context.Context, service SyncService) error
-	// Heartbeat sets only LastHeartbeatAt.
-	Heartbeat(ctx context.Context, service uuid.UUID, at time.Time) error
+	// Heartbeat sets only what a Beat says.
+	Heartbeat(ctx context.Context, service uuid.UUID, beat Beat) error
 
 	// Sources are ordered by name.
 	Sources(ctx context.Context) ([]Source, error)

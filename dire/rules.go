@@ -98,6 +98,15 @@ func MACPrefix(value string) (prefix string, ok bool) {
 	return formatMAC(mac, "")[:len(digits)/2*3-1], true
 }
 
+// CanonicalMAC spells a MAC as Facts do; false for what is none.
+func CanonicalMAC(value string) (string, bool) {
+	mac, ok := parseMAC(strings.TrimSpace(value))
+	if !ok {
+		return "", false
+	}
+	return formatMAC(mac, ""), true
+}
+
 // JunkSpelling is how the lists of junk spell a value.
 func JunkSpelling(value string) string { return string(letters(nil, value)) }
 

@@ -17,7 +17,7 @@ const module = "edgesync/"
 // rooms are the top level's folders, and nothing else belongs there.
 var rooms = []string{
 	"admin", "agent", "certs", "cmd", "core", "deploy", "dire", "docs", "faker", "gateway",
-	"onboarding", "proto", "seal", "store", "syncrun", "tui",
+	"onboarding", "packaging", "proto", "seal", "store", "syncrun", "tui",
 }
 
 // imports lists, for each package of the module, what it reaches: itself, its
@@ -94,6 +94,8 @@ func TestOnlyItsOwnersImportALibrary(t *testing.T) {
 		{module + "store/postgres", []string{"cmd"}, "only the wiring names a store adapter"},
 		{"modernc.org/sqlite", []string{"store"}, "SQL stays in the stores"},
 		{"github.com/jackc/pgx", []string{"store"}, "SQL stays in the stores"},
+		{"go.opentelemetry.io/otel/sdk", []string{"cmd"}, "where traces go is decided by the wiring"},
+		{"go.opentelemetry.io/otel/exporters", []string{"cmd"}, "where traces go is decided by the wiring"},
 		{"github.com/tink-crypto/tink-go", []string{"seal"}, "encryption at rest has one home"},
 	}
 	for pkg, direct := range imports(t, `{{.ImportPath}} {{join .Imports " "}}`) {

@@ -1,6 +1,10 @@
 package gateway
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"edgesync/certs"
+)
 
 // metrics are the gateway's counters. None has a label a client can choose.
 type metrics struct {
@@ -16,12 +20,18 @@ type metrics struct {
 	control     *prometheus.CounterVec
 }
 
+// watched are the refusals that ask for somebody to look.
+var watched = []string{
+	certs.ReasonExpired, certs.ReasonRevoked, certs.ReasonUnknownIssuer, certs.ReasonBadName, ReasonAgentIDMismatch, ReasonTenantMismatch,
+	ReasonTypeNotAdmitted, ReasonBadUpdate, ReasonCallRate, ReasonTooManyStreams,
+}
+
 func newMetrics() *metrics {
 	name := func(n string) string { return prometheus.BuildFQName("edgesync", "gateway", n) }
 	vec := func(n, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name(n), Help: help}, labels)
 	}
-	return &metrics{
+	m := &metrics{
 		calls:       vec("rpcs_total", "Calls answered, by method and gRPC code.", "method", "code"),
 		refusals:    vec("refusals_total", "Connections and calls refused, by reason.", "reason"),
 		handshakes:  vec("handshakes_total", "TLS handshakes, by result.", "result"),
@@ -33,6 +43,11 @@ func newMetrics() *metrics {
 		controls:    prometheus.NewGauge(prometheus.GaugeOpts{Name: name("control_streams"), Help: "ControlStream calls open."}),
 		control:     vec("control_messages_total", "Messages of ControlStream calls, by direction.", "direction"),
 	}
+	// A series that is there from the start can be watched for its first event.
+	for _, reason := range watched {
+		m.refusals.WithLabelValues(reason)
+	}
+	return m
 }
 
 func (m *metrics) all() []prometheus.Collector {

@@ -19,6 +19,7 @@ import (
 
 	"edgesync/certs"
 	"edgesync/proto/monitoring"
+	"edgesync/proto/tracing"
 )
 
 // Options are what a Server is made of. Platform, Issuers and Certificate are
@@ -31,6 +32,8 @@ type Options struct {
 	Certificate func() *tls.Certificate
 	// Logger is slog.Default() unless set.
 	Logger *slog.Logger
+	// Tracer follows each stream; nil follows none.
+	Tracer *tracing.Tracer
 	// Now is time.Now unless set. It decides which certificates and which times
 	// in updates are good; deadlines run on the real clock.
 	Now func() time.Time
@@ -48,6 +51,7 @@ type Server struct {
 	// pace holds the rates of the limits, as they were changed last.
 	pace    atomic.Pointer[Limits]
 	metrics *metrics
+	tracer  *tracing.Tracer
 	grpc    *grpc.Server
 
 	// connections counts per component, streams per tenant.
@@ -84,7 +88,7 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		platform: options.Platform, issuers: options.Issuers, log: options.Logger,
-		now: options.Now, limits: options.Limits, metrics: newMetrics(),
+		now: options.Now, limits: options.Limits, metrics: newMetrics(), tracer: options.Tracer,
 		connections: newTally(options.Limits.Connections), streams: newTally(options.Limits.TenantStreams),
 		handshakes: make(chan handshakeRefusal, handshakeQueue),
 		quiet:      rate.Sometimes{First: 20, Interval: time.Second},

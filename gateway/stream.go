@@ -5,15 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"edgesync/certs"
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 )
 
 const operationStream = "StreamStatus"
@@ -49,6 +54,7 @@ func (s *service) take(ctx context.Context, peer certs.Peer, stream statusStream
 		return err
 	}
 	in := &intake{Server: s.Server, stream: stream, peer: peer}
+	began := time.Now()
 	first, err := in.read(ctx)
 	if err != nil {
 		return err
@@ -57,8 +63,44 @@ func (s *service) take(ctx context.Context, peer certs.Peer, stream statusStream
 		head.TenantID = in.tenantID
 	}
 	describe(&head, first.Updates)
+	ctx, span := s.follow(ctx, peer, head, began)
+	err = s.ingest(ctx, peer, head, in, first)
+	span.End(err)
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(&monitoring.GatewayStatusResponse{Received: true})
+}
+
+// follow begins the span of a stream: in the trace the client goes on with, else
+// in that of its run. The context has the trace even where nothing is recorded.
+func (s *Server) follow(ctx context.Context, peer certs.Peer, head payload.Stream, began time.Time) (context.Context, tracing.Span) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if header := md.Get(tracing.HeaderTraceParent); len(header) == 1 {
+		ctx = tracing.Parent(ctx, header[0])
+	}
+	ctx, span := s.tracer.Start(tracing.OfRun(ctx, head.RunID), "stream", trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began))
+	span.Text("run_id", printable(head.RunID))
+	span.Text("source_id", head.SourceID)
+	span.Text("component", peer.Component)
+	span.Text("tenant", peer.Tenant)
+	return ctx, span
+}
+
+// printable is a client's text as it may be passed on.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(unicode.ReplacementChar)))
+}
+
+// ingest hands the stream to the platform, beginning with the first chunk.
+func (s *service) ingest(ctx context.Context, peer certs.Peer, head payload.Stream, in *intake, first payload.Chunk) error {
 	pending := &first
-	err = s.platform.Ingest(ctx, peer, head, func() (payload.Chunk, error) {
+	err := s.platform.Ingest(ctx, peer, head, func() (payload.Chunk, error) {
 		if pending != nil {
 			chunk := *pending
 			pending = nil
@@ -74,7 +116,7 @@ func (s *service) take(ctx context.Context, peer certs.Peer, stream statusStream
 	case !in.ended:
 		return errors.New("store stream: it was acknowledged before its end")
 	}
-	return stream.SendAndClose(&monitoring.GatewayStatusResponse{Received: true})
+	return nil
 }
 
 // intake reads one stream and holds it to the rules. It is used by one goroutine.
@@ -103,7 +145,11 @@ func (in *intake) next(ctx context.Context) (payload.Chunk, error) {
 		in.ended = true
 		return payload.Chunk{}, io.EOF
 	}
+	_, span := tracing.Below(ctx, "chunk")
 	chunk, err := in.read(ctx)
+	span.Count("chunk_index", int64(chunk.Index))
+	span.Count("devices", int64(len(chunk.Updates)))
+	span.End(err)
 	if err != nil {
 		in.err = err
 		return payload.Chunk{}, err

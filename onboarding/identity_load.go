@@ -92,24 +92,26 @@ func loadIdentity(p Paths) (Identity, error) {
 	if i.CAs, err = certs.DecodePEM(caPEM); err != nil {
 		return Identity{}, fmt.Errorf("load CA chain %s: %w", p.CA, err)
 	}
-	i.CAURL, err = readCAURL(p.CAInfo)
+	i.CAURL, _, err = LoadCAInfo(p)
 	return i, err
 }
 
-// readCAURL reads ca.json, which identities not made by this program lack.
-func readCAURL(path string) (string, error) {
-	data, err := readSmall(path)
+// LoadCAInfo reads where an identity is renewed, and the fingerprint of the root
+// that is to be trusted there. Both are empty for identities not made by this
+// program.
+func LoadCAInfo(p Paths) (url, rootFingerprint string, err error) {
+	data, err := readSmall(p.CAInfo)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return "", "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("load CA address: %w", err)
+		return "", "", fmt.Errorf("load CA address: %w", err)
 	}
 	var info caInfo
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&info); err != nil {
-		return "", fmt.Errorf("load CA address %s: %w", path, err)
+		return "", "", fmt.Errorf("load CA address %s: %w", p.CAInfo, err)
 	}
-	return info.CAURL, nil
+	return info.CAURL, info.RootFingerprint, nil
 }
 
 // LoadIdentity loads the config's identity, and refuses one that is another

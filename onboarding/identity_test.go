@@ -1,6 +1,7 @@
 package onboarding_test
 
 import (
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"io/fs"
@@ -272,4 +273,37 @@ func TestConfigOfAnotherComponentIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `"hq-sync"`) {
 		t.Fatal(err)
 	}
+}
+
+// FuzzLoadIdentity loads files that may come from anybody: the identity is whole
+// or refused.
+func FuzzLoadIdentity(f *testing.F) {
+	dir := f.TempDir()
+	if err := onboarding.WriteIdentity(dir, newPlatform(f).identity(f)); err != nil {
+		f.Fatal(err)
+	}
+	read := func(name string) []byte { return must(os.ReadFile(filepath.Join(dir, name)))(f) }
+	key, certificate, authorities, info := read(onboarding.KeyFile), read(onboarding.CertFile), read(onboarding.CAFile), read(onboarding.CAInfoFile)
+	f.Add(key, certificate, authorities, info)
+	f.Add(key, authorities, certificate, []byte(`{"ca_url":7}`))
+	f.Add(certificate, key, []byte(nil), []byte(`{}`))
+	f.Fuzz(func(t *testing.T, key, certificate, authorities, info []byte) {
+		for name, data := range map[string][]byte{
+			onboarding.KeyFile: key, onboarding.CertFile: certificate, onboarding.CAFile: authorities, onboarding.CAInfoFile: info,
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		i, err := onboarding.LoadIdentity(onboarding.PathsIn(dir))
+		if err != nil {
+			if len(key) > 200 && strings.Contains(err.Error(), string(key[100:150])) {
+				t.Errorf("the error quotes the key: %v", err)
+			}
+			return
+		}
+		if public, ok := i.Key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(i.Chain[0].PublicKey) {
+			t.Error("the key is not that of the certificate")
+		}
+	})
 }

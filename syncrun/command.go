@@ -14,8 +14,9 @@ import (
 
 // executors carry out the commands this runtime knows.
 var executors = map[string]func(*Runtime, context.Context, *command, []byte){
-	payload.CommandSyncNow:    (*Runtime).syncNow,
-	payload.CommandTestSource: (*Runtime).testSource,
+	payload.CommandSyncNow:     (*Runtime).syncNow,
+	payload.CommandTestSource:  (*Runtime).testSource,
+	payload.CommandTraceDevice: (*Runtime).traceDevice,
 }
 
 // execute carries one command out. A panic ends the command, not the runtime.

@@ -1,6 +1,7 @@
 package syncrun
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,25 @@ func (f *failing) of(source, run string) *delivery {
 	return d
 }
 
+// note keeps why a try failed.
+func (f *failing) note(source string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d := f.all[source]; d != nil {
+		d.last = err
+	}
+}
+
+// lastOf is why the last try to deliver a run failed, or nil.
+func (f *failing) lastOf(source, run string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d := f.all[source]; d != nil && d.run == run {
+		return d.last
+	}
+	return nil
+}
+
 func (f *failing) forget(source string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,12 +102,12 @@ func (r *Runtime) deliver(ctx context.Context, id string) time.Time {
 	case err != nil && !refused(err):
 		return r.again(ctx, lease, d, err)
 	case err != nil:
-		lease.Refused()
+		lease.Refused(cut(oneLine(reason(err)), maxSaid))
 		r.loops.lost(id)
-		r.ended(lease.Run.Head, lease.Run.Mode, ending{result: payload.ResultFailed, detail: reason(err), devices: lease.Run.Updates})
+		r.ended(lease.Run.Head, lease.Run.Mode, ending{result: payload.ResultFailed, detail: reason(err), stage: payload.StageDelivery, devices: lease.Run.Updates})
 		d.trouble.failed(r.options.Logger, "deliver run", "source", lease.Run.Name, "error", err)
 	default:
-		lease.Delivered(sent.updates)
+		lease.Delivered(sent.updates, sent.refused...)
 		if sent.chunksAside > 0 {
 			r.loops.lost(id)
 		}
@@ -153,7 +173,7 @@ func (r *Runtime) damaged(err *outbox.DamagedError) {
 		return
 	}
 	r.loops.lost(err.Run.Source)
-	r.ended(err.Run.Head, err.Run.Mode, ending{result: payload.ResultFailed, detail: err.Error(), devices: err.Run.Updates})
+	r.ended(err.Run.Head, err.Run.Mode, ending{result: payload.ResultFailed, detail: err.Error(), stage: payload.StageDamaged, devices: err.Run.Updates})
 	r.loops.runNow([]string{err.Run.Source})
 }
 
@@ -167,7 +187,7 @@ func (r *Runtime) again(ctx context.Context, lease *outbox.Lease, d *delivery, e
 	if ctx.Err() != nil {
 		return time.Time{}
 	}
-	d.last = err
+	r.failing.note(run.Source, err)
 	d.trouble.failed(r.options.Logger, "deliver run", "source", run.Name, "error", err)
 	delay := retryInfo(err)
 	if delay == 0 {
@@ -196,12 +216,14 @@ type sent struct {
 	chunksAside int
 	updatesLost int64
 	refusal     error
+	refused     []outbox.Refusal
 }
 
 // ending is the run's result as far as the delivery decides it.
 func (s sent) ending(run outbox.Run) ending {
 	e := ending{result: payload.ResultSuccess, detail: run.Note, devices: s.updates, acknowledged: s.updates, refused: run.Refused}
 	if s.chunksAside > 0 {
+		e.stage = payload.StageDelivery
 		note := fmt.Sprintf("the gateway refused %d of %d chunks with %d devices: %s", s.chunksAside, run.Chunks, s.updatesLost, reason(s.refusal))
 		if e.detail != "" {
 			note = e.detail + "; " + note
@@ -212,7 +234,7 @@ func (s sent) ending(run outbox.Run) ending {
 	case s.chunksAside == run.Chunks:
 		e.result = payload.ResultFailed
 	case e.detail != "":
-		e.result = payload.ResultPartial
+		e.result, e.stage = payload.ResultPartial, cmp.Or(e.stage, payload.StageRead)
 	}
 	return e
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/source"
 )
@@ -38,7 +39,11 @@ func (r *Runtime) discover(ctx context.Context, id string) time.Time {
 		r.once.began(reading.head)
 	}
 	reading.tell(Event{Kind: RunStarted, Total: -1})
-	taken, err := reading.toOutbox(runCtx)
+	spanCtx, span := r.options.Tracer.Start(tracing.OfRun(runCtx, reading.head.ID), "run")
+	describe(span, reading.head)
+	taken, err := reading.toOutbox(spanCtx)
+	span.Count("devices", taken.Updates)
+	span.End(err)
 	switch {
 	case err == nil:
 		r.deliveries.set(id, this.definition.fairTenant(), r.options.Now())
@@ -55,6 +60,14 @@ func (r *Runtime) discover(ctx context.Context, id string) time.Time {
 		reading.failed(runCtx, err)
 	}
 	return r.loops.finish(id, this, taken, err)
+}
+
+// describe says of a span whose run it is.
+func describe(span tracing.Span, head outbox.Head) {
+	span.Text("run_id", head.ID)
+	span.Text("source", head.Name)
+	span.Text("source_id", head.SourceID)
+	span.Text("tenant", head.Tenant)
 }
 
 // abandoned tells a run that was stopped from one that ran out of time.
@@ -83,7 +96,8 @@ type reading struct {
 	run     run
 	head    outbox.Head
 	writer  *outbox.Writer
-	refused int64
+	// emitted is what the adapter handed on, refused what of it is not valid.
+	emitted, refused int64
 	// firstRefusal is why the first invalid update is none.
 	firstRefusal error
 }
@@ -99,10 +113,16 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	r.writer = writer
 	defer func() { r.runtime.superseded(writer.Abort()) }()
 	discovery, err := r.read(ctx)
-	r.runtime.metrics.count(fateBlacklisted, discovery.Blacklisted)
-	r.runtime.metrics.count(fateRefused, r.refused)
-	fate := fateFailed
-	defer func() { r.runtime.metrics.count(fate, writer.Updates()) }()
+	m := r.runtime.metrics
+	m.found.Add(float64(discovery.Blacklisted + discovery.Unnamed))
+	m.count(fateBlacklisted, discovery.Blacklisted)
+	m.count(fateUnnamed, discovery.Unnamed)
+	m.count(fateRefused, r.refused)
+	queued := int64(0)
+	defer func() {
+		m.count(fateQueued, queued)
+		m.count(fateFailed, r.emitted-r.refused-queued)
+	}()
 	if err != nil {
 		return outbox.Run{}, err
 	}
@@ -111,8 +131,8 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	if err != nil {
 		return outbox.Run{}, err
 	}
-	fate = fateQueued
-	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "devices", run.Updates, "total", discovery.Total,
+	queued = run.Updates
+	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "trace_id", tracing.Text(r.head.ID), "devices", run.Updates, "total", discovery.Total,
 		"blacklisted", discovery.Blacklisted, "unnamed", discovery.Unnamed, "refused", r.refused, "mode", run.Mode, "chunks", run.Chunks, "bytes", run.Bytes)
 	r.tell(Event{Kind: Spooled, Devices: run.Updates, Refused: r.refused, Total: discovery.Total})
 	return run, nil
@@ -139,6 +159,8 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	r.emitted++
+	r.runtime.metrics.found.Inc()
 	r.enrich(&u)
 	if err := u.Validate(r.runtime.options.Now()); err != nil {
 		r.refused++
@@ -159,13 +181,17 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 // enrich says in an update what the runtime knows of it: whose it is, and from
 // which source. The run itself is added by the outbox.
 func (r *reading) enrich(u *payload.Update) {
-	s := r.run.definition.source
-	u.Source = s.Type
 	u.AgentID = r.runtime.options.Config.AgentID
 	u.Partition = r.head.Partition
 	if u.Timestamp.IsZero() {
 		u.Timestamp = r.run.started.UTC()
 	}
+	attribute(u, r.run.definition.source)
+}
+
+// attribute says in an update which source it is of.
+func attribute(u *payload.Update, s payload.Source) {
+	u.Source = s.Type
 	// The map is the adapter's; it may hold one for several devices.
 	metadata := make(map[string]string, len(u.Metadata)+2)
 	maps.Copy(metadata, u.Metadata)
@@ -199,7 +225,10 @@ func (r *reading) failed(ctx context.Context, err error) {
 		result = payload.ResultTimeout
 		err = fmt.Errorf("read source %s: %w (%s)", r.head.Name, errRunTimeout, r.runtime.options.RunTimeout)
 	}
-	ended := ending{result: result, detail: err.Error(), refused: r.refused}
+	ended := ending{result: result, detail: err.Error(), stage: payload.StageRead, refused: r.refused}
+	if errors.Is(err, outbox.ErrFull) || errors.Is(err, outbox.ErrTooLarge) {
+		ended.stage = payload.StageOutbox
+	}
 	if r.writer != nil {
 		ended.devices = r.writer.Updates()
 	}
@@ -213,6 +242,6 @@ func (r *reading) tell(e Event) { r.runtime.tell(r.head, e) }
 func (r *Runtime) superseded(runs []outbox.Run) {
 	for _, run := range runs {
 		r.loops.lost(run.Source)
-		r.ended(run.Head, run.Mode, ending{result: payload.ResultFailed, detail: errSuperseded.Error(), devices: run.Updates})
+		r.ended(run.Head, run.Mode, ending{result: payload.ResultFailed, detail: errSuperseded.Error(), stage: payload.StageSuperseded, devices: run.Updates})
 	}
 }

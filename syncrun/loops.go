@@ -1,6 +1,7 @@
 package syncrun
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,8 @@ type loop struct {
 	started  time.Time
 	failures int
 	trouble  streak
+	// last is why the last run failed, nil if it did not.
+	last error
 	// stop ends the run under way; nil while there is none.
 	stop context.CancelCauseFunc
 }
@@ -293,7 +296,7 @@ func (ls *loops) finish(id string, r run, taken outbox.Run, failure error) time.
 	if l == nil || l != r.loop {
 		return time.Time{}
 	}
-	l.stop = nil
+	l.stop, l.last = nil, failure
 	if failure == nil && taken.Note == "" && !r.started.Before(l.anew) {
 		l.good = r.started
 		if taken.Mode == payload.ModeSnapshot {
@@ -316,6 +319,33 @@ func (ls *loops) finish(id string, r run, taken outbox.Run, failure error) time.
 		next = until.Add(min(time.Duration(rand.Int64N(int64(openJitter))), l.every/10)).Add(time.Millisecond)
 	}
 	return next
+}
+
+// standing is when a source was and will be read.
+func (ls *loops) standing(id string) payload.TraceSchedule {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.all[id]
+	if l == nil {
+		return payload.TraceSchedule{}
+	}
+	s := payload.TraceSchedule{Configured: true, Reading: l.stop != nil, Failures: l.failures}
+	if !l.started.IsZero() {
+		s.LastStarted = moment(l.started)
+	}
+	if due, ok := ls.pool.due(id); ok {
+		s.Due = moment(due)
+	}
+	if err := cmp.Or(l.invalid, l.last); err != nil {
+		s.Trouble = cut(oneLine(err.Error()), maxSaid)
+	}
+	return s
+}
+
+// moment is a time as it is told.
+func moment(t time.Time) *time.Time {
+	t = t.UTC().Round(0)
+	return &t
 }
 
 // has tells whether a source still runs.

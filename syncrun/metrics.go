@@ -15,13 +15,15 @@ import (
 // metrics count what goes through the runtime. Nothing is labelled by tenant or
 // source: the number of series must not grow with them.
 //
-// Of devices: found = queued + refused + blacklisted + failed, once the runs under
-// way have ended. Of updates in the outbox: taken = acknowledged + superseded +
+// Of devices: found = queued + refused + blacklisted + unnamed + failed, once the
+// runs under way have ended. Of updates in the outbox: taken = acknowledged + superseded +
 // withdrawn + refused + damaged + waiting, over all processes that used it.
 type metrics struct {
+	found   prometheus.Counter
 	devices *prometheus.CounterVec
 	runs    *prometheus.CounterVec
 	alarms  prometheus.Counter
+	lasted  prometheus.Histogram
 	// box is the outbox while the runtime runs.
 	box atomic.Pointer[outbox.Outbox]
 	// connected and full are the state as events tell it.
@@ -34,6 +36,7 @@ const (
 	fateQueued      = "queued"
 	fateRefused     = "refused"
 	fateBlacklisted = "blacklisted"
+	fateUnnamed     = "unnamed"
 	// fateFailed is that its run failed before it was taken.
 	fateFailed = "failed"
 )
@@ -44,6 +47,8 @@ var (
 	updatesTaken = prometheus.NewDesc(metricName("updates_taken_total"), "Updates the outbox has taken, over all processes that used it.", nil, nil)
 	updatesEnded = prometheus.NewDesc(metricName("updates_total"), "Updates of the outbox by what became of them; with those that wait they add up to those taken.", []string{"outcome"}, nil)
 	outboxUsed   = prometheus.NewDesc(metricName("outbox_bytes"), "Disk taken by the outbox.", nil, nil)
+	outboxLimit  = prometheus.NewDesc(metricName("outbox_limit_bytes"), "Disk the outbox may take.", nil, nil)
+	outboxOldest = prometheus.NewDesc(metricName("outbox_oldest_timestamp_seconds"), "When the oldest of the runs that wait was read, in unix time; now if none waits.", nil, nil)
 	outboxRuns   = prometheus.NewDesc(metricName("outbox_runs"), "Runs that wait for the gateway.", nil, nil)
 	outboxWaits  = prometheus.NewDesc(metricName("outbox_updates"), "Updates that wait for the gateway.", nil, nil)
 	outboxIsFull = prometheus.NewDesc(metricName("outbox_full"), "1 while no source is read because the outbox has no room.", nil, nil)
@@ -53,14 +58,19 @@ var (
 
 func newMetrics() *metrics {
 	m := &metrics{
+		found: prometheus.NewCounter(prometheus.CounterOpts{Name: metricName("devices_found_total"), Help: "Devices that sources named; what became of them adds up to it once their runs have ended."}),
 		devices: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: metricName("devices_total"), Help: "Devices that sources named by what became of them.",
 		}, []string{"outcome"}),
 		runs:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricName("runs_total"), Help: "Runs of sources by result."}, []string{"result"}),
 		alarms: prometheus.NewCounter(prometheus.CounterOpts{Name: metricName("outbox_alarms_total"), Help: "How often the outbox ran full."}),
+		lasted: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: metricName("duration_seconds"), Help: "How long runs took from their beginning to the gateway's word, or to their failure.",
+			Buckets: []float64{.1, .5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600},
+		}),
 	}
 	// A series that is there from the start can be watched for its first event.
-	for _, fate := range []string{fateQueued, fateRefused, fateBlacklisted, fateFailed} {
+	for _, fate := range []string{fateQueued, fateRefused, fateBlacklisted, fateUnnamed, fateFailed} {
 		m.devices.WithLabelValues(fate)
 	}
 	for _, result := range []string{payload.ResultSuccess, payload.ResultPartial, payload.ResultFailed, payload.ResultTimeout} {
@@ -95,21 +105,26 @@ func (m *metrics) see(e Event) {
 	}
 }
 
+// kept are the metrics that are counted here.
+func (m *metrics) kept() []prometheus.Collector {
+	return []prometheus.Collector{m.found, m.devices, m.runs, m.alarms, m.lasted}
+}
+
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	m.devices.Describe(ch)
-	m.runs.Describe(ch)
-	m.alarms.Describe(ch)
-	for _, desc := range []*prometheus.Desc{updatesTaken, updatesEnded, outboxUsed, outboxRuns, outboxWaits, outboxIsFull, gatewayUp, sourceCount} {
+	for _, one := range m.kept() {
+		one.Describe(ch)
+	}
+	for _, desc := range []*prometheus.Desc{updatesTaken, updatesEnded, outboxUsed, outboxLimit, outboxOldest, outboxRuns, outboxWaits, outboxIsFull, gatewayUp, sourceCount} {
 		ch <- desc
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	m.devices.Collect(ch)
-	m.runs.Collect(ch)
-	m.alarms.Collect(ch)
+	for _, one := range m.kept() {
+		one.Collect(ch)
+	}
 	gauge := func(desc *prometheus.Desc, value float64) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
 	}
@@ -122,6 +137,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	used, runs := box.Stats()
 	gauge(outboxUsed, float64(used))
+	gauge(outboxLimit, float64(box.MaxBytes()))
+	gauge(outboxOldest, float64(box.Oldest().UnixMilli())/1000)
 	gauge(outboxRuns, float64(runs))
 	totals := box.Totals()
 	gauge(outboxWaits, float64(totals.Waiting()))

@@ -54,7 +54,8 @@ func TestCountersBalance(t *testing.T) {
 			if runs%3 == 0 {
 				return source.Discovery{Blacklisted: 5}, source.Errorf(source.ReasonServer, "status 500")
 			}
-			return source.Discovery{Devices: 995, Total: 1000, Blacklisted: 5, Mode: payload.ModeSnapshot}, nil
+			found += 3
+			return source.Discovery{Devices: 995, Total: 1000, Blacklisted: 5, Unnamed: 3, Mode: payload.ModeSnapshot}, nil
 		}
 		paced(w, "1m", "a")
 		w.gateway.onChunk = unavailable
@@ -65,14 +66,14 @@ func TestCountersBalance(t *testing.T) {
 		w.stop()
 		got := gathered(t, runtime)
 		sum := 0.0
-		for _, fate := range []string{"queued", "refused", "blacklisted", "failed"} {
+		for _, fate := range []string{"queued", "refused", "blacklisted", "unnamed", "failed"} {
 			n := got["edgesync_run_devices_total "+fate]
 			if n == 0 {
 				t.Errorf("no devices are %s", fate)
 			}
 			sum += n
 		}
-		if sum != float64(found) {
+		if sum != float64(found) || got["edgesync_run_devices_found_total"] != sum {
 			t.Errorf("sources named %d devices, %v were counted: %v", found, sum, got)
 		}
 		taken, ended := got["edgesync_run_updates_taken_total"], got["edgesync_run_outbox_updates"]

@@ -16,6 +16,7 @@ import (
 
 	"edgesync/onboarding"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun/source"
 )
 
@@ -54,6 +55,8 @@ type Options struct {
 	Once bool
 
 	Logger *slog.Logger
+	// Tracer follows each run; nil follows none.
+	Tracer *tracing.Tracer
 	// Observe is told of progress. It is called from many goroutines and must
 	// return at once.
 	Observe func(Event)

@@ -36,6 +36,13 @@ func (p *pool) remove(id string) {
 	p.change(func(q *schedule.Queue) { q.Remove(id) })
 }
 
+// due is when an entry is to run next; false for one that is not there or runs.
+func (p *pool) due(id string) (time.Time, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.Due(id)
+}
+
 func (p *pool) change(f func(*schedule.Queue)) {
 	p.mu.Lock()
 	f(p.queue)

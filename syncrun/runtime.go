@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/schedule"
 )
@@ -175,7 +176,8 @@ func (r *Runtime) lastHeartbeat(ctx context.Context) {
 
 // ending is how a run ended.
 type ending struct {
-	result, detail                 string
+	// stage is one of payload's, where it did not end well.
+	result, detail, stage          string
 	devices, refused, acknowledged int64
 }
 
@@ -184,13 +186,14 @@ func (r *Runtime) ended(head outbox.Head, mode string, e ending) {
 	now := r.options.Now().UTC().Round(0)
 	err := r.reports.add(payload.RunReport{
 		SourceID: head.SourceID, TenantID: head.TenantID, RunID: head.ID, Mode: mode, StartedAt: head.Started, FinishedAt: now,
-		Result: e.result, Devices: e.devices, Error: e.detail,
+		Result: e.result, Devices: e.devices, Error: e.detail, Stage: e.stage,
 	})
 	if err != nil {
 		r.options.Logger.Warn("report run", "source", head.Name, "error", err)
 	}
-	r.options.Logger.Info("run ended", "source", head.Name, "run_id", head.ID, "result", e.result, "devices", e.devices,
+	r.options.Logger.Info("run ended", "source", head.Name, "run_id", head.ID, "trace_id", tracing.Text(head.ID), "result", e.result, "devices", e.devices,
 		"refused", e.refused, "seconds", now.Sub(head.Started).Seconds(), "detail", e.detail)
+	r.metrics.lasted.Observe(max(now.Sub(head.Started), 0).Seconds())
 	r.tell(head, Event{
 		Kind: RunEnded, Devices: e.devices, Refused: e.refused, Total: -1, Acknowledged: e.acknowledged, Sent: e.acknowledged,
 		Result: e.result, Detail: e.detail,

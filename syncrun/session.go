@@ -126,7 +126,7 @@ func (s *session) openControl(ctx context.Context) (monitoring.AgentGatewayServi
 	}
 	return stream, stream.Send(&monitoring.ControlStreamRequest{Payload: &monitoring.ControlStreamRequest_Hello{Hello: &monitoring.ControlStreamHello{
 		AgentId: s.options.Config.AgentID, Partition: s.options.Config.Partition,
-		Capabilities:  append(s.capabilities(), payload.CommandSyncNow, payload.CommandTestSource),
+		Capabilities:  append(s.capabilities(), payload.CommandSyncNow, payload.CommandTestSource, payload.CommandTraceDevice),
 		ConfigVersion: s.configVersion(), Version: s.options.Version, Hostname: s.options.Hostname,
 		Os: runtime.GOOS, Arch: runtime.GOARCH, ConfigSource: "gateway",
 	}}})

@@ -95,13 +95,9 @@ func (r *Runtime) sample(ctx context.Context, s payload.Source, result *payload.
 			err = &testError{testBroken, fmt.Errorf("the %s adapter broke down; report it with the service's log", s.Type)}
 		}
 	}()
-	newAdapter, ok := r.options.Adapters[s.Type]
-	if !ok {
-		return discovery, &testError{testSettings, fmt.Errorf("this program has no adapter for type %q", s.Type)}
-	}
-	adapter, err := newAdapter(s, r.loops.sourceOptions(r.platform.Load()))
+	adapter, err := r.adapterOf(s)
 	if err != nil {
-		return discovery, &testError{testSettings, err}
+		return discovery, err
 	}
 	seen := 0
 	discovery, err = adapter.Discover(ctx, source.Request{Sample: true}, func(u payload.Update) error {

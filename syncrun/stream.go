@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -15,6 +16,7 @@ import (
 
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun/outbox"
 )
 
@@ -64,6 +66,7 @@ func (r *Runtime) sendApart(ctx context.Context, lease *outbox.Lease) (sent, err
 		if err != nil {
 			return sent{}, err
 		}
+		number := chunk.Index
 		chunk.Index, chunk.Total = 0, 1
 		err = r.sendOne(ctx, lease.Run, chunk)
 		switch {
@@ -72,6 +75,7 @@ func (r *Runtime) sendApart(ctx context.Context, lease *outbox.Lease) (sent, err
 			r.tell(lease.Run.Head, Event{Kind: Sent, Devices: lease.Run.Updates, Sent: total.updates})
 		case refused(err) && status.Code(err) != codes.PermissionDenied:
 			total.chunksAside++
+			total.refused = append(total.refused, outbox.Refusal{Chunk: number, Why: cut(oneLine(reason(err)), maxSaid)})
 			total.updatesLost += int64(chunk.Updates)
 			if total.refusal == nil {
 				total.refusal = err
@@ -102,21 +106,32 @@ type stream struct {
 	call    grpc.ClientStreamingClient[monitoring.GatewayStatusChunk, monitoring.GatewayStatusResponse]
 	end     context.CancelCauseFunc
 	stall   *time.Timer
+	span    tracing.Span
+	// err is how it ended, once it has.
+	err error
 }
 
 // openStream waits for a connection for as long as ctx lasts. The stream then
 // may take the shutdown timeout longer than ctx.
 func (r *Runtime) openStream(ctx context.Context, run outbox.Run, mode string, devices int64) (*stream, error) {
 	streamCtx, cancel := outlive(ctx, r.options.ShutdownTimeout)
+	streamCtx, span := r.options.Tracer.Start(tracing.OfRun(streamCtx, run.ID), "stream", trace.WithSpanKind(trace.SpanKindClient))
+	describe(span, run.Head)
+	span.Count("devices", devices)
 	stopWaiting := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	call, err := r.session.client.StreamStatus(runMetadata(streamCtx, run, mode, devices), grpc.WaitForReady(true))
 	stopWaiting()
 	if err != nil {
 		err = causeOf(streamCtx, err)
+		span.End(err)
 		cancel(nil)
 		return nil, err
 	}
-	s := &stream{runtime: r, run: run, call: call, end: cancel}
+	s := &stream{runtime: r, run: run, call: call, span: span}
+	s.end = func(cause error) {
+		span.End(s.err)
+		cancel(cause)
+	}
 	s.stall = time.AfterFunc(r.options.StallTimeout, func() { cancel(errStalled) })
 	return s, nil
 }
@@ -150,10 +165,23 @@ func runMetadata(ctx context.Context, run outbox.Run, mode string, devices int64
 	if run.SourceID != "" {
 		pairs = append(pairs, payload.HeaderSourceID, run.SourceID)
 	}
+	if header := tracing.Header(ctx); header != "" {
+		pairs = append(pairs, tracing.HeaderTraceParent, header)
+	}
 	return metadata.AppendToOutgoingContext(ctx, pairs...)
 }
 
 func (s *stream) send(chunk outbox.Chunk) error {
+	_, span := tracing.Below(s.call.Context(), "chunk")
+	span.Count("chunk_index", int64(chunk.Index))
+	span.Count("devices", int64(chunk.Updates))
+	s.err = s.hand(chunk)
+	span.End(s.err)
+	return s.err
+}
+
+// hand gives a chunk to the connection.
+func (s *stream) hand(chunk outbox.Chunk) error {
 	o := s.runtime.options
 	message := &monitoring.GatewayStatusChunk{
 		Services: []*monitoring.GatewayServiceStatus{{
@@ -180,10 +208,12 @@ func (s *stream) send(chunk outbox.Chunk) error {
 
 // acknowledged waits for the gateway's word that all of the stream is stored.
 func (s *stream) acknowledged() error {
-	if err := s.call.CloseSend(); err != nil {
-		return causeOf(s.call.Context(), err)
+	if s.err = s.call.CloseSend(); s.err != nil {
+		s.err = causeOf(s.call.Context(), s.err)
+		return s.err
 	}
-	return s.answer()
+	s.err = s.answer()
+	return s.err
 }
 
 func (s *stream) answer() error {

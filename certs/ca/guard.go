@@ -18,50 +18,59 @@ import (
 	"github.com/smallstep/certificates/cas/softcas"
 
 	"edgesync/certs"
+	"edgesync/certs/issue"
 )
 
 // guard stands around the tenant's signing key: whatever step, a template or a
 // certificate to be renewed would have signed is read as it would be encoded,
-// and the key is not touched unless it is a plain leaf of this tenant.
+// and the key is not touched unless it is a plain leaf of this tenant. How long it
+// lives is decided here, by the platform's clock: step would go by the system's,
+// and renew for as long as the old certificate did.
 type guard struct {
 	tenant Tenant
 	issuer *x509.Certificate
+	now    func() time.Time
 	soft   *softcas.SoftCAS
 }
 
-func newGuard(tenant Tenant, keys Keys) *guard {
-	return &guard{tenant: tenant, issuer: keys.Issuer, soft: &softcas.SoftCAS{
+func newGuard(tenant Tenant, keys Keys, now func() time.Time) *guard {
+	return &guard{tenant: tenant, issuer: keys.Issuer, now: now, soft: &softcas.SoftCAS{
 		CertificateChain: []*x509.Certificate{keys.Issuer}, Signer: keys.Signer,
 	}}
 }
 
 // CreateCertificate implements apiv1.CertificateAuthorityService.
 func (g *guard) CreateCertificate(req *apiv1.CreateCertificateRequest) (*apiv1.CreateCertificateResponse, error) {
-	if req.Template == nil {
-		return nil, errors.New("sign certificate: there is no template")
-	}
-	req.Template.NotAfter = earlier(req.Template.NotAfter, g.issuer.NotAfter)
-	if err := g.check(req.Template, certs.TypeSync, certs.TypeAgent); err != nil {
-		return nil, err
+	if err := g.settle(req.Template, certs.TypeSync, certs.TypeAgent); err != nil {
+		return nil, fmt.Errorf("sign certificate: %w", err)
 	}
 	return g.soft.CreateCertificate(req)
 }
 
-// RenewCertificate implements apiv1.CertificateAuthorityService. The new
-// certificate lives as long as new ones do, however long the old one did.
+// RenewCertificate implements apiv1.CertificateAuthorityService.
 func (g *guard) RenewCertificate(req *apiv1.RenewCertificateRequest) (*apiv1.RenewCertificateResponse, error) {
-	if req.Template == nil {
-		return nil, errors.New("renew certificate: there is no template")
+	if err := g.settle(req.Template, g.renewed()...); err != nil {
+		return nil, fmt.Errorf("renew certificate: %w", err)
 	}
-	left := time.Until(g.issuer.NotAfter)
-	if left <= 0 {
-		return nil, fmt.Errorf("renew certificate: the authority of tenant %s has ended", g.tenant.Slug)
-	}
-	req.Lifetime = min(g.tenant.Life, left)
-	if err := g.check(req.Template, g.renewed()...); err != nil {
+	made, err := g.soft.CreateCertificate(&apiv1.CreateCertificateRequest{Template: req.Template, CSR: req.CSR, Lifetime: g.tenant.Life})
+	if err != nil {
 		return nil, err
 	}
-	return g.soft.RenewCertificate(req)
+	return &apiv1.RenewCertificateResponse{Certificate: made.Certificate, CertificateChain: made.CertificateChain}, nil
+}
+
+// settle sets how long a certificate lives and checks what it is to say.
+func (g *guard) settle(template *x509.Certificate, types ...certs.Type) error {
+	if template == nil {
+		return errors.New("there is no template")
+	}
+	now := g.now()
+	if !now.Before(g.issuer.NotAfter) {
+		return fmt.Errorf("the authority of tenant %s has ended", g.tenant.Slug)
+	}
+	template.NotBefore = now.Add(-issue.Backdate)
+	template.NotAfter = earlier(now.Add(g.tenant.Life), g.issuer.NotAfter)
+	return g.check(template, types...)
 }
 
 // RevokeCertificate implements apiv1.CertificateAuthorityService; what is

@@ -32,7 +32,7 @@ func newTestGuard(t *testing.T) *guard {
 	}
 	return newGuard(
 		Tenant{Slug: "acme", TrustDomain: "edgesync.local", Life: time.Hour},
-		Keys{Issuer: tenant.Certificate, Signer: tenant.Key},
+		Keys{Issuer: tenant.Certificate, Signer: tenant.Key}, time.Now,
 	)
 }
 
@@ -124,11 +124,34 @@ func TestGuardSignsOnlyPlainLeavesOfItsTenant(t *testing.T) {
 
 func TestGuardOutlivesNobody(t *testing.T) {
 	g := newTestGuard(t)
+	now := g.issuer.NotAfter.Add(-time.Minute)
+	g.now = func() time.Time { return now }
+	answer, err := g.CreateCertificate(&apiv1.CreateCertificateRequest{Template: plainLeaf(t), Lifetime: time.Hour})
+	if err != nil || !answer.Certificate.NotAfter.Equal(g.issuer.NotAfter) || !answer.Certificate.NotBefore.Before(now) {
+		t.Errorf("a minute before its issuer's end a certificate is signed as %+v, %v", answer, err)
+	}
+	now = g.issuer.NotAfter
+	if _, err := g.CreateCertificate(&apiv1.CreateCertificateRequest{Template: plainLeaf(t), Lifetime: time.Hour}); err == nil {
+		t.Error("an authority that has ended signs")
+	}
+	if _, err := g.RenewCertificate(&apiv1.RenewCertificateRequest{Template: plainLeaf(t), Lifetime: time.Hour}); err == nil {
+		t.Error("an authority that has ended renews")
+	}
+}
+
+// TestGuardGoesByThePlatformsClock, whatever step makes of the system's.
+func TestGuardGoesByThePlatformsClock(t *testing.T) {
+	g := newTestGuard(t)
+	now := time.Now().Add(100 * 24 * time.Hour)
+	g.now = func() time.Time { return now }
 	template := plainLeaf(t)
-	template.NotAfter = g.issuer.NotAfter.Add(time.Hour)
-	answer, err := g.CreateCertificate(&apiv1.CreateCertificateRequest{Template: template, Lifetime: time.Hour})
-	if err != nil || answer.Certificate.NotAfter.After(g.issuer.NotAfter) {
-		t.Errorf("a certificate outlives its issuer: %v", err)
+	template.NotAfter = now.Add(1000 * time.Hour)
+	answer, err := g.RenewCertificate(&apiv1.RenewCertificateRequest{Template: template, Lifetime: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if life := answer.Certificate.NotAfter.Sub(now.Truncate(time.Second)); life != time.Hour {
+		t.Errorf("it lives %s from the platform's now on, want an hour", life)
 	}
 }
 

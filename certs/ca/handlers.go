@@ -26,9 +26,6 @@ func (s *Server) sign(w http.ResponseWriter, r *http.Request) (caller, error) {
 	if err := readBody(r, &body); err != nil {
 		return caller{}, err
 	}
-	if err := body.Validate(); err != nil {
-		return caller{}, badRequest("the certificate request is damaged or not signed by its key")
-	}
 	unproved, err := join.Parse(body.OTT)
 	if err != nil {
 		return caller{}, refusedf(err, "")
@@ -43,6 +40,10 @@ func (s *Server) sign(w http.ResponseWriter, r *http.Request) (caller, error) {
 	}
 	who := caller{entry: e, subject: token.SPIFFE()}
 	if err := checkToken(e, token); err != nil {
+		return who, err
+	}
+	// Only for who has a token is anything costly done with what was sent.
+	if err := checkProof(body.CsrPEM, &body); err != nil {
 		return who, err
 	}
 	if err := checkRequest(token, body.CsrPEM); err != nil {
@@ -82,8 +83,20 @@ func checkRequest(token join.Token, csr api.CertificateRequest) error {
 		len(csr.EmailAddresses)+len(csr.IPAddresses) > 0 {
 		return refusedf(nil, "the certificate request asks for other names than the token's")
 	}
+	return nil
+}
+
+// checkProof wants a certificate request to be signed by its key. Keys are looked
+// at first: the larger one is, the longer its signature takes.
+func checkProof(csr api.CertificateRequest, body interface{ Validate() error }) error {
+	if csr.CertificateRequest == nil {
+		return badRequest("there is no certificate request")
+	}
 	if err := goodKey(csr.PublicKey); err != nil {
 		return badRequest(err.Error())
+	}
+	if body.Validate() != nil {
+		return badRequest("the certificate request is damaged or not signed by its key")
 	}
 	return nil
 }
@@ -111,8 +124,8 @@ func (s *Server) rekey(w http.ResponseWriter, r *http.Request) (caller, error) {
 	if err := readBody(r, &body); err != nil {
 		return who, err
 	}
-	if err := body.Validate(); err != nil {
-		return who, badRequest("the certificate request is damaged or not signed by its key")
+	if err := checkProof(body.CsrPEM, &body); err != nil {
+		return who, err
 	}
 	return who, s.step(w, r, who.entry, api.Rekey, false, body)
 }

@@ -36,6 +36,13 @@ func (s *Server) handler() http.Handler {
 		r.Post("/rekey", s.limited("renew certificate", s.rekey))
 		r.Post("/revoke", s.limited("revoke certificate", s.revoke))
 	}
+	// Step's clients read errors in this form only.
+	router.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusNotFound, "this enrolment CA does not offer that")
+	})
+	router.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusMethodNotAllowed, "this enrolment CA offers that by another method")
+	})
 	mount(router)
 	router.Route("/1.0", mount)
 	return router
@@ -165,6 +172,9 @@ func (s *Server) presented(r *http.Request) (*x509.Certificate, error) {
 	chain, err := jose.GetX5cInsecureHeader(token)
 	if err != nil || len(chain) == 0 {
 		return nil, refusedf(nil, "the renewal token carries no certificate")
+	}
+	if goodKey(chain[0].PublicKey) != nil {
+		return nil, refusedf(nil, "the renewal token's certificate is of a key that is not accepted")
 	}
 	var proved jose.Claims
 	if err := token.Claims(chain[0].PublicKey, &proved); err != nil {

@@ -30,16 +30,19 @@ type Options struct {
 	// FailureEvery how long it takes to be allowed one more.
 	Failures     int
 	FailureEvery time.Duration
+	// HeadWithin is how long a client may take to shake hands, and to send the
+	// head of a request.
+	HeadWithin time.Duration
 }
 
 // The defaults of Options.
 const (
 	DefaultFailures     = 20
 	DefaultFailureEvery = 6 * time.Second
+	DefaultHeadWithin   = 10 * time.Second
 )
 
 const (
-	headerTimeout = 10 * time.Second
 	// requestTimeout bounds reading a request and answering it.
 	requestTimeout = 30 * time.Second
 	idleTimeout    = time.Minute
@@ -56,6 +59,8 @@ type Server struct {
 	tls      *tls.Config
 	entries  entries
 	limits   *limits
+	// headWithin is as in Options.
+	headWithin time.Duration
 }
 
 // New makes a server. It makes no authority before one is asked for.
@@ -76,8 +81,12 @@ func New(o Options) (*Server, error) {
 	if o.FailureEvery <= 0 {
 		o.FailureEvery = DefaultFailureEvery
 	}
+	if o.HeadWithin <= 0 {
+		o.HeadWithin = DefaultHeadWithin
+	}
 	s := &Server{
-		platform: o.Platform, host: strings.ToLower(host), log: o.Logger, now: o.Now,
+		headWithin: o.HeadWithin,
+		platform:   o.Platform, host: strings.ToLower(host), log: o.Logger, now: o.Now,
 		limits: newLimits(o.Failures, o.FailureEvery, o.Now),
 	}
 	s.tls = s.tlsConfig(o.Certificate)
@@ -89,7 +98,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.handler(),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: s.headWithin, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:    func(net.Listener) context.Context { return context.WithoutCancel(ctx) },

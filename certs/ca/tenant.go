@@ -93,7 +93,7 @@ func (s *Server) makeEntry(ctx context.Context, tenant Tenant, roots []*x509.Cer
 	if err != nil {
 		return nil, err
 	}
-	guard := newGuard(tenant, keys)
+	guard := newGuard(tenant, keys, s.now)
 	records := &records{platform: s.platform, tenant: tenant, keys: keys, provisioner: provisioner.GetID(), now: s.now}
 	cfg := s.config(tenant, provisioner)
 	made, err := authority.NewEmbedded(

@@ -14,6 +14,12 @@ import (
 // maxRoots is more than any number of rotations leaves at once.
 const maxRoots = 16
 
+// Roots asks the CA for the roots there are now, over a connection that only the
+// platform's own can answer.
+func (c Client) Roots(ctx context.Context, credential Credential) ([]*x509.Certificate, error) {
+	return c.roots(ctx, credential)
+}
+
 // roots asks the CA, which the credential's roots show to be the platform's, for
 // the roots there are now. While a root is being replaced there are two, and who
 // renews in that time learns of the new one here.

@@ -261,3 +261,21 @@ func TestAuthorityThatMayNotBeIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSignLeaf signs whatever request proves its key, for what the leaf is to
+// say and nothing else.
+func FuzzSignLeaf(f *testing.F) {
+	a := newAuthorities(f)
+	f.Add(request(f, &x509.CertificateRequest{}, newKey(f)))
+	f.Add(request(f, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "evil"}, DNSNames: []string{"evil"}}, newKey(f)))
+	f.Fuzz(func(t *testing.T, csr []byte) {
+		signed, err := a.acme.SignLeaf(csr, acmeSync(), now)
+		if err != nil {
+			return
+		}
+		named, err := certs.ReadLeaf(signed)
+		if err != nil || named.Component != acmeSync().Component || signed.IsCA || len(signed.DNSNames) != 1 || len(signed.ExtKeyUsage) != 1 {
+			t.Errorf("signed %+v, %v", named, err)
+		}
+	})
+}

@@ -41,9 +41,9 @@ FILE must not exist; - is the output, for a program that stores it elsewhere.
 
 The file is encrypted (age, age-encryption.org/v1): to a passphrase, or to recipients whose identities stay offline.
 Whoever opens it has the platform's keys.`,
-		Example: `  edgesync backup monday.backup --passphrase-file passphrase
-  edgesync backup tuesday.backup --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
-  edgesync backup - --passphrase-file passphrase | ssh vault 'cat >wednesday.backup'`,
+		Example: `  edgesync backup monday.backup --passphrase-file /etc/edgesync/backup-passphrase
+  edgesync backup monday.backup --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
+  edgesync backup - --passphrase-file /etc/edgesync/backup-passphrase | ssh vault 'cat > edgesync.backup'`,
 		Args: cmdutil.Args("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Path = args[0]
@@ -136,12 +136,12 @@ func stateOptions(f *cmdutil.Factory) (state.Options, error) {
 	if err != nil {
 		return state.Options{}, err
 	}
-	opts := state.Options{Dir: dir, Logger: f.Logger(logLevel), Now: f.Now}
 	told, err := f.Database()
-	if err == nil {
-		err = opts.Told(told)
+	if err != nil {
+		return state.Options{}, err
 	}
-	return opts, err
+	opts := state.Options{Dir: dir, Logger: f.Logger(logLevel), Now: f.Now}
+	return opts, opts.Told(told)
 }
 
 // writeBeside writes a file that only its owner can read, which is there whole or

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -105,8 +106,15 @@ func ErrorLine(err error) string {
 	if text == "" {
 		text = "failed without a reason"
 	}
-	return Neutralise(text)
+	return Neutralise(tokens.ReplaceAllString(text, "(a token)"))
 }
+
+// tokens are texts of the form of a join token. One that was given in the wrong
+// place, such as for the name of a file, would be repeated with what is wrong.
+var tokens = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
+
+// HoldsToken says whether there is something of that form in a text.
+func HoldsToken(text string) bool { return tokens.MatchString(text) }
 
 // statusError is an error of core as much as one that came over a connection.
 type statusError interface {

@@ -16,8 +16,13 @@ import (
 	adminv1 "edgesync/proto/admin/v1"
 )
 
-// Version is this build's. A release sets it with the linker.
-var Version = "dev"
+// Version is this build's, Commit and CommitTime (RFC 3339) those of its sources.
+// A release sets them with the linker; other builds have what Go knows of them.
+var (
+	Version    = "dev"
+	Commit     = ""
+	CommitTime = ""
+)
 
 // AdminFunc reaches the platform. It may be called more than once; the
 // connection stays open until the program ends.
@@ -107,6 +112,9 @@ func (f *Factory) Logger(level slog.Leveler) *slog.Logger {
 // Run calls runF, which a test may set to look at the parsed options, or else
 // run.
 func Run[T any](cmd *cobra.Command, opts T, runF, run func(context.Context, T) error) error {
+	if output := cmd.Flag("output"); output != nil && output.Value.String() == string(FormatOCSF) && cmd.Annotations[string(FormatOCSF)] == "" {
+		return Usagef("--output ocsf: only events are written so: want table, json or yaml")
+	}
 	if runF != nil {
 		return runF(cmd.Context(), opts)
 	}

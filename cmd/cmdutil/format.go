@@ -16,6 +16,9 @@ const (
 	FormatTable Format = "table"
 	FormatJSON  Format = "json"
 	FormatYAML  Format = "yaml"
+	// FormatOCSF is of events alone: a command that has it says so in its
+	// Annotations.
+	FormatOCSF Format = "ocsf"
 )
 
 // String is part of pflag.Value.
@@ -29,7 +32,7 @@ func (f *Format) String() string {
 // Set is part of pflag.Value.
 func (f *Format) Set(text string) error {
 	switch Format(text) {
-	case FormatTable, FormatJSON, FormatYAML:
+	case FormatTable, FormatJSON, FormatYAML, FormatOCSF:
 		*f = Format(text)
 		return nil
 	}

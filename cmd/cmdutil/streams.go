@@ -17,6 +17,10 @@ type IOStreams struct {
 	InTerminal, OutTerminal, ErrTerminal bool
 	// Color is whether Out takes colours.
 	Color bool
+	// Dumb is whether the terminal cannot move its cursor.
+	Dumb bool
+	// Width is how many cells wide the terminal of Err is; nil where there is none.
+	Width func() int
 	// ReadSecret reads one line without echo; nil where there is no terminal.
 	ReadSecret func() ([]byte, error)
 	// Keyboard is In before it is read by lines, for what takes over the whole
@@ -27,6 +31,18 @@ type IOStreams struct {
 // FullScreen tells whether the terminal can be taken over.
 func (s *IOStreams) FullScreen() bool {
 	return s.InTerminal && s.OutTerminal && s.Keyboard != nil
+}
+
+// width is how wide lines on Err may be.
+func (s *IOStreams) width() int {
+	const usual = 80
+	if s.Width == nil {
+		return usual
+	}
+	if width := s.Width(); width > 0 {
+		return width
+	}
+	return usual
 }
 
 // TestStreams are buffers, with in as standard input.

@@ -38,7 +38,8 @@ func SyncNow(ctx context.Context, f *Factory, client adminv1.AdminClient, reques
 	if err != nil {
 		return err
 	}
-	line := progressLine{io: f.IO}
+	board := syncBoard{StartProgress(f, "sync "+what), map[string]*Task{}, map[string]string{}}
+	defer board.progress.End()
 	var last *adminv1.SyncNowProgress
 	for {
 		progress, err := stream.Recv()
@@ -46,16 +47,12 @@ func SyncNow(ctx context.Context, f *Factory, client adminv1.AdminClient, reques
 			break
 		}
 		if err != nil {
-			return errors.Join(line.end(), err)
-		}
-		last = progress
-		if err := line.show(progress); err != nil {
 			return err
 		}
+		last = progress
+		board.show(progress)
 	}
-	if err := line.end(); err != nil {
-		return err
-	}
+	board.progress.End()
 	if !last.GetFinished() {
 		return Errorf(ExitUnavailable, "sync %s: the platform ended before the result came: see `edgesync source show`", what)
 	}
@@ -97,28 +94,37 @@ func firstTrouble(result SyncResult) string {
 	return "see `edgesync source list`"
 }
 
-// progressLine is one line on a terminal that is written over, and elsewhere
-// nothing: a log of percentages helps nobody.
-type progressLine struct {
-	io      *IOStreams
-	written bool
+// syncBoard shows how far each source of a sync-now has come.
+type syncBoard struct {
+	progress *Progress
+	tasks    map[string]*Task
+	states   map[string]string
 }
 
-func (l *progressLine) show(p *adminv1.SyncNowProgress) error {
-	if !l.io.ErrTerminal || p.GetFinished() {
-		return nil
+func (b *syncBoard) show(p *adminv1.SyncNowProgress) {
+	b.progress.Head(fmt.Sprintf("%d of %d sources done, %d failed, %s stored", p.GetDone(), p.GetTotal(), p.GetFailed(), grouped(p.GetAcknowledged(), "device")))
+	for _, s := range p.GetSources() {
+		task := b.tasks[s.GetSourceId()]
+		if task == nil {
+			task = b.progress.Task(s.GetTenant()+"/"+s.GetName(), "device", 0)
+			b.tasks[s.GetSourceId()] = task
+		}
+		if state := s.GetState(); b.states[s.GetSourceId()] != state {
+			b.states[s.GetSourceId()] = state
+			total := int64(0)
+			if state == "sending" {
+				total = s.GetDevices()
+			}
+			task.Begin(state, total)
+		}
+		switch s.GetState() {
+		case "reading":
+			task.Set(s.GetDevices())
+		case "done":
+			task.Set(s.GetAcknowledged())
+			task.End(s.GetResult(), s.GetError())
+		default:
+			task.Set(s.GetAcknowledged())
+		}
 	}
-	l.written = true
-	_, err := fmt.Fprintf(l.io.Err, "\r\x1b[K%d of %d sources done, %d failed, %d devices, %d stored",
-		p.GetDone(), p.GetTotal(), p.GetFailed(), p.GetDevices(), p.GetAcknowledged())
-	return err
-}
-
-func (l *progressLine) end() error {
-	if !l.written {
-		return nil
-	}
-	l.written = false
-	_, err := io.WriteString(l.io.Err, "\r\x1b[K")
-	return err
 }

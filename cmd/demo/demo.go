@@ -85,7 +85,7 @@ func demoRun(ctx context.Context, opts *Options) (err error) {
 	defer func() { err = errors.Join(err, logs.Close()) }()
 	s := &stage{
 		opts: opts, dir: dir, dashboard: opts.CanPrompt() && opts.IO.FullScreen() && opts.Format.Human(), log: slog.New(slog.NewTextHandler(logs, nil)),
-		board: &board{streams: opts.IO, now: opts.Now},
+		board: &board{},
 	}
 	d, err := s.play(ctx)
 	if err != nil || s.dashboard {

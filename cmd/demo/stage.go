@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/serve"
 	"edgesync/cmd/state"
 	"edgesync/cmd/tui"
@@ -109,11 +110,9 @@ func (s *stage) show(ctx context.Context, platform *serve.Platform, sites []*sit
 // run runs the sites' sync services at once, and draws how they get on.
 func (s *stage) run(ctx context.Context, sites []*site) error {
 	s.opts.IO.Tellf("syncing %d sources of %d devices each over mTLS", len(s.board.rows), s.opts.Devices)
-	drawn, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(drawn)
-		s.board.draw(done)
-	}()
+	progress := cmdutil.StartProgress(s.opts.Factory, "sync")
+	defer progress.Keep()
+	s.board.show(progress)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, one := range sites {
 		group.Go(func() error {
@@ -125,8 +124,5 @@ func (s *stage) run(ctx context.Context, sites []*site) error {
 			return nil
 		})
 	}
-	err := group.Wait()
-	close(done)
-	<-drawn
-	return err
+	return group.Wait()
 }

@@ -13,9 +13,10 @@ import (
 
 // NewCmdDevice holds the verbs.
 func NewCmdDevice(f *cmdutil.Factory) *cobra.Command {
-	return cmdutil.NewGroup("device", "List, show, merge and split canonical devices",
+	return cmdutil.NewGroup("device", "List, show, trace, merge and split canonical devices",
 		NewCmdList(f, nil),
 		NewCmdShow(f, nil),
+		NewCmdTrace(f, nil),
 		NewCmdDuplicates(f, nil),
 		NewCmdMerge(f, nil),
 		NewCmdUnmerge(f, nil),

@@ -55,7 +55,11 @@ func duplicatesRun(ctx context.Context, opts *DuplicatesOptions) error {
 	if err != nil {
 		return err
 	}
-	answer, err := client.ListDuplicates(ctx, &adminv1.ListDuplicatesRequest{Tenant: opts.Tenant, Limit: opts.Limit})
+	var answer *adminv1.ListDuplicatesResponse
+	err = cmdutil.Working(opts.Factory, "look for duplicates", func() (err error) {
+		answer, err = client.ListDuplicates(ctx, &adminv1.ListDuplicatesRequest{Tenant: opts.Tenant, Limit: opts.Limit})
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -106,9 +106,13 @@ func simulateRun(ctx context.Context, opts *SimulateOptions) error {
 	if err != nil {
 		return err
 	}
-	answer, err := client.SimulateRules(ctx, &adminv1.SimulateRulesRequest{
-		Tenant: opts.Tenant, JunkSerials: opts.JunkSerials, JunkManufacturers: opts.JunkManufacturers,
-		TrustedSerials: opts.TrustedSerials, IgnoredMacs: opts.IgnoredMACs, IgnoreSerials: opts.IgnoreSerials,
+	var answer *adminv1.SimulateRulesResponse
+	err = cmdutil.Working(opts.Factory, "try the rules on tenant "+opts.Tenant, func() (err error) {
+		answer, err = client.SimulateRules(ctx, &adminv1.SimulateRulesRequest{
+			Tenant: opts.Tenant, JunkSerials: opts.JunkSerials, JunkManufacturers: opts.JunkManufacturers,
+			TrustedSerials: opts.TrustedSerials, IgnoredMacs: opts.IgnoredMACs, IgnoreSerials: opts.IgnoreSerials,
+		})
+		return err
 	})
 	if err != nil {
 		return err

@@ -14,7 +14,6 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/identity"
 	"edgesync/onboarding/doctor"
-	adminv1 "edgesync/proto/admin/v1"
 )
 
 // edgeConfig is where an edge package is installed.
@@ -33,8 +32,9 @@ func NewCmdDoctor(f *cmdutil.Factory, runF func(context.Context, *Options) error
 		Use:   "doctor",
 		Short: "Check this host, its identity and its way to the gateway, and say what to mend",
 		Long: `Check this host and say what to mend: the config, the key and who can read it, the clock, the certificate and its
-name, whom it trusts, the way to the gateway, Hello and GetConfig. On a platform's machine its state directory is
-checked first. Nothing is changed; Hello counts as a sign of life. It fails when there is a problem.`,
+name, whom it trusts, the enrolment CA that renews it, the way to the gateway, Hello and GetConfig. On a platform's
+machine its state directory is checked first. With --server and --identity it is the operator's identity and its way to
+that platform. Nothing is changed; Hello counts as a sign of life. It fails when there is a problem.`,
 		Example: `  sudo edgesync doctor
   edgesync doctor --config /etc/edgesync/config/sync.json -o json`,
 		Args: cmdutil.NoArgs,
@@ -55,6 +55,16 @@ type document struct {
 }
 
 func doctorRun(ctx context.Context, opts *Options) error {
+	options := doctor.Options{Now: opts.Now, Version: cmdutil.Version}
+	if opts.Server != "" || opts.Identity != "" {
+		switch {
+		case opts.Server == "":
+			return cmdutil.Missing("server")
+		case opts.Identity == "":
+			return cmdutil.Missing("identity")
+		}
+		return report(opts, doctor.ExamineOperator(ctx, options, opts.Server, opts.Identity))
+	}
 	var findings []doctor.Finding
 	config := opts.Config
 	if config == "" {
@@ -64,60 +74,15 @@ func doctorRun(ctx context.Context, opts *Options) error {
 			return err
 		}
 		if _, err := os.Stat(identity.PlatformSyncConfig(dir)); err == nil {
-			config = identity.PlatformSyncConfig(dir)
+			config, options.Again = identity.PlatformSyncConfig(dir), "run `edgesync bootstrap`, which makes it anew"
 			findings = examinePlatform(ctx, opts, dir)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("look into state directory: %w", err)
 		}
 	}
-	findings = append(findings, doctor.Examine(ctx, doctor.Options{Config: config, Now: opts.Now, Version: cmdutil.Version})...)
+	options.Config = config
+	findings = append(findings, doctor.Examine(ctx, options)...)
 	return report(opts, findings)
-}
-
-// examinePlatform looks at the state directory.
-func examinePlatform(ctx context.Context, opts *Options, dir string) []doctor.Finding {
-	findings := []doctor.Finding{examineDir(dir, opts.UID)}
-	client, err := opts.Admin(ctx)
-	if err == nil {
-		var platform *adminv1.Platform
-		if platform, err = client.GetPlatform(ctx, &adminv1.GetPlatformRequest{}); err == nil {
-			findings = append(findings, doctor.Finding{
-				Check: "platform", Result: doctor.OK,
-				Detail: "it opens; trust domain " + platform.GetTrustDomain() + ", gateway " + platform.GetGatewayAddr(),
-			})
-			return append(findings, examineRenewals(ctx, client), examineRestorations(ctx, client))
-		}
-	}
-	return append(findings, doctor.Finding{
-		Check: "platform", Result: doctor.Problem, Detail: cmdutil.ErrorLine(err), Mend: "see that the keyset and the store are those of this platform",
-	})
-}
-
-func examineDir(dir string, uid int) doctor.Finding {
-	f := doctor.Finding{Check: "state-directory", Result: doctor.OK, Detail: dir + " is its owner's alone"}
-	info, err := os.Stat(dir)
-	switch {
-	case err != nil:
-		f.Result, f.Detail, f.Mend = doctor.Problem, err.Error(), fmt.Sprintf("let user %d read it", uid)
-	case info.Mode().Perm()&0o077 != 0:
-		f.Result, f.Detail, f.Mend = doctor.Warning, fmt.Sprintf("%s has mode %#o: others can look into it", dir, info.Mode().Perm()), "chmod 700 "+dir
-	}
-	return f
-}
-
-// examineRenewals looks for who has to renew before a rotation's overlap ends.
-func examineRenewals(ctx context.Context, client adminv1.AdminClient) doctor.Finding {
-	f := doctor.Finding{Check: "rotation", Result: doctor.OK, Detail: "nobody holds a certificate of an authority that was replaced"}
-	answer, err := client.ListCertificates(ctx, &adminv1.ListCertificatesRequest{Old: true})
-	switch {
-	case err != nil:
-		f.Result, f.Detail, f.Mend = doctor.Problem, cmdutil.ErrorLine(err), "see the platform's log"
-	case len(answer.GetCertificates()) > 0:
-		f.Result = doctor.Warning
-		f.Detail = fmt.Sprintf("%d component(s) still hold certificates from before a rotation", len(answer.GetCertificates()))
-		f.Mend = "see who with `edgesync cert list --old` and until when with `edgesync cert list --authorities`"
-	}
-	return f
 }
 
 func report(opts *Options, findings []doctor.Finding) error {

@@ -31,6 +31,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"edgesync/certs"
+	"edgesync/certs/ca"
 	"edgesync/certs/client"
 	"edgesync/cmd/run"
 	"edgesync/core"
@@ -308,8 +309,7 @@ func TestTenantLeafCannotPoseAsCA(t *testing.T) {
 func TestAttemptsAreLimitedPerAddress(t *testing.T) {
 	p := newPlatform(t)
 	p.tenant("acme")
-	certificate := p.serverCertificate(t.Context(), p.core.IssueCA)
-	server := p.limitedCA(t, certificate, 3)
+	server := p.serveCA(t, ca.Options{Failures: 3, FailureEvery: 20 * time.Second})
 	_, csr := request(t, &x509.CertificateRequest{})
 	minted := p.mint("acme", "edge")
 	own := p.caAddr

@@ -212,13 +212,11 @@ func wantStatus(t testing.TB, what string, got int, answer string, want int) {
 	}
 }
 
-// limitedCA is another listener of the platform's CA with a limit, and its address.
-func (p *platform) limitedCA(t *testing.T, certificate *tls.Certificate, failures int) string {
+// serveCA is another listener of the platform's CA, and its address.
+func (p *platform) serveCA(t *testing.T, options ca.Options) string {
 	t.Helper()
-	server, err := ca.New(ca.Options{
-		Platform: p.core.Enrolment(), Addr: p.caAddr, Certificate: func() *tls.Certificate { return certificate },
-		Now: p.clock.now, Failures: failures, FailureEvery: 20 * time.Second,
-	})
+	options.Platform, options.Addr, options.Certificate, options.Now = p.core.Enrolment(), p.caAddr, p.caCertificate.Load, p.clock.now
+	server, err := ca.New(options)
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

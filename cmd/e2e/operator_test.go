@@ -72,7 +72,7 @@ var mayCall = map[string]string{
 	"ExplainDevice": "viewer", "MergeDevices": "operator", "UnmergeDevice": "operator", "SplitDevice": "operator",
 	"ListDuplicates": "viewer", "SimulateRules": "viewer",
 	"ListRetractions": "viewer", "ReleaseRetractions": "operator", "RejectRetractions": "operator",
-	"ListEvents": "viewer", "TailEvents": "viewer", "Watch": "viewer",
+	"ListEvents": "viewer", "TailEvents": "viewer", "Watch": "viewer", "ListRuns": "viewer",
 	"AddOperator": "admin", "ListOperators": "admin", "RevokeOperator": "admin",
 	"ListCertificates": "viewer", "ListAuthorities": "viewer",
 	"RotateAuthority": "admin", "RotateRoot": "admin platform",

@@ -35,6 +35,7 @@ import (
 	"edgesync/onboarding"
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/seal"
 	"edgesync/store/postgres"
 	"edgesync/store/sqlite"
@@ -70,7 +71,10 @@ type platform struct {
 	core     *core.Core
 	store    core.Store
 	keys     *seal.Keyset
-	addr     string
+	tracer   *tracing.Tracer
+	// askNobody has traces leave it at what is stored.
+	askNobody bool
+	addr      string
 	// caAddr is localhost and the enrolment CA's port, the same after a restart.
 	caAddr string
 	// adminAddr is that of the administration API over mTLS.
@@ -149,7 +153,7 @@ func (p *platform) serve(bootstrap bool) {
 	}()
 	server, err := gateway.New(gateway.Options{
 		Platform: p.core, Issuers: p.core.Issuers(), Certificate: p.certificate.Load,
-		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now,
+		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now, Tracer: p.tracer,
 	})
 	must(t, err)
 	enrolment := p.enrolmentCA(ctx)
@@ -322,9 +326,14 @@ type stream struct {
 }
 
 func (e *edge) push(s stream) error {
+	e.p.t.Helper()
+	return e.pushIn(e.p.t.Context(), s)
+}
+
+func (e *edge) pushIn(ctx context.Context, s stream) error {
 	t := e.p.t
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for header, value := range map[string]string{
 		payload.HeaderRunID: s.runID, payload.HeaderMode: s.mode,

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"edgesync/certs"
+	"edgesync/certs/client"
 	"edgesync/certs/issue"
 	"edgesync/core"
 	"edgesync/onboarding"
@@ -46,18 +49,17 @@ func (p *platform) authority(tenant uuid.UUID) *issue.Authority {
 	return nil
 }
 
-// simulated is an edge service that only shakes hands and says Hello.
+// simulated is an edge service that only renews, shakes hands and says Hello.
 type simulated struct {
 	component string
 	tenant    core.Tenant
-	identity  *tls.Certificate
-	trusts    []byte
+	client.Credential
 }
 
 // hello connects anew. The edge checks the gateway with what it was given when
 // its certificate was signed, and no more.
 func (s *simulated) hello(ctx context.Context, p *platform) error {
-	config, err := certs.ClientTLS(s.trusts, func() *tls.Certificate { return s.identity }, "agent-gateway.edgesync.local")
+	config, err := certs.ClientTLS(certs.EncodePEM(s.Roots...), s.TLS, "agent-gateway.edgesync.local")
 	if err != nil {
 		return err
 	}
@@ -77,18 +79,32 @@ type drillFleet struct {
 	edges []*simulated
 }
 
-// renew gives edges new identities, as an edge gets that connects while its
-// certificate is good.
+// onboard gives an edge its first identity.
+func (f *drillFleet) onboard(e *simulated) {
+	f.p.t.Helper()
+	key, csr, err := onboarding.NewKeyAndCSR()
+	must(f.p.t, err)
+	out, err := f.p.core.Onboard(f.p.t.Context(), operator, core.OnboardInput{Tenant: e.tenant.Slug, Name: e.component, CSR: csr})
+	must(f.p.t, err)
+	e.Credential = client.Credential{
+		Key: key, Chain: decode(f.p.t, out.Certificate.ChainPEM), CAURL: out.CAURL, Roots: selfSigned(f.p.t, out.Certificate.CAChainPEM),
+	}
+}
+
+// renew has edges renew at the enrolment CA, as their runtimes do.
 func (f *drillFleet) renew(edges []*simulated) {
 	f.p.t.Helper()
+	group, ctx := errgroup.WithContext(f.p.t.Context())
+	group.SetLimit(4)
 	for _, e := range edges {
-		key, csr, err := onboarding.NewKeyAndCSR()
-		must(f.p.t, err)
-		out, err := f.p.core.Onboard(f.p.t.Context(), operator, core.OnboardInput{Tenant: e.tenant.Slug, Name: e.component, CSR: csr})
-		must(f.p.t, err)
-		chain := decode(f.p.t, out.Certificate.ChainPEM)
-		e.identity = &tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]}
-		e.trusts = out.Certificate.CAChainPEM
+		group.Go(func() error {
+			renewed, err := f.p.client().Renew(ctx, e.Credential)
+			e.Credential = renewed
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		f.p.t.Fatalf("an edge is stranded: %v", err)
 	}
 }
 
@@ -152,22 +168,34 @@ func newDrill(t *testing.T, count int) *drillFleet {
 		tenants = append(tenants, f.p.tenant(fmt.Sprintf("tenant-%d", i)))
 	}
 	for i := range count {
-		f.edges = append(f.edges, &simulated{component: fmt.Sprintf("edge-%d", i), tenant: tenants[i%len(tenants)]})
+		e := &simulated{component: fmt.Sprintf("edge-%d", i), tenant: tenants[i%len(tenants)]}
+		f.onboard(e)
+		f.edges = append(f.edges, e)
 	}
-	f.renew(f.edges)
 	return f
 }
 
-// TestRotationDrill has 1,000 edges over two rotations of every intermediate and
-// of the root. Most renew in the overlap, one in ten never does. None that
-// connected within the overlap is stranded, none is accepted after its end, and
-// the platform says who still holds what.
-func TestRotationDrill(t *testing.T) {
-	count := 1000
-	if testing.Short() {
-		count = 100
+// drillSize is how many edges the drill has: EDGESYNC_DRILL, or as many as every
+// change of the program can wait for.
+func drillSize(t *testing.T) int {
+	if text := os.Getenv("EDGESYNC_DRILL"); text != "" {
+		size, err := strconv.Atoi(text)
+		must(t, err)
+		return size
 	}
-	f := newDrill(t, count)
+	if testing.Short() || raceDetector {
+		return 20
+	}
+	return 100
+}
+
+// TestRotationDrill has many edges over two rotations of every intermediate and
+// of the root: over real connections, with certificates renewed by the enrolment
+// CA, and time passing. Most renew in the overlap, one in ten never does. None
+// that connected within the overlap is stranded, none is accepted after its end,
+// and the platform says who still holds what.
+func TestRotationDrill(t *testing.T) {
+	f := newDrill(t, drillSize(t))
 	p := f.p
 	f.wantAll("before any rotation", f.edges)
 	alive := f.edges
@@ -188,27 +216,27 @@ func TestRotationDrill(t *testing.T) {
 		lazy := alive[:len(alive)/10]
 		diligent := alive[len(alive)/10:]
 		p.clock.pass(20 * 24 * time.Hour)
+		p.renewServers()
+		before := diligent[0].Credential
 		f.renew(diligent)
+		if now := diligent[0].Credential; samePublic(before, now) || now.Chain[1].Equal(before.Chain[1]) || len(now.Roots) != 2 {
+			t.Errorf("%sa renewed edge has its old key or authority, or %d roots", at, len(now.Roots))
+		}
 		f.wantAll(at+"two thirds on, most renewed", alive)
 		if held := p.holders(); held[core.AuthorityTenant] != len(lazy) {
 			t.Errorf("%sheld are %v, want %d", at, held, len(lazy))
 		}
 		p.passTo(rotations)
-		f.wantAll(at+"after the end, those that renewed", renewing(f, diligent))
+		f.wantAll(at+"after the end, those that renewed", diligent)
 		f.wantNone(at+"after the end, those that never did", lazy)
 		if held := p.holders(); len(held) != 0 {
 			t.Errorf("%sthere are still retiring authorities: %v", at, held)
 		}
+		f.renew(diligent)
 		alive = diligent
 	}
 	p.restart()
 	f.wantAll("after a restart", alive)
-}
-
-// renewing has edges renew that would have by now.
-func renewing(f *drillFleet, edges []*simulated) []*simulated {
-	f.renew(edges)
-	return edges
 }
 
 // passTo lets time pass until every overlap has ended, renewing what serve
@@ -223,7 +251,7 @@ func (p *platform) passTo(rotations []core.Rotation) {
 	}
 	p.clock.pass(last.Sub(p.clock.now()) + time.Second)
 	must(p.t, p.core.EndOverlaps(p.t.Context()))
-	p.certificate.Store(p.serverCertificate(p.t.Context(), p.core.IssueGateway))
+	p.renewServers()
 }
 
 func (p *platform) rotate(slug string, leaked bool) core.Rotation {
@@ -247,28 +275,28 @@ func (p *platform) rotateRoot(leaked bool) core.Rotation {
 func TestOldRootAloneIsNotUnderstoodAfterItsEnd(t *testing.T) {
 	f := newDrill(t, 1)
 	p, e := f.p, f.edges[0]
-	old := e.trusts
+	old := e.Roots
 	rotation := p.rotateRoot(false)
-	f.renew(f.edges)
-	if roots := selfSigned(t, e.trusts); len(roots) != 2 {
-		t.Errorf("in the overlap an edge is given %d roots", len(roots))
+	f.onboard(e)
+	if len(e.Roots) != 2 {
+		t.Errorf("in the overlap an edge is given %d roots", len(e.Roots))
 	}
-	both := e.trusts
-	e.trusts = old
+	both := e.Roots
+	e.Roots = old
 	f.wantAll("in the overlap, the old root alone", f.edges)
 	p.passTo([]core.Rotation{rotation})
-	f.renew(f.edges)
-	if roots := selfSigned(t, e.trusts); len(roots) != 1 {
-		t.Errorf("after it an edge is given %d roots", len(roots))
+	f.onboard(e)
+	if len(e.Roots) != 1 {
+		t.Errorf("after it an edge is given %d roots", len(e.Roots))
 	}
 	f.wantAll("after it, the new root", f.edges)
-	e.trusts = both
+	e.Roots = both
 	f.wantAll("after it, both roots", f.edges)
-	e.trusts = old
+	e.Roots = old
 	f.wantNone("after it, the old root alone", f.edges)
 }
 
-func selfSigned(t *testing.T, pem []byte) []*x509.Certificate {
+func selfSigned(t testing.TB, pem []byte) []*x509.Certificate {
 	t.Helper()
 	var roots []*x509.Certificate
 	for _, c := range decode(t, pem) {
@@ -290,7 +318,9 @@ func TestLeakedAuthorityIsRefusedAtOnce(t *testing.T) {
 	foreign.hello()
 	stream := honest.openStream(p.source("acme", "lab", "hq"))
 	stolen := p.authority(acme.ID)
-	forged := &simulated{component: "ghost", tenant: acme, identity: p.forge(stolen, issue.Leaf{Type: certs.TypeSync, Tenant: "acme", Partition: "default", Component: "ghost"}), trusts: certs.EncodePEM(p.authority(uuid.Nil).Certificate)}
+	forged := &simulated{component: "ghost", tenant: acme, Credential: p.asCredential(p.forge(stolen, issue.Leaf{
+		Type: certs.TypeSync, Tenant: "acme", Partition: "default", Component: "ghost",
+	}))}
 	must(t, forged.hello(t.Context(), p))
 	begun := time.Now()
 	p.rotate("acme", true)
@@ -322,7 +352,7 @@ func TestLeakedRootIsNotUnderstoodAtOnce(t *testing.T) {
 	f.wantNone("the old root alone", f.edges)
 	info, err := f.p.core.PlatformInfo(t.Context())
 	must(t, err)
-	e.trusts = info.RootPEM
+	e.Roots = decode(t, info.RootPEM)
 	f.wantAll("the same leaf with the new root", f.edges)
 	f.p.restart()
 	f.wantAll("after a restart", f.edges)

@@ -133,6 +133,8 @@ func (o *Options) token() (string, error) {
 	switch {
 	case o.TokenFile == "-":
 		return onboarding.ReadToken(o.IO.In)
+	case cmdutil.HoldsToken(o.TokenFile):
+		return "", cmdutil.Usagef("--token-file takes the name of a file, and this is a join token itself, which everybody on this host can read from the list of processes: cancel it (`edgesync onboard tokens cancel`) and have another made")
 	case o.TokenFile != "":
 		file, err := os.Open(o.TokenFile)
 		if err != nil {

@@ -8,15 +8,30 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/event/ocsf"
 	adminv1 "edgesync/proto/admin/v1"
 )
 
 // NewCmdEvent holds the verbs.
 func NewCmdEvent(f *cmdutil.Factory) *cobra.Command {
-	return cmdutil.NewGroup("event", "List and follow lifecycle and security events",
+	return cmdutil.NewGroup("event", "List, follow and export lifecycle and security events",
 		NewCmdList(f, nil),
 		NewCmdTail(f, nil),
+		NewCmdExport(f, nil),
 	)
+}
+
+// hasOCSF is for commands that write events as OCSF has them.
+var hasOCSF = map[string]string{string(cmdutil.FormatOCSF): "true"}
+
+// printOCSF writes an event as one line of OCSF JSON.
+func printOCSF(streams *cmdutil.IOStreams, e *adminv1.Event) error {
+	line, err := ocsf.Of(e, 0).JSON()
+	if err != nil {
+		return err
+	}
+	_, err = streams.Out.Write(append(line, '\n'))
+	return err
 }
 
 // document is an event as scripts read it.

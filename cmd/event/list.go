@@ -24,7 +24,8 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *ListOptions) err
 		Short:   "List the latest events, newest last",
 		Example: `  edgesync event list --tenant acme --since 24h
   edgesync event list --type security. --limit 20 -o json`,
-		Args: cmdutil.NoArgs,
+		Args:        cmdutil.NoArgs,
+		Annotations: hasOCSF,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, listRun)
 		},
@@ -50,6 +51,14 @@ func listRun(ctx context.Context, opts *ListOptions) error {
 	answer, err := client.ListEvents(ctx, request)
 	if err != nil {
 		return err
+	}
+	if opts.Format == cmdutil.FormatOCSF {
+		for _, e := range answer.GetEvents() {
+			if err := printOCSF(opts.IO, e); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	documents := make([]document, 0, len(answer.GetEvents()))
 	for _, e := range answer.GetEvents() {

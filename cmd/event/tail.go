@@ -27,7 +27,8 @@ func NewCmdTail(f *cmdutil.Factory, runF func(context.Context, *TailOptions) err
 		Short: "Follow events as they are recorded, until interrupted",
 		Long: `Follow events as they are recorded, until interrupted.
 
-With --output json each event is one line.`,
+With --output json or ocsf each event is one line.`,
+		Annotations: hasOCSF,
 		Example: `  edgesync event tail --since 1h
   edgesync event tail --tenant acme --type source. --since 1h -o json`,
 		Args: cmdutil.NoArgs,
@@ -62,7 +63,12 @@ func tailRun(ctx context.Context, opts *TailOptions) error {
 		case err != nil:
 			return err
 		}
-		if err := printEvent(opts, newDocument(e)); err != nil {
+		if opts.Format == cmdutil.FormatOCSF {
+			err = printOCSF(opts.IO, e)
+		} else {
+			err = printEvent(opts, newDocument(e))
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,11 @@ const (
 	platformSyncDir = "platform-sync"
 )
 
+// ServerFolders are the folders of the platform's own servers.
+func ServerFolders(stateDir string) []string {
+	return []string{filepath.Join(stateDir, gatewayDir), filepath.Join(stateDir, caDir)}
+}
+
 // EnsureGateway returns the gateway's identity, and makes a new one when there
 // is none or it will not do: another platform's, for other names, or with less
 // than a third of its life left.

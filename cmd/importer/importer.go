@@ -50,8 +50,8 @@ changes nothing.
 The sources are given to the sync service --service names, or else to that of the file's agent_id. One the tenant does
 not have is made, and a join token for it written to --out: enrol it on the host of the old one (edgesync enroll), and
 switch that off. A credential that stands in the key-value store only is given with --credential.`,
-		Example: `  edgesync import sync.json --tenant acme --dry-run
-  edgesync import sync.json --tenant acme --service hq-sync --credential netbox.api_token=@/run/secrets/armis`,
+		Example: `  edgesync import sync.json --tenant acme --credential old-netbox.api_token=@/run/secrets/armis --dry-run
+  edgesync import sync.json --tenant acme --credential old-netbox.api_token=@/run/secrets/armis --service hq-sync`,
 		Args: cmdutil.Args("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Path = args[0]

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -71,8 +72,56 @@ func (t transport) ClientHandshake(ctx context.Context, authority string, conn n
 	if err != nil {
 		return nil, nil, err
 	}
-	return credentials.NewTLS(config).ClientHandshake(ctx, authority, conn)
+	secure, info, err := credentials.NewTLS(config).ClientHandshake(ctx, authority, conn)
+	if err != nil {
+		return nil, nil, err
+	}
+	// In TLS 1.3 a client learns from the first bytes after the handshake whether
+	// its certificate was accepted. Whoever writes before may find the connection
+	// gone, and never read why.
+	first, err := peek(ctx, secure)
+	if err != nil {
+		return nil, nil, errors.Join(err, secure.Close())
+	}
+	return first, info, nil
 }
+
+// peek waits for the first byte of the server. Those of gRPC speak first; one
+// that does not is not waited for any longer.
+func peek(ctx context.Context, conn net.Conn) (net.Conn, error) {
+	deadline := time.Now().Add(firstWord)
+	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
+		deadline = end
+	}
+	if err := conn.SetReadDeadline(deadline); err != nil {
+		return nil, err
+	}
+	first := make([]byte, 1)
+	n, err := conn.Read(first)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fmt.Errorf("wait for the server's first word: %w", err)
+	}
+	return &begun{Conn: conn, first: first[:n]}, conn.SetReadDeadline(time.Time{})
+}
+
+// begun is a connection of which a byte was read.
+type begun struct {
+	net.Conn
+	first []byte
+}
+
+// Read implements net.Conn. It is called by one reader at a time.
+func (b *begun) Read(data []byte) (int, error) {
+	if len(b.first) == 0 || len(data) == 0 {
+		return b.Conn.Read(data)
+	}
+	n := copy(data, b.first)
+	b.first = b.first[n:]
+	return n, nil
+}
+
+// firstWord is how long a server may keep silent that was shaken hands with.
+const firstWord = 2 * time.Second
 
 // Clone implements credentials.TransportCredentials.
 func (t transport) Clone() credentials.TransportCredentials { return t }

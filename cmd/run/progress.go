@@ -1,12 +1,7 @@
 package run
 
 import (
-	"bytes"
-	"cmp"
-	"context"
 	"fmt"
-	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,188 +10,126 @@ import (
 	"edgesync/syncrun"
 )
 
-const (
-	// frame is how often progress is drawn, maxLines how many sources are shown.
-	frame    = 200 * time.Millisecond
-	maxLines = 20
-)
-
-// progress draws what the runtime does on a terminal: a line for each source
-// that was at work last, and one for all. What is logged meanwhile stands above.
-type progress struct {
-	out io.Writer
-	now func() time.Time
+// board shows what the runtime does: a bar for each source that was at work
+// last, below the state of all. What is logged meanwhile stands above.
+type board struct {
+	*cmdutil.Progress
 
 	mu      sync.Mutex
-	sources map[string]*line
+	sources map[string]*tracked
 	gateway string
 	outbox  string
-	dirty   bool
-	drawn   int
 }
 
-// line is one source.
-type line struct {
-	name                 string
-	state, detail        string
-	found, sent, total   int64
-	started, ended, last time.Time
+// tracked is one source.
+type tracked struct {
+	task *cmdutil.Task
+	busy bool
+	// sending is whether its phase is that.
+	sending bool
+	failing bool
+	found   int64
 }
 
-func newProgress(out io.Writer, now func() time.Time) *progress {
-	return &progress{out: out, now: now, sources: map[string]*line{}, gateway: "connecting"}
+func newBoard(f *cmdutil.Factory) *board {
+	b := &board{Progress: cmdutil.StartProgress(f, "sync"), sources: map[string]*tracked{}, gateway: "connecting"}
+	b.head()
+	return b
 }
 
-func (p *progress) observe(e syncrun.Event) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dirty = true
+func (b *board) observe(e syncrun.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch e.Kind {
 	case syncrun.Connected:
-		p.gateway = "connected"
+		b.gateway = "connected"
 	case syncrun.Disconnected:
-		p.gateway = "away (" + e.Detail + ")"
+		b.gateway = "away (" + e.Detail + ")"
 	case syncrun.Configured:
-		p.configure(e.Sources)
+		b.configure(e.Sources)
 	case syncrun.OutboxFull:
-		p.outbox = "outbox is full, no source is read"
+		b.outbox = "outbox is full, no source is read"
 	case syncrun.OutboxRoom:
-		p.outbox = ""
+		b.outbox = ""
 	default:
-		if l := p.sources[e.Source]; l != nil {
-			l.take(e)
+		if t := b.sources[e.Source]; t != nil {
+			t.take(e)
 		}
 	}
+	b.head()
 }
 
-func (p *progress) configure(list []syncrun.ConfiguredSource) {
-	sources := make(map[string]*line, len(list))
+func (b *board) configure(list []syncrun.ConfiguredSource) {
+	sources := make(map[string]*tracked, len(list))
 	for _, s := range list {
-		name := s.Source
-		if s.Tenant != "" && !strings.HasPrefix(name, s.Tenant+"/") {
-			name = s.Tenant + "/" + name
+		known := b.sources[s.Source]
+		if known == nil {
+			known = &tracked{task: b.Task(sourceName(s), "device", 0)}
+			known.task.Begin("waiting", 0)
 		}
-		l := p.sources[s.Source]
-		if l == nil {
-			l = &line{state: "waiting"}
-		}
-		l.name = name
-		sources[s.Source] = l
+		delete(b.sources, s.Source)
+		sources[s.Source] = known
 	}
-	p.sources = sources
+	for _, gone := range b.sources {
+		b.Remove(gone.task)
+	}
+	b.sources = sources
 }
 
-func (l *line) take(e syncrun.Event) {
-	l.last = e.Time
+// sourceName is what a source is called where there are several tenants'.
+func sourceName(s syncrun.ConfiguredSource) string {
+	if s.Tenant != "" && !strings.HasPrefix(s.Source, s.Tenant+"/") {
+		return s.Tenant + "/" + s.Source
+	}
+	return s.Source
+}
+
+func (t *tracked) take(e syncrun.Event) {
 	switch e.Kind {
 	case syncrun.RunStarted:
-		*l = line{name: l.name, state: "reading", total: e.Total, started: e.Time, last: e.Time}
+		t.busy, t.sending, t.failing, t.found = true, false, false, 0
+		t.task.Begin("reading", max(e.Total, 0))
 	case syncrun.Discovered:
-		l.found = e.Devices
-	case syncrun.Spooled:
-		l.state, l.found = "queued", e.Devices
-	case syncrun.Sent:
-		l.state, l.sent = "sending", e.Sent
-	case syncrun.Retrying:
-		l.state, l.detail = "retrying in "+e.Delay.Round(time.Second).String(), e.Detail
-	case syncrun.RunEnded:
-		l.state, l.detail, l.found, l.sent, l.ended = e.Result, e.Detail, e.Devices, e.Acknowledged, e.Time
-	}
-}
-
-// draw shows progress until ctx ends.
-func (p *progress) draw(ctx context.Context) {
-	ticks := time.NewTicker(frame)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ticks.C:
-			p.show()
-		case <-ctx.Done():
-			p.show()
-			return
+		t.found = e.Devices
+		t.task.Set(e.Devices)
+		if e.Total > 0 {
+			t.task.Expect(e.Total)
 		}
+	case syncrun.Spooled:
+		t.found = e.Devices
+		t.task.Begin("queued", e.Devices)
+	case syncrun.Sent:
+		if !t.sending {
+			t.sending = true
+			t.task.Begin("sending", t.found)
+		}
+		t.task.Set(e.Sent)
+		t.task.Note("")
+	case syncrun.Retrying:
+		t.sending = false
+		t.task.Begin("waiting", t.found)
+		t.task.Note("again in " + e.Delay.Round(time.Second).String() + ": " + e.Detail)
+	case syncrun.RunEnded:
+		t.busy, t.failing = false, e.Result != "success"
+		t.task.Expect(0)
+		t.task.Set(e.Acknowledged)
+		t.task.End(e.Result, e.Detail)
 	}
 }
 
-func (p *progress) show() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.dirty {
-		p.dirty = false
-		p.redraw(nil)
-	}
-}
-
-// Write puts a line of the log above what is drawn.
-func (p *progress) Write(log []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.redraw(log)
-	return len(log), nil
-}
-
-func (p *progress) redraw(above []byte) {
-	var text bytes.Buffer
-	if p.drawn > 0 {
-		fmt.Fprintf(&text, "\x1b[%dA\r\x1b[J", p.drawn)
-	}
-	text.Write(above)
-	lines := p.lines()
-	for _, l := range lines {
-		text.WriteString(l + "\n")
-	}
-	p.drawn = len(lines)
-	_, _ = p.out.Write(text.Bytes())
-}
-
-// lines are the sources at work last, in order of their names, below the state
-// of all.
-func (p *progress) lines() []string {
+func (b *board) head() {
 	busy, failing := 0, 0
-	list := make([]*line, 0, len(p.sources))
-	for _, l := range p.sources {
-		list = append(list, l)
-		switch {
-		case !l.started.IsZero() && l.ended.IsZero():
+	for _, t := range b.sources {
+		if t.busy {
 			busy++
-		case l.state != "success" && l.state != "waiting":
+		}
+		if t.failing {
 			failing++
 		}
 	}
-	slices.SortFunc(list, func(a, b *line) int { return cmp.Or(b.last.Compare(a.last), cmp.Compare(a.name, b.name)) })
-	shown := list[:min(len(list), maxLines)]
-	slices.SortFunc(shown, func(a, b *line) int { return cmp.Compare(a.name, b.name) })
-	head := fmt.Sprintf("gateway %s · %d sources, %d at work, %d failing", p.gateway, len(list), busy, failing)
-	if p.outbox != "" {
-		head += " · " + p.outbox
+	head := fmt.Sprintf("gateway %s · %d sources, %d at work, %d failing", b.gateway, len(b.sources), busy, failing)
+	if b.outbox != "" {
+		head += " · " + b.outbox
 	}
-	lines := []string{fit(head)}
-	for _, l := range shown {
-		lines = append(lines, fit(l.text(p.now())))
-	}
-	return lines
-}
-
-func (l *line) text(now time.Time) string {
-	took := ""
-	if !l.started.IsZero() {
-		end := l.ended
-		if end.IsZero() {
-			end = now
-		}
-		took = end.Sub(l.started).Round(100 * time.Millisecond).String()
-	}
-	return fmt.Sprintf("  %-28s %-18s %9d read %9d stored %8s  %s", l.name, l.state, l.found, l.sent, took, l.detail)
-}
-
-// fit keeps a line within the width that every terminal has, and outside text
-// from moving its cursor.
-func fit(text string) string {
-	const width = 118
-	runes := []rune(cmdutil.Neutralise(text))
-	if len(runes) > width {
-		runes = append(runes[:width-1], '…')
-	}
-	return strings.TrimRight(string(runes), " ")
+	b.Head(head)
 }

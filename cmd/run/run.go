@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"edgesync/cmd/cmdutil"
+	"edgesync/cmd/telemetry"
 	"edgesync/syncrun"
 	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/source"
@@ -34,6 +35,7 @@ type Options struct {
 	Once         bool
 	// MetricsListen is the address of metrics and health; empty for none.
 	MetricsListen string
+	OTLPEndpoint  string
 }
 
 // NewCmdRun makes run.
@@ -68,6 +70,7 @@ those of --egress-allow. A tenant's own service may reach any.`,
 	flags.DurationVar(&opts.ConfigMaxAge, "config-max-age", 7*24*time.Hour, "how old the configuration may be with which a service starts while the gateway is away; 0 for none")
 	flags.StringArrayVar(&opts.EgressAllow, "egress-allow", nil, "network (CIDR) that the platform's own service may reach besides the public internet; may be repeated")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", "", "address of metrics and health, over plain HTTP (default: none)")
+	flags.StringVar(&opts.OTLPEndpoint, "otlp-endpoint", "", telemetry.Usage)
 	flags.BoolVar(&opts.Once, "once", false, "read every source once and end")
 	return cmd
 }
@@ -106,22 +109,35 @@ func runRun(ctx context.Context, opts *Options) error {
 	if opts.Once {
 		listeners = append(listeners, runs.observe)
 	}
-	var board *progress
-	if opts.IO.ErrTerminal {
-		board = newProgress(opts.IO.Err, opts.Now)
-		config.Logger = slog.New(slog.NewTextHandler(board, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		listeners = append(listeners, board.observe)
+	end := func() {}
+	if opts.IO.ErrTerminal || opts.Once {
+		shown := newBoard(opts.Factory)
+		if end = shown.Keep; opts.Once { // A summary follows.
+			end = shown.End
+		}
+		defer func() { end() }()
+		if opts.IO.ErrTerminal {
+			config.Logger = slog.New(slog.NewTextHandler(shown, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		}
+		listeners = append(listeners, shown.observe)
 	}
 	config.Observe = func(e syncrun.Event) {
 		for _, listener := range listeners {
 			listener(e)
 		}
 	}
+	tracer, flush, err := telemetry.Start(ctx, telemetry.Options{Endpoint: opts.OTLPEndpoint, Env: opts.Env, Service: "edgesync-run", Logger: config.Logger})
+	if err != nil {
+		return err
+	}
+	defer flush()
+	config.Tracer = tracer
 	service, err := New(config)
 	if err != nil {
 		return err
 	}
-	err = watched(ctx, opts, service, manager, board)
+	err = watched(ctx, opts, service, manager)
+	end()
 	var failed *syncrun.SourcesError
 	if opts.Once && (err == nil || errors.As(err, &failed)) {
 		return errors.Join(err, runs.print(opts))
@@ -130,7 +146,7 @@ func runRun(ctx context.Context, opts *Options) error {
 }
 
 // watched runs the service with everybody who watches it, and waits for them.
-func watched(ctx context.Context, opts *Options, service *Service, manager *notifier, board *progress) error {
+func watched(ctx context.Context, opts *Options, service *Service, manager *notifier) error {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var watchers errgroup.Group
@@ -140,13 +156,10 @@ func watched(ctx context.Context, opts *Options, service *Service, manager *noti
 			return err
 		}
 		watchers.Go(func() error {
-			return cmdutil.ServeHTTP(watching, listener, watchHandler(service, service.Collector()))
+			return cmdutil.ServeHTTP(watching, listener, watchHandler(service, service.Collectors()...))
 		})
 	}
 	watchers.Go(func() error { watchdog(watching, manager, service); return nil })
-	if board != nil {
-		watchers.Go(func() error { board.draw(watching); return nil })
-	}
 	manager.Tell("READY=1")
 	defer context.AfterFunc(ctx, func() { manager.Tell("STOPPING=1") })()
 	err := service.Run(ctx)

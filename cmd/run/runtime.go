@@ -20,6 +20,7 @@ import (
 	"edgesync/cmd/renewal"
 	"edgesync/onboarding"
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun"
 	"edgesync/syncrun/source"
 	"edgesync/syncrun/source/armis"
@@ -42,8 +43,10 @@ type Config struct {
 	// the public internet.
 	Egress *source.Egress
 	// Once reads every source once and ends.
-	Once    bool
-	Logger  *slog.Logger
+	Once   bool
+	Logger *slog.Logger
+	// Tracer follows each run; nil follows none.
+	Tracer  *tracing.Tracer
 	Observe func(syncrun.Event)
 	Now     func() time.Time
 }
@@ -86,7 +89,7 @@ func New(config Config) (*Service, error) {
 		Config: minimal, Transport: transport, DataDir: dir, Once: config.Once,
 		OutboxMax: config.OutboxMax, CacheLife: config.CacheLife, Egress: config.Egress,
 		Adapters: adapters, Source: source.Options{TempDir: dir, Now: config.Now},
-		Logger: config.Logger, Observe: config.Observe, Now: config.Now,
+		Logger: config.Logger, Tracer: config.Tracer, Observe: config.Observe, Now: config.Now,
 		Version: cmdutil.Version, Hostname: hostname,
 	})
 	if err != nil {
@@ -112,8 +115,11 @@ func (s *Service) Run(ctx context.Context) error {
 // Healthy says why the runtime does not work, or nil.
 func (s *Service) Healthy(patience time.Duration) error { return s.runtime.Healthy(patience) }
 
-// Collector counts what the runtime does.
-func (s *Service) Collector() prometheus.Collector { return s.runtime.Collector() }
+// Collectors count what the runtime does, and tell when its identity ends.
+func (s *Service) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{s.runtime.Collector(), cmdutil.CertificateExpiry(
+		"edgesync_run_certificate_expiry_timestamp_seconds", "When the service's certificate ends, in unix time.", s.kept.Certificate)}
+}
 
 // renewFirst is no reason not to run, unless it never will be possible.
 func (s *Service) renewFirst(ctx context.Context) error {

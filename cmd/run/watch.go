@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"edgesync/cmd/cmdutil"
 )
 
 // patience is how long a check of health waits for something to move.
@@ -22,11 +22,8 @@ type health interface {
 // watchHandler answers /metrics for Prometheus and /healthz while the runtime
 // works.
 func watchHandler(h health, parts ...prometheus.Collector) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(parts...)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", cmdutil.MetricsHandler(parts...))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := h.Healthy(patience); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)

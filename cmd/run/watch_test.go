@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/manager"
 	"edgesync/syncrun"
 )
@@ -115,36 +115,38 @@ func TestWithoutAManagerNothingIsSaid(*testing.T) {
 }
 
 func TestProgressIsDrawnWithTheLogAbove(t *testing.T) {
-	var screen bytes.Buffer
+	streams, _, screen := cmdutil.TestStreams("")
+	streams.ErrTerminal, streams.Width = true, func() int { return 120 }
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	p := newProgress(&screen, func() time.Time { return now })
-	p.observe(syncrun.Event{Kind: syncrun.Connected})
-	p.observe(syncrun.Event{Kind: syncrun.Configured, Sources: []syncrun.ConfiguredSource{
+	b := newBoard(&cmdutil.Factory{IO: streams, Now: func() time.Time { return now }})
+	defer b.End()
+	b.observe(syncrun.Event{Kind: syncrun.Connected})
+	b.observe(syncrun.Event{Kind: syncrun.Configured, Sources: []syncrun.ConfiguredSource{
+		{Source: "main", Tenant: "acme"}, {Source: "globex/lab", Tenant: "globex"}, {Source: "bad\x1b[2J\rname", Tenant: "x"}, {Source: "gone"},
+	}})
+	b.observe(syncrun.Event{Kind: syncrun.Configured, Sources: []syncrun.ConfiguredSource{
 		{Source: "main", Tenant: "acme"}, {Source: "globex/lab", Tenant: "globex"}, {Source: "bad\x1b[2J\rname", Tenant: "x"},
 	}})
-	p.observe(syncrun.Event{Kind: syncrun.RunStarted, Source: "main", Time: now})
-	p.observe(syncrun.Event{Kind: syncrun.Discovered, Source: "main", Devices: 250, Time: now})
-	p.observe(syncrun.Event{Kind: syncrun.RunEnded, Source: "globex/lab", Result: "failed", Detail: "status 500", Time: now})
-	p.show()
-	for _, want := range []string{"gateway connected · 3 sources, 1 at work, 1 failing", "acme/main", "reading", "250 read", "globex/lab", "status 500"} {
+	b.observe(syncrun.Event{Kind: syncrun.RunStarted, Source: "main", Time: now})
+	b.observe(syncrun.Event{Kind: syncrun.Discovered, Source: "main", Devices: 250, Total: 1000, Time: now})
+	b.observe(syncrun.Event{Kind: syncrun.RunEnded, Source: "globex/lab", Result: "failed", Detail: "status 500", Time: now})
+	if _, err := b.Write([]byte("level=WARN msg=hello\n")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"level=WARN msg=hello\ngateway connected · 3 sources, 1 at work, 1 failing\n", "acme/main", "reading", "25%  250 of 1,000 devices", "globex/lab", "status 500"} {
 		if !strings.Contains(screen.String(), want) {
 			t.Errorf("%q is not in\n%s", want, screen.String())
 		}
 	}
-	if strings.Contains(screen.String(), "\x1b[2J") || strings.Contains(screen.String(), "\r") {
-		t.Errorf("outside text moves the cursor: %q", screen.String())
-	}
-	screen.Reset()
-	if _, err := p.Write([]byte("level=WARN msg=hello\n")); err != nil {
-		t.Fatal(err)
-	}
-	if text := screen.String(); !strings.HasPrefix(text, "\x1b[4A\r\x1b[Jlevel=WARN msg=hello\ngateway") {
+	if text := screen.String(); strings.Contains(text, "\x1b[2J") || strings.Contains(text, "\r") || strings.Contains(text, "gone") {
 		t.Errorf("drew %q", text)
 	}
 	screen.Reset()
-	p.show()
-	if screen.Len() != 0 {
-		t.Errorf("drew %q though nothing happened", screen.String())
+	if _, err := b.Write(nil); err != nil {
+		t.Fatal(err)
+	}
+	if text := screen.String(); !strings.HasPrefix(text, "\x1b[4A\r\x1b[Jgateway") {
+		t.Errorf("drew %q over it", text)
 	}
 }
 

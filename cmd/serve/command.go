@@ -13,6 +13,7 @@ import (
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/settings"
 	"edgesync/cmd/state"
+	"edgesync/cmd/telemetry"
 )
 
 // Options are the settings of serve.
@@ -24,12 +25,18 @@ type Options struct {
 	CAListen      string
 	AdminListen   string
 	MetricsListen string
-	CertLife      time.Duration
+	OTLPEndpoint  string
+	// EventRetention is how long events are kept; 0 means for good.
+	EventRetention cmdutil.Age
+	CertLife       time.Duration
 	// The networks whose addresses may connect; none means any.
 	GatewayAllow, CAAllow, AdminAllow, MetricsAllow networks
 	LogLevel                                        level
 	LogFormat                                       format
 	LimitConnections, LimitStreams, LimitCalls      limit
+	// KeysetFile is for a directory that was not bootstrapped, of a platform in a
+	// database.
+	KeysetFile string
 
 	// flags are what Options is filled through, and values what that found.
 	flags  *pflag.FlagSet
@@ -79,6 +86,8 @@ func (opts *Options) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&opts.CAListen, "ca-listen", DefaultCAListen, "address of the enrolment CA; empty for none")
 	flags.StringVar(&opts.AdminListen, "admin-listen", "", "address of the administration API for operators elsewhere, over mTLS (default: none, the socket alone)")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
+	flags.StringVar(&opts.OTLPEndpoint, "otlp-endpoint", "", telemetry.Usage)
+	flags.Var(&opts.EventRetention, "event-retention", "how long events are kept, such as 90d (default: for good)")
 	flags.DurationVar(&opts.CertLife, "cert-life", issue.DefaultLife, fmt.Sprintf("how long certificates live that are signed here, between %s and %s", issue.MinLife, issue.MaxLife))
 	flags.Var(&opts.GatewayAllow, "gateway-allow", "networks (CIDR) that may connect to the gateway (default: any)")
 	flags.Var(&opts.CAAllow, "ca-allow", "networks (CIDR) that may connect to the enrolment CA (default: any)")
@@ -91,6 +100,7 @@ func (opts *Options) declare(flags *pflag.FlagSet) {
 	flags.Var(&opts.LimitConnections, "limit-connections", "the most connections of one sync service")
 	flags.Var(&opts.LimitStreams, "limit-streams", "the most streams of device updates that a tenant may have open")
 	flags.Var(&opts.LimitCalls, "limit-calls", "the most calls a second over one connection")
+	flags.StringVar(&opts.KeysetFile, "keyset-file", "", "keyset of a platform in a --database, where the state directory is empty (default: the state directory's)")
 	settings.Live(flags, "gateway-allow", "ca-allow", "admin-allow", "metrics-allow", "log-level",
 		"limit-connections", "limit-streams", "limit-calls")
 }
@@ -118,9 +128,9 @@ func (opts *Options) config(logger *slog.Logger) (Config, error) {
 		return Config{}, err
 	}
 	return Config{
-		StateDir: dir, Database: database, DatabasePassword: told.Password(),
+		StateDir: dir, Database: database, DatabasePassword: told.Password(), KeysetFile: opts.KeysetFile,
 		Listen: opts.Listen, CAListen: opts.CAListen, AdminListen: opts.AdminListen, MetricsListen: opts.MetricsListen,
-		CertLife: opts.CertLife, Live: opts.live(), Logger: logger, Now: opts.Now,
+		EventRetention: time.Duration(opts.EventRetention), CertLife: opts.CertLife, Live: opts.live(), Logger: logger, Now: opts.Now,
 	}, nil
 }
 
@@ -131,6 +141,14 @@ func serveRun(ctx context.Context, opts *Options) error {
 	if err != nil {
 		return err
 	}
+	tracer, flush, err := telemetry.Start(ctx, telemetry.Options{
+		Endpoint: opts.OTLPEndpoint, Env: opts.Env, Service: "edgesync-serve", Logger: config.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer flush()
+	config.Tracer = tracer
 	platform, err := Start(ctx, config)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"edgesync/cmd/state"
 	"edgesync/gateway"
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/proto/tracing"
 )
 
 // The addresses serve listens on unless told otherwise.
@@ -37,6 +38,9 @@ type Config struct {
 	Database string
 	// DatabasePassword, if set, is asked for its password at each connection.
 	DatabasePassword func() (string, error)
+	// KeysetFile opens a platform in a database from a directory that is empty;
+	// empty means that the directory has the keyset.
+	KeysetFile string
 	// Listen is the gateway's address; port 0 picks a free one.
 	Listen string
 	// CAListen is that of the enrolment CA, AdminListen that of the admin API over
@@ -49,6 +53,10 @@ type Config struct {
 	CertLife time.Duration
 	Live
 	Logger *slog.Logger
+	// EventRetention is how long events are kept; 0 means for good.
+	EventRetention time.Duration
+	// Tracer follows each stream; nil follows none.
+	Tracer *tracing.Tracer
 	Now    func() time.Time
 }
 
@@ -78,7 +86,7 @@ type Platform struct {
 // When it returns everything is listened on. Wait must be called.
 func Start(ctx context.Context, config Config) (*Platform, error) {
 	opened, err := state.Open(ctx, state.Options{
-		Dir: config.StateDir, Database: config.Database, Password: config.DatabasePassword, CertLife: config.CertLife,
+		Dir: config.StateDir, Database: config.Database, Password: config.DatabasePassword, KeysetFile: config.KeysetFile, CertLife: config.CertLife,
 		Logger: config.Logger, Now: config.Now,
 	})
 	if err != nil {
@@ -115,13 +123,18 @@ func (p *Platform) start(ctx context.Context) error {
 	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
 	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
 	p.group.Go(func() error { return p.state.Core.Follow(ctx) })
+	if age := p.config.EventRetention; age > 0 {
+		p.group.Go(func() error { p.state.Core.KeepEvents(ctx, age); return nil })
+	}
 	if listeners.operators != nil {
 		p.group.Go(func() error {
 			return admin.NewServer(p.state.Core, p.config.Logger).ServeTLS(ctx, listeners.operators, p.certificate.Load)
 		})
 	}
 	if listeners.metrics != nil {
-		handler := metricsHandler(p.state.Core.Collector(), server.Collector(), p.guards.refused)
+		handler := metricsHandler(p.state.Core.Collector(), server.Collector(), p.guards.refused, cmdutil.CertificateExpiry(
+			"edgesync_gateway_certificate_expiry_timestamp_seconds", "When the gateway's certificate ends, in unix time.", p.certificate.Load))
+		p.group.Go(func() error { p.state.Core.KeepCensus(ctx); return nil })
 		p.group.Go(func() error { return cmdutil.ServeHTTP(ctx, listeners.metrics, handler) })
 	}
 	p.log()
@@ -135,7 +148,7 @@ func (p *Platform) servers(ctx context.Context) (*gateway.Server, *ca.Server, er
 	}
 	server, err := gateway.New(gateway.Options{
 		Platform: p.state.Core, Issuers: p.state.Core.Issuers(), Certificate: p.certificate.Load,
-		Logger: p.config.Logger, Now: p.config.Now, Limits: p.config.Limits.gateway(),
+		Logger: p.config.Logger, Now: p.config.Now, Limits: p.config.Limits.gateway(), Tracer: p.config.Tracer,
 	})
 	if err != nil {
 		return nil, nil, err

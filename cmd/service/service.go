@@ -51,6 +51,8 @@ type document struct {
 	FailingSourceCount int32      `json:"failing_source_count"`
 	ConfigVersion      string     `json:"config_version"`
 	ConfigAppliedAt    *time.Time `json:"config_applied_at"`
+	OutboxBytes        int64      `json:"outbox_bytes"`
+	OutboxRuns         int64      `json:"outbox_runs"`
 	CreatedAt          *time.Time `json:"created_at"`
 }
 
@@ -66,6 +68,7 @@ func newDocument(s *adminv1.SyncService) document {
 		CertExpiresAt: cmdutil.Time(s.GetCertExpiresAt()), CertSerial: s.GetCertSerial(),
 		SourceCount: s.GetSourceCount(), FailingSourceCount: s.GetFailingSourceCount(),
 		ConfigVersion: s.GetConfigVersion(), ConfigAppliedAt: cmdutil.Time(s.GetConfigAppliedAt()),
+		OutboxBytes: s.GetOutboxBytes(), OutboxRuns: s.GetOutboxRuns(),
 		CreatedAt: cmdutil.Time(s.GetCreatedAt()),
 	}
 }
@@ -93,6 +96,7 @@ func showColumns(now time.Time) []cmdutil.Column[document] {
 		{Title: "CERT SERIAL", Value: func(d document) string { return d.CertSerial }},
 		{Title: "CONFIGURATION", Value: func(d document) string { return d.ConfigVersion }},
 		{Title: "CONFIGURED", Value: func(d document) string { return cmdutil.Date(d.ConfigAppliedAt) }},
+		{Title: "OUTBOX", Value: outbox},
 		{Title: "FIRST HELLO", Value: func(d document) string { return cmdutil.Date(d.FirstHelloAt) }},
 		{Title: "CREATED", Value: func(d document) string { return cmdutil.Date(d.CreatedAt) }},
 		{Title: "ID", Value: func(d document) string { return d.ID }},
@@ -112,6 +116,14 @@ func status(d document) string {
 		return d.State
 	}
 	return d.Status
+}
+
+// outbox is what the service said waits to be delivered.
+func outbox(d document) string {
+	if d.OutboxRuns == 0 {
+		return "empty"
+	}
+	return strconv.FormatInt(d.OutboxRuns, 10) + " runs, " + cmdutil.Bytes(d.OutboxBytes)
 }
 
 func sources(d document) string {

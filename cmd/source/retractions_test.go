@@ -30,6 +30,12 @@ func (h *holder) ListRetractions(context.Context, *adminv1.ListRetractionsReques
 	}}, nil
 }
 
+func (h *holder) ListRuns(context.Context, *adminv1.ListRunsRequest, ...grpc.CallOption) (*adminv1.ListRunsResponse, error) {
+	return &adminv1.ListRunsResponse{Runs: []*adminv1.Run{{
+		Id: "r9", TraceId: "0af7651916cd43dd8448eb211c80319c", Result: "failed", Error: "no\x1b[2J way", Chunks: 1, TotalChunks: 2,
+	}}}, nil
+}
+
 func (h *holder) ReleaseRetractions(_ context.Context, in *adminv1.SettleRetractionsRequest, _ ...grpc.CallOption) (*adminv1.SettleRetractionsResponse, error) {
 	h.released = in
 	return &adminv1.SettleRetractionsResponse{Retractions: 30}, nil
@@ -52,6 +58,12 @@ func TestAHeldSourceShowsIt(t *testing.T) {
 		}
 	}
 	got := newHolder().run(t, "show", "hq", "-o", "json")
+	if !strings.Contains(got.Out, `"trace_id": "0af7651916cd43dd8448eb211c80319c"`) {
+		t.Errorf("show does not name the trace of the run: %q", got.Out)
+	}
+	if text := newHolder().run(t, "show", "hq").Out; !strings.Contains(text, "0af7651916cd43dd8448eb211c80319c") || strings.Contains(text, "\x1b") {
+		t.Errorf("show printed %q", text)
+	}
 	if !strings.Contains(got.Out, `"retractions": "held"`) || !strings.Contains(got.Out, `"held_retractions": 30`) {
 		t.Errorf("show printed %q", got.Out)
 	}

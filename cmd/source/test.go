@@ -94,7 +94,11 @@ func testRun(ctx context.Context, opts *TestOptions) error {
 	if err != nil {
 		return err
 	}
-	answer, err := client.TestSource(ctx, &adminv1.TestSourceRequest{Tenant: found.GetTenant(), Source: found.GetId()})
+	var answer *adminv1.TestSourceResponse
+	err = cmdutil.Working(opts.Factory, "test source "+found.GetSpec().GetName(), func() (err error) {
+		answer, err = client.TestSource(ctx, &adminv1.TestSourceRequest{Tenant: found.GetTenant(), Source: found.GetId()})
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,9 @@ func Connect(ctx context.Context, opts Options) (*Connection, error) {
 
 // Open opens the platform for a process that stays, such as serve.
 func Open(ctx context.Context, opts Options) (*State, error) {
+	if err := checkKeyset(opts); err != nil {
+		return nil, err
+	}
 	s, served, err := take(ctx, opts)
 	if served != nil {
 		return nil, errors.Join(alreadyServed(opts.Dir), served.Close())

@@ -82,6 +82,9 @@ func keysetPath(dir string) (string, error) {
 	return filepath.Join(dir, keysetFile), nil
 }
 
+// KeysetFile is where the keyset of the directory's platform is.
+func KeysetFile(dir string) (string, error) { return keysetPath(dir) }
+
 // checkKeyset refuses to be told of another keyset than the platform has.
 func checkKeyset(opts Options) error {
 	if opts.KeysetFile == "" {

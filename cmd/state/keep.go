@@ -46,9 +46,23 @@ type Part struct {
 
 // Upkeep is the store of a state directory while no platform runs on it here.
 type Upkeep struct {
+	// Observe, if it is set, is told how far the work has come.
+	Observe func(Step)
+
 	state *State
 	opts  Options
 	store keeper
+}
+
+// Step is how far the upkeep has come.
+type Step struct {
+	// Part is what is worked on, the Nth of Parts, from 1.
+	Part     Part
+	N, Parts int
+	// Phase is what is done to it, and Rows are how many of Total were. Total is 0
+	// while it is not known.
+	Phase       string
+	Rows, Total int64
 }
 
 // OpenStore takes a state directory and opens its store, which brings the
@@ -94,6 +108,7 @@ func (u *Upkeep) each(ctx context.Context, gaps bool, visit func(*Part) error) (
 	}
 	for i := range all {
 		part := &all[i]
+		u.tell(Step{Part: *part, N: i + 1, Parts: len(all)})
 		if part.ID != uuid.Nil {
 			// Opening a tenant brings its schema up to date.
 			_, err := u.store.Tenant(ctx, part.ID)
@@ -112,6 +127,12 @@ func (u *Upkeep) each(ctx context.Context, gaps bool, visit func(*Part) error) (
 		}
 	}
 	return all, nil
+}
+
+func (u *Upkeep) tell(s Step) {
+	if u.Observe != nil {
+		u.Observe(s)
+	}
 }
 
 // Migrate brings every tenant's schema up to date.
@@ -211,15 +232,22 @@ func (u *Upkeep) copyPart(ctx context.Context, into *postgres.Store, part *Part)
 			return err
 		}
 	}
-	err := into.Load(ctx, part.ID, func(visit func(dump.Table) error) error { return u.store.Dump(ctx, part.ID, visit) })
-	if err != nil {
-		return fmt.Errorf("copy %s: %w", part.name(), err)
-	}
-	sent, err := sums(ctx, u.store, part.ID)
+	sent, err := sums(ctx, u.store, part.ID, u.counting(*part, "reading", 0))
 	if err != nil {
 		return fmt.Errorf("sum %s: %w", part.name(), err)
 	}
-	arrived, err := sums(ctx, into, part.ID)
+	rows := int64(0)
+	for _, sum := range sent {
+		rows += sum.Rows
+	}
+	copying := u.counting(*part, "copying", rows)
+	err = into.Load(ctx, part.ID, func(visit func(dump.Table) error) error {
+		return u.store.Dump(ctx, part.ID, func(table dump.Table) error { return visit(copying(table)) })
+	})
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", part.name(), err)
+	}
+	arrived, err := sums(ctx, into, part.ID, u.counting(*part, "comparing", rows))
 	if err != nil {
 		return fmt.Errorf("sum the copy of %s: %w", part.name(), err)
 	}
@@ -238,6 +266,31 @@ func (p *Part) name() string {
 	return "tenant " + p.Tenant
 }
 
-func sums(ctx context.Context, store keeper, tenant uuid.UUID) (dump.Sums, error) {
-	return dump.SumsOf(func(visit func(dump.Table) error) error { return store.Dump(ctx, tenant, visit) })
+// countedAtOnce is how many rows pass between two tellings of them.
+const countedAtOnce = 1000
+
+// counting tells of a part's rows as they are read.
+func (u *Upkeep) counting(part Part, phase string, total int64) func(dump.Table) dump.Table {
+	step := Step{Part: part, Phase: phase, Total: total}
+	u.tell(step)
+	return func(table dump.Table) dump.Table {
+		next := table.Next
+		table.Next = func() ([]any, error) {
+			row, err := next()
+			if row != nil {
+				step.Rows++
+			}
+			if row == nil || step.Rows%countedAtOnce == 0 {
+				u.tell(step)
+			}
+			return row, err
+		}
+		return table
+	}
+}
+
+func sums(ctx context.Context, store keeper, tenant uuid.UUID, counting func(dump.Table) dump.Table) (dump.Sums, error) {
+	return dump.SumsOf(func(visit func(dump.Table) error) error {
+		return store.Dump(ctx, tenant, func(table dump.Table) error { return visit(counting(table)) })
+	})
 }

@@ -18,21 +18,9 @@ import (
 // NewCmdStore makes store.
 func NewCmdStore(f *cmdutil.Factory) *cobra.Command {
 	return cmdutil.NewGroup("store", "Keep the platform's store: its files or its database",
-		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f), newCmdBackup(f), newCmdRestore(f))
-}
-
-// newCmdBackup and newCmdRestore are the commands of the same names, where who
-// keeps a store looks for them.
-func newCmdBackup(f *cmdutil.Factory) *cobra.Command {
-	cmd := backup.NewCmdBackup(f, nil)
-	cmd.Example = "  edgesync store backup monday.backup --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
-	return cmd
-}
-
-func newCmdRestore(f *cmdutil.Factory) *cobra.Command {
-	cmd := backup.NewCmdRestore(f, nil)
-	cmd.Example = "  edgesync store restore monday.backup --passphrase-file passphrase"
-	return cmd
+		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f),
+		// Where who keeps a store looks for them.
+		backup.NewCmdBackup(f, nil), backup.NewCmdRestore(f, nil))
 }
 
 func newCmdMigrate(f *cmdutil.Factory) *cobra.Command {
@@ -44,13 +32,11 @@ brought up to date when it is first used.`,
 		Example: "  edgesync store migrate",
 		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd.Context(), f, func(u *state.Upkeep) error {
-				parts, err := u.Migrate(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return print(f, parts, "version")
-			})
+			parts, err := withStore(cmd.Context(), f, "migrate store", (*state.Upkeep).Migrate)
+			if err != nil {
+				return err
+			}
+			return print(f, parts, "version")
 		},
 	}
 }
@@ -66,19 +52,17 @@ of it was restored to. Each problem is a line; with any, the exit code is 1.`,
 		Example: "  edgesync store check",
 		Args:    cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd.Context(), f, func(u *state.Upkeep) error {
-				parts, err := u.Check(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if err := print(f, parts, "version", "problems"); err != nil {
-					return err
-				}
-				if bad := tellProblems(f, parts); bad > 0 {
-					return cmdutil.Errorf(cmdutil.ExitFailed, "check store: %s found: restore it from a backup taken before (`edgesync restore`)", cmdutil.Plural(int64(bad), "problem"))
-				}
-				return nil
-			})
+			parts, err := withStore(cmd.Context(), f, "check store", (*state.Upkeep).Check)
+			if err != nil {
+				return err
+			}
+			if err := print(f, parts, "version", "problems"); err != nil {
+				return err
+			}
+			if bad := tellProblems(f, parts); bad > 0 {
+				return cmdutil.Errorf(cmdutil.ExitFailed, "check store: %s found: restore it from a backup taken before (`edgesync restore`)", cmdutil.Plural(int64(bad), "problem"))
+			}
+			return nil
 		},
 	}
 }
@@ -100,38 +84,76 @@ sent, and have the directory use the database from then on. The files stay as th
 			if err != nil {
 				return err
 			}
-			return withStore(cmd.Context(), f, func(u *state.Upkeep) error {
-				parts, err := u.Copy(cmd.Context(), database)
-				if err != nil {
-					return err
-				}
-				return print(f, parts, "version", "rows", "hash")
+			parts, err := withStore(cmd.Context(), f, "copy store", func(u *state.Upkeep, ctx context.Context) ([]state.Part, error) {
+				return u.Copy(ctx, database)
 			})
+			if err != nil {
+				return err
+			}
+			return print(f, parts, "version", "rows", "hash")
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "postgres:// URL of the empty database, without a password")
 	return cmd
 }
 
-func withStore(ctx context.Context, f *cmdutil.Factory, work func(*state.Upkeep) error) (err error) {
+// withStore opens the store for work, and tells how far that has come.
+func withStore(ctx context.Context, f *cmdutil.Factory, what string, work func(*state.Upkeep, context.Context) ([]state.Part, error)) (parts []state.Part, err error) {
 	dir, err := f.StateDir()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	opts := state.Options{Dir: dir, Logger: f.Logger(slog.LevelError), Now: f.Now}
 	told, err := f.Database()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := opts.Told(told); err != nil {
-		return err
+		return nil, err
 	}
 	upkeep, err := state.OpenStore(ctx, opts)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, upkeep.Close()) }()
-	return work(upkeep)
+	shown := board{progress: cmdutil.StartProgress(f, what)}
+	defer shown.progress.End()
+	upkeep.Observe = shown.observe
+	return work(upkeep, ctx)
+}
+
+// board is a bar for the parts, and one for the rows of the part worked on.
+type board struct {
+	progress    *cmdutil.Progress
+	parts, rows *cmdutil.Task
+	phase       string
+}
+
+func (b *board) observe(s state.Step) {
+	if s.Phase == "" {
+		if b.parts == nil {
+			b.parts = b.progress.Task("all", "part", int64(s.Parts))
+		}
+		b.parts.Set(int64(s.N - 1))
+		b.parts.Note(partName(s.Part.Tenant))
+		return
+	}
+	if b.rows == nil {
+		b.rows = b.progress.Task("", "row", 0)
+	}
+	if phase := s.Phase + " " + partName(s.Part.Tenant); b.phase != phase {
+		b.phase = phase
+		b.rows.Begin(phase, s.Total)
+	}
+	b.rows.Set(s.Rows)
+}
+
+// partName is what a part is called: its tenant, or the platform.
+func partName(tenant string) string {
+	if tenant == "" {
+		return "(platform)"
+	}
+	return tenant
 }
 
 // tellProblems writes each problem on a line, where the list only counts them, and
@@ -146,13 +168,6 @@ func tellProblems(f *cmdutil.Factory, parts []state.Part) (n int) {
 		}
 	}
 	return n
-}
-
-func partName(tenant string) string {
-	if tenant == "" {
-		return "(platform)"
-	}
-	return tenant
 }
 
 // document is a part of a store as scripts read it.

@@ -46,7 +46,11 @@ func removeRun(ctx context.Context, opts *RemoveOptions) error {
 	if err := opts.Confirm(opts.Yes, "removing tenant %s with all its devices", found.GetSlug()); err != nil {
 		return err
 	}
-	if _, err := client.RemoveTenant(ctx, &adminv1.RemoveTenantRequest{Slug: opts.Slug}); err != nil {
+	err = cmdutil.Working(opts.Factory, "remove tenant "+found.GetSlug(), func() error {
+		_, err := client.RemoveTenant(ctx, &adminv1.RemoveTenantRequest{Slug: opts.Slug})
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	removed := struct {

@@ -26,6 +26,13 @@ type Build struct {
 // Current reads what the linker and the go command left in the binary.
 func Current() Build {
 	build := Build{Version: cmdutil.Version, GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	if cmdutil.Commit != "" || cmdutil.CommitTime != "" {
+		build.Commit = cmdutil.Commit
+		if at, err := time.Parse(time.RFC3339, cmdutil.CommitTime); err == nil {
+			build.Time = &at
+		}
+		return build
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return build

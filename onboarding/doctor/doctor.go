@@ -4,6 +4,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"edgesync/certs"
+	"edgesync/certs/client"
 	"edgesync/onboarding"
 )
 
@@ -42,6 +44,9 @@ type Options struct {
 	Now    func() time.Time
 	// Version is what Hello says this program is.
 	Version string
+	// Again is how the identity's owner gets another, for one that no edge package
+	// or join token is made for.
+	Again string
 	// Timeout bounds each step on the network; 10 seconds when zero.
 	Timeout time.Duration
 }
@@ -53,6 +58,7 @@ const (
 	checkCertificate = "certificate"
 	checkName        = "name"
 	checkTrust       = "trust"
+	checkCA          = "enrolment-ca"
 	checkReach       = "reachability"
 	checkTLS         = "tls"
 	checkHello       = "hello"
@@ -65,13 +71,40 @@ type examination struct {
 	Options
 	findings []Finding
 	config   onboarding.MinimalConfig
+	paths    onboarding.Paths
 	identity onboarding.Identity
-	tls      *tls.Config
+	// ended is true of a certificate that no handshake takes any more.
+	ended bool
+	// server is what is connected to, at addr by the name serverName; mendAddr
+	// and mendName say where those two are set.
+	server, addr, serverName string
+	mendAddr, mendName       string
+	// again is how the identity's owner gets another.
+	again string
+	tls   *tls.Config
+	// timed is true once the clock was compared.
+	timed bool
+}
+
+type step struct {
+	check string
+	make  func(context.Context) bool
 }
 
 // Examine makes all checks. Those that need what an earlier one could not
 // establish are skipped.
 func Examine(ctx context.Context, options Options) []Finding {
+	e := newExamination(options)
+	e.server, e.again = "gateway", cmp.Or(e.Again, "onboard the service again, or enrol its host again")
+	e.mendAddr, e.mendName = "gateway_addr in "+e.Config, "gateway_security.server_name in "+e.Config
+	return e.run(ctx, []step{
+		{checkConfig, e.checkConfig}, {checkKey, e.checkKey}, {checkCertificate, e.checkCertificate},
+		{checkName, e.checkName}, {checkTrust, e.checkTrust}, {checkCA, e.checkCA}, {checkReach, e.checkReach},
+		{checkTLS, e.checkTLS}, {checkHello, e.checkGateway},
+	})
+}
+
+func newExamination(options Options) *examination {
 	e := &examination{Options: options}
 	if e.Timeout <= 0 {
 		e.Timeout = 10 * time.Second
@@ -79,16 +112,12 @@ func Examine(ctx context.Context, options Options) []Finding {
 	if e.Now == nil {
 		e.Now = time.Now
 	}
-	steps := []struct {
-		check string
-		step  func(context.Context) bool
-	}{
-		{checkConfig, e.checkConfig}, {checkKey, e.checkKey}, {checkCertificate, e.checkCertificate},
-		{checkName, e.checkName}, {checkTrust, e.checkTrust}, {checkReach, e.checkReach},
-		{checkTLS, e.checkTLS}, {checkHello, e.checkGateway},
-	}
+	return e
+}
+
+func (e *examination) run(ctx context.Context, steps []step) []Finding {
 	for i, one := range steps {
-		if one.step(ctx) {
+		if one.make(ctx) {
 			continue
 		}
 		for _, left := range steps[i+1:] {
@@ -109,23 +138,23 @@ func (e *examination) checkConfig(context.Context) bool {
 		e.add(checkConfig, Problem, err.Error(), "install the edge package, or name its config with --config")
 		return false
 	}
+	e.paths, e.addr, e.serverName = e.config.Paths(), e.config.GatewayAddr, e.config.ServerName()
 	e.add(checkConfig, OK, fmt.Sprintf("%s is for %s, gateway %s", e.Config, e.config.AgentID, e.config.GatewayAddr), "")
 	return true
 }
 
 func (e *examination) checkKey(context.Context) bool {
-	paths := e.config.Paths()
 	var err error
-	e.identity, err = onboarding.LoadIdentity(paths)
+	e.identity, err = onboarding.LoadIdentity(e.paths)
 	switch {
 	case errors.Is(err, onboarding.ErrNotPrivate):
-		e.add(checkKey, Problem, err.Error(), "if nobody else can have read it: chmod 600 "+paths.Key+"; else onboard the service again")
+		e.add(checkKey, Problem, err.Error(), "if nobody else can have read it: chmod 600 "+e.paths.Key+"; else "+e.again)
 		return false
 	case err != nil:
-		e.add(checkKey, Problem, err.Error(), "install the latest edge package or enrol again")
+		e.add(checkKey, Problem, err.Error(), e.again)
 		return false
 	}
-	e.add(checkKey, OK, paths.Key+" is private and belongs to the certificate", "")
+	e.add(checkKey, OK, e.paths.Key+" is private and belongs to the certificate", "")
 	return true
 }
 
@@ -137,14 +166,17 @@ func (e *examination) checkCertificate(context.Context) bool {
 	leaf, now := e.identity.Chain[0], e.Now()
 	end := leaf.NotAfter.UTC().Format(time.RFC3339)
 	switch life := leaf.NotAfter.Sub(leaf.NotBefore); {
-	case now.After(leaf.NotAfter):
-		e.add(checkCertificate, Problem, "it ended on "+end, "run `edgesync run`, which can renew it for 7 days after its end; later onboard or enrol again")
+	case now.After(leaf.NotAfter.Add(client.Grace)):
+		e.add(checkCertificate, Problem, "it ended on "+end+", too long ago to be renewed", e.again)
 		return false
+	case now.After(leaf.NotAfter):
+		e.ended = true
+		e.add(checkCertificate, Problem, "it ended on "+end, "renew it by "+leaf.NotAfter.Add(client.Grace).UTC().Format(time.RFC3339)+", while its key is proof enough: `edgesync cert renew "+e.paths.Dir+"`")
 	case now.Before(leaf.NotBefore):
 		e.add(checkCertificate, Problem, "it is not valid before "+leaf.NotBefore.UTC().Format(time.RFC3339), "set this host's clock: it says "+now.UTC().Format(time.RFC3339))
 		return false
 	case leaf.NotAfter.Sub(now) < life/aboutToEnd:
-		e.add(checkCertificate, Warning, "it ends on "+end+" and was not renewed yet", "see the log of `edgesync run`: renewal should have replaced it")
+		e.add(checkCertificate, Warning, "it ends on "+end+" and was not renewed yet", "see what "+checkCA+" says and try `edgesync cert renew "+e.paths.Dir+"`")
 	default:
 		e.add(checkCertificate, OK, "it is good until "+end, "")
 	}
@@ -184,19 +216,23 @@ func (e *examination) checkTrust(context.Context) bool {
 	for _, c := range e.identity.Chain[1:] {
 		intermediates.AddCert(c)
 	}
-	_, err := e.identity.Chain[0].Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: intermediates, CurrentTime: e.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	leaf, now := e.identity.Chain[0], e.Now()
+	if e.ended {
+		now = leaf.NotAfter
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		e.add(checkTrust, Problem, fmt.Sprintf("the certificate is not of the CAs in %s: %v", e.config.Paths().CA, err), "use the files of one package")
+		e.add(checkTrust, Problem, fmt.Sprintf("the certificate is not of the CAs in %s: %v", e.paths.CA, err), "use the files of one package")
 		return false
 	}
-	config, err := e.config.ClientTLS()
+	certificate := e.identity.TLSCertificate()
+	e.tls, err = certs.ClientTLS(certs.EncodePEM(e.identity.CAs...), func() *tls.Certificate { return certificate }, e.serverName)
 	if err != nil {
-		e.add(checkTrust, Problem, err.Error(), "install the latest edge package or enrol again")
+		e.add(checkTrust, Problem, err.Error(), e.again)
 		return false
 	}
-	e.tls = config
 	e.tls.Time = e.Now
 	e.add(checkTrust, OK, fmt.Sprintf("%d root(s) known, the first to end does on %s", count, soon.UTC().Format(time.DateOnly)), "")
 	return true
@@ -205,23 +241,24 @@ func (e *examination) checkTrust(context.Context) bool {
 func (e *examination) checkReach(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
-	host, port, err := net.SplitHostPort(e.config.GatewayAddr)
+	host, port, err := net.SplitHostPort(e.addr)
 	if err != nil {
-		e.add(checkReach, Problem, err.Error(), "mend gateway_addr in "+e.Config)
+		e.add(checkReach, Problem, err.Error(), "mend "+e.mendAddr)
 		return false
 	}
 	var resolver net.Resolver
 	if _, err := resolver.LookupHost(ctx, host); err != nil {
-		e.add(checkReach, Problem, fmt.Sprintf("%s is not found: %v", host, err), "mend this host's DNS, or gateway_addr in "+e.Config)
+		e.add(checkReach, Problem, fmt.Sprintf("%s is not found: %v", host, err), "mend this host's DNS, or "+e.mendAddr)
 		return false
 	}
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", e.config.GatewayAddr)
+	conn, err := dialer.DialContext(ctx, "tcp", e.addr)
 	if err != nil {
-		e.add(checkReach, Problem, fmt.Sprintf("%s is not reached: %v", e.config.GatewayAddr, err), "let this host out to TCP port "+port+", and see that `edgesync serve` runs there")
+		e.add(checkReach, Problem, fmt.Sprintf("%s is not reached: %v", e.addr, err), "let this host out to TCP port "+port+", and see that `edgesync serve` runs there")
 		return false
 	}
 	_ = conn.Close()
-	e.add(checkReach, OK, e.config.GatewayAddr+" is reached", "")
-	return true
+	e.add(checkReach, OK, e.addr+" is reached", "")
+	// No handshake takes a certificate that has ended.
+	return !e.ended
 }

@@ -26,7 +26,7 @@ func (e *examination) checkTLS(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
 	dialer := tls.Dialer{Config: e.tls}
-	conn, err := dialer.DialContext(ctx, "tcp", e.config.GatewayAddr)
+	conn, err := dialer.DialContext(ctx, "tcp", e.addr)
 	if err != nil {
 		detail, mend := e.explainHandshake(err)
 		e.add(checkTLS, Problem, detail, mend)
@@ -36,11 +36,11 @@ func (e *examination) checkTLS(ctx context.Context) bool {
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline)
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
-		e.add(checkTLS, Problem, fmt.Sprintf("the gateway refuses this host's certificate: %v", err),
-			"see `edgesync event list --type security.` on the platform: the service was revoked, onboarded again elsewhere, its tenant suspended, or its authority replaced; install its latest identity")
+		e.add(checkTLS, Problem, fmt.Sprintf("the %s refuses this host's certificate: %v", e.server, err),
+			"see `edgesync event list --type security.` on the platform for the reason: it was revoked or renewed elsewhere, its tenant was suspended, or its authority replaced; "+e.again)
 		return false
 	}
-	e.add(checkTLS, OK, "the gateway is who it should be and accepts the certificate", "")
+	e.add(checkTLS, OK, "the "+e.server+" is who it should be and accepts the certificate", "")
 	return true
 }
 
@@ -48,23 +48,23 @@ func (e *examination) explainHandshake(err error) (detail, mend string) {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
-	detail = fmt.Sprintf("the gateway is not trusted: %v", err)
+	detail = fmt.Sprintf("the %s is not trusted: %v", e.server, err)
 	switch {
 	case errors.As(err, &unknown):
-		return detail, "it belongs to another platform, or the root was replaced while this host was away: install the service's latest edge package"
+		return detail, "it belongs to another platform, or the root was replaced while this host was away: " + e.again
 	case errors.As(err, &name):
-		return detail, "set gateway_security.server_name in " + e.Config + " to the gateway's name"
+		return detail, "mend " + e.mendName + ": the certificate is for other names"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return detail, "check this host's clock; if it is right the gateway's certificate has ended: restart `edgesync serve`"
+		return detail, "check this host's clock; if it is right the certificate of the " + e.server + " has ended: restart `edgesync serve`"
 	}
-	return fmt.Sprintf("the connection is not made: %v", err), "see that " + e.config.GatewayAddr + " is the gateway itself, with nothing between that ends TLS"
+	return fmt.Sprintf("the connection is not made: %v", err), "see that " + e.addr + " is the " + e.server + " itself, with nothing between that ends TLS"
 }
 
 // checkGateway says Hello and asks for the configuration.
 func (e *examination) checkGateway(ctx context.Context) bool {
-	conn, err := grpc.NewClient("passthrough:///"+e.config.GatewayAddr, grpc.WithTransportCredentials(credentials.NewTLS(e.tls)))
+	conn, err := grpc.NewClient("passthrough:///"+e.addr, grpc.WithTransportCredentials(credentials.NewTLS(e.tls)))
 	if err != nil {
-		e.add(checkHello, Problem, err.Error(), "mend gateway_addr in "+e.Config)
+		e.add(checkHello, Problem, err.Error(), "mend "+e.mendAddr)
 		return false
 	}
 	defer func() { _ = conn.Close() }()
@@ -95,8 +95,12 @@ const (
 )
 
 func (e *examination) checkClock(server time.Time) {
-	off := e.Now().Sub(server).Truncate(time.Second)
-	detail := fmt.Sprintf("this host's clock differs from the gateway's by %s", off)
+	if e.timed {
+		return
+	}
+	e.timed = true
+	off := e.Now().Sub(server).Round(time.Second)
+	detail := fmt.Sprintf("this host's clock differs from the platform's by %s", off)
 	switch {
 	case off.Abs() >= clockProblem:
 		e.add(checkClock, Problem, detail, "set it (NTP): certificates and run times are judged by it")
@@ -127,7 +131,7 @@ func (e *examination) checkGetConfig(ctx context.Context, client monitoring.Agen
 
 func answered(err error) string {
 	s := status.Convert(err)
-	return fmt.Sprintf("the gateway answers %s: %s", s.Code(), s.Message())
+	return fmt.Sprintf("the platform answers %s: %s", s.Code(), s.Message())
 }
 
 func mendCall(err error) string {

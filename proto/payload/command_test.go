@@ -81,3 +81,32 @@ func encode(t testing.TB, value any) string {
 	}
 	return string(encoded)
 }
+
+func TestDeviceTrace(t *testing.T) {
+	trace, err := payload.DecodeDeviceTrace([]byte(`{"key":"main","source":{"type":"armis"},"wanted":{"native_ids":["7"]}}`))
+	if err != nil || trace.Source.Type != "armis" || trace.Wanted.NativeIDs[0] != "7" {
+		t.Errorf("read %+v, %v", trace, err)
+	}
+	for _, bad := range []string{`{"key":"main"}`, `{"wanted":{}}`, `[]`, "\xff"} {
+		if _, err := payload.DecodeDeviceTrace([]byte(bad)); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	for _, bad := range []string{
+		`{"read":{"things":-1}}`, `{"runs":[{"chunks":1,"chunk":2}]}`, `{"read":{"sightings":[{},{},{},{},{},{}]}}`, `{"read":{"sightings":[{"page":-1}]}}`,
+	} {
+		if _, err := payload.DecodeDeviceTraceResult([]byte(bad)); err == nil {
+			t.Errorf("%s was taken", bad)
+		}
+	}
+}
+
+func FuzzDecodeDeviceTraceResult(f *testing.F) {
+	f.Add([]byte(`{"at":"2026-03-01T12:00:00Z","runs":[{"run_id":"r","chunks":2,"chunk":1}],"read":{"asked":true,"whole":true,"sightings":[{"list":"l","page":1,"place":2,"fate":"reported","device":{"ip":"10.0.0.1"}}]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		result, err := payload.DecodeDeviceTraceResult(data)
+		if err == nil && (len(result.Runs) > payload.MaxTracedRuns || len(result.Read.Sightings) > payload.MaxSightings || result.Read.Things < 0) {
+			t.Errorf("took %+v", result)
+		}
+	})
+}

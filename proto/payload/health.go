@@ -25,7 +25,23 @@ type RunReport struct {
 	Result  string `json:"result"`
 	Devices int64  `json:"devices"`
 	Error   string `json:"error,omitempty"`
+	// Stage is one of the Stage constants for a run that did not end well.
+	Stage string `json:"stage,omitempty"`
 }
+
+// How far a run came that did not end well, or not whole.
+const (
+	// StageRead: it was not read from its source.
+	StageRead = "read"
+	// StageOutbox: it found no room on the host.
+	StageOutbox = "outbox"
+	// StageSuperseded: a newer run took its place before it was delivered.
+	StageSuperseded = "superseded"
+	// StageDelivery: the gateway refused it, or a part of it.
+	StageDelivery = "delivery"
+	// StageDamaged: what was kept of it on the host could not be read back.
+	StageDamaged = "damaged"
+)
 
 // How a run ended.
 const (

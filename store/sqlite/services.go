@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -27,7 +26,7 @@ type numbers struct{ assertion, device int64 }
 const selectService = `
 	SELECT id, name, component_id, partition, type, is_platform_sync, endpoint, state, version,
 		capabilities, hostname, os, arch, cert_serial, cert_expires_at, first_hello_at,
-		last_heartbeat_at, config_version, config_applied_at, created_at
+		last_heartbeat_at, config_version, config_applied_at, created_at, outbox_bytes, outbox_runs
 	FROM service `
 
 func scanService(row scanner) (core.SyncService, error) {
@@ -35,7 +34,8 @@ func scanService(row scanner) (core.SyncService, error) {
 	err := row.Scan(idColumn{&v.ID}, &v.Name, &v.ComponentID, &v.Partition, &v.Type, &v.IsPlatformSync,
 		&v.Endpoint, &v.State, &v.Version, asJSON(&v.Capabilities), &v.Hostname, &v.OS, &v.Arch,
 		&v.CertSerial, timeColumn{&v.CertExpiresAt}, timeColumn{&v.FirstHelloAt},
-		timeColumn{&v.LastHeartbeatAt}, &v.ConfigVersion, timeColumn{&v.ConfigAppliedAt}, timeColumn{&v.CreatedAt})
+		timeColumn{&v.LastHeartbeatAt}, &v.ConfigVersion, timeColumn{&v.ConfigAppliedAt}, timeColumn{&v.CreatedAt},
+		&v.OutboxBytes, &v.OutboxRuns)
 	return v, err
 }
 
@@ -67,8 +67,8 @@ func (t tenantTx) PutService(ctx context.Context, v core.SyncService) error {
 	_, err := t.s.exec(ctx, `
 		INSERT INTO service (id, name, component_id, partition, type, is_platform_sync, endpoint, state,
 			version, capabilities, hostname, os, arch, cert_serial, cert_expires_at, first_hello_at,
-			last_heartbeat_at, config_version, config_applied_at, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			last_heartbeat_at, config_version, config_applied_at, created_at, outbox_bytes, outbox_runs)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, component_id = excluded.component_id,
 			partition = excluded.partition, type = excluded.type,
 			is_platform_sync = excluded.is_platform_sync, endpoint = excluded.endpoint,
@@ -77,19 +77,22 @@ func (t tenantTx) PutService(ctx context.Context, v core.SyncService) error {
 			cert_serial = excluded.cert_serial, cert_expires_at = excluded.cert_expires_at,
 			first_hello_at = excluded.first_hello_at, last_heartbeat_at = excluded.last_heartbeat_at,
 			config_version = excluded.config_version, config_applied_at = excluded.config_applied_at,
-			created_at = excluded.created_at`,
+			created_at = excluded.created_at, outbox_bytes = excluded.outbox_bytes,
+			outbox_runs = excluded.outbox_runs`,
 		id(v.ID), v.Name, v.ComponentID, v.Partition, v.Type, v.IsPlatformSync, v.Endpoint, v.State,
 		v.Version, jsonList(v.Capabilities), v.Hostname, v.OS, v.Arch, v.CertSerial, micros(v.CertExpiresAt),
 		micros(v.FirstHelloAt), micros(v.LastHeartbeatAt), v.ConfigVersion,
-		micros(v.ConfigAppliedAt), micros(v.CreatedAt))
+		micros(v.ConfigAppliedAt), micros(v.CreatedAt), v.OutboxBytes, v.OutboxRuns)
 	if err != nil {
 		return fmt.Errorf("put service %q: %w", v.ComponentID, err)
 	}
 	return nil
 }
 
-func (t tenantTx) Heartbeat(ctx context.Context, service uuid.UUID, at time.Time) error {
-	n, err := t.s.exec(ctx, `UPDATE service SET last_heartbeat_at = ? WHERE id = ?`, micros(at), id(service))
+func (t tenantTx) Heartbeat(ctx context.Context, service uuid.UUID, beat core.Beat) error {
+	n, err := t.s.exec(ctx, `
+		UPDATE service SET last_heartbeat_at = ?, outbox_bytes = ?, outbox_runs = ? WHERE id = ?`,
+		micros(beat.At), beat.OutboxBytes, beat.OutboxRuns, id(service))
 	if err == nil && n == 0 {
 		err = core.ErrNotFound
 	}

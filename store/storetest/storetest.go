@@ -35,6 +35,7 @@ func Run(t *testing.T, place Place) {
 		"SourceStats":   testSourceStats,
 		"Runs":          testRuns,
 		"Events":        testEvents,
+		"EventLog":      testEventLog,
 		"Isolation":     testIsolation,
 		"Transactions":  testTransactions,
 		"Concurrency":   testConcurrency,

@@ -17,7 +17,7 @@ func aService(name string) core.SyncService {
 		State: core.ServiceActive, Version: "1.2.3", Capabilities: []string{"armis", "net\"box"},
 		Hostname: "edge-7", OS: "linux", Arch: "arm64", CertSerial: "123456789012345678901234567890",
 		CertExpiresAt: at(100), FirstHelloAt: at(1), LastHeartbeatAt: at(2), CreatedAt: at(0),
-		ConfigVersion: "c0ffee", ConfigAppliedAt: at(3),
+		ConfigVersion: "c0ffee", ConfigAppliedAt: at(3), OutboxBytes: 5 << 30, OutboxRuns: 3,
 	}
 }
 
@@ -51,12 +51,13 @@ func testServices(t *testing.T, place Place) {
 		return nil
 	})
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
-		wantError(t, "heartbeat of an unknown service", tx.Heartbeat(ctx, uuid.New(), at(9)), core.ErrNotFound)
+		wantError(t, "heartbeat of an unknown service", tx.Heartbeat(ctx, uuid.New(), core.Beat{At: at(9)}), core.ErrNotFound)
 		wantError(t, "configuration of an unknown service", tx.ConfigApplied(ctx, uuid.New(), "v", at(9)), core.ErrNotFound)
 		check(t, tx.ConfigApplied(ctx, a.ID, "v2", at(8)))
-		return tx.Heartbeat(ctx, a.ID, at(9))
+		return tx.Heartbeat(ctx, a.ID, core.Beat{At: at(9), OutboxBytes: 7, OutboxRuns: 1})
 	})
 	a.LastHeartbeatAt, a.ConfigVersion, a.ConfigAppliedAt = at(9), "v2", at(8)
+	a.OutboxBytes, a.OutboxRuns = 7, 1
 	b.Name, b.Capabilities = "renamed", []string{"faker"}
 	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error { return tx.PutService(ctx, b) })
 	view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {

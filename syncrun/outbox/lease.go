@@ -212,13 +212,16 @@ func (l *Lease) Rewind() error {
 }
 
 // Delivered ends the lease of a run of which the gateway has acknowledged so
-// many updates and refused the others for good: the run leaves the outbox.
-func (l *Lease) Delivered(acknowledged int64) {
-	l.end(Totals{Acknowledged: acknowledged, Refused: l.Run.Updates - acknowledged})
+// many updates and refused the others for good: the run leaves the outbox. What
+// was refused is kept aside.
+func (l *Lease) Delivered(acknowledged int64, refused ...Refusal) {
+	l.end(Totals{Acknowledged: acknowledged, Refused: l.Run.Updates - acknowledged}, refused)
 }
 
 // Refused ends the lease of a run that the gateway will never take.
-func (l *Lease) Refused() { l.Delivered(0) }
+func (l *Lease) Refused(why string) {
+	l.end(Totals{Refused: l.Run.Updates}, []Refusal{{Chunk: wholeRun, Why: why}})
+}
 
 // Quarantine ends the lease of a run that cannot be read back and keeps its file
 // aside.
@@ -243,10 +246,11 @@ func (l *Lease) Release() bool {
 	return true
 }
 
-func (l *Lease) end(add Totals) {
+func (l *Lease) end(add Totals, refused []Refusal) {
 	_ = l.file.Close()
 	l.outbox.mu.Lock()
 	defer l.outbox.mu.Unlock()
 	l.stored.leased = false
+	l.stored.refused = refused
 	l.outbox.endLocked(l.stored, add)
 }

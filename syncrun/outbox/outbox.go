@@ -33,6 +33,8 @@ const (
 	partSuffix = ".part"
 	runSuffix  = ".run"
 	badSuffix  = ".bad"
+	// asideSuffix is that of runs the gateway will never take.
+	asideSuffix = ".refused"
 )
 
 var (
@@ -101,6 +103,8 @@ type stored struct {
 	// leased says that somebody is sending it; withdrawn that its source was
 	// taken away meanwhile.
 	leased, withdrawn bool
+	// refused is what of it the gateway will never take.
+	refused []Refusal
 }
 
 // Outbox is a directory of runs. It is safe for concurrent use.
@@ -124,8 +128,10 @@ type Outbox struct {
 	limit  int64
 	// bySource holds committed runs, oldest first.
 	bySource map[string][]*stored
-	pending  int
-	full     fullness
+	// aside are runs that were refused, oldest first.
+	aside   []*asideRun
+	pending int
+	full    fullness
 	// space is closed and replaced whenever disk is given back.
 	space chan struct{}
 }
@@ -208,6 +214,22 @@ func (o *Outbox) Totals() Totals {
 	return o.ledger.totals
 }
 
+// MaxBytes is how much disk the outbox may take.
+func (o *Outbox) MaxBytes() int64 { return o.options.MaxBytes }
+
+// Oldest is when the oldest run that waits was committed, or now.
+func (o *Outbox) Oldest() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	oldest := o.options.Now()
+	for _, list := range o.bySource {
+		if at := list[0].Committed; at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return oldest
+}
+
 // Waiting reports whether a source has a run to deliver.
 func (o *Outbox) Waiting(source string) bool {
 	o.mu.Lock()
@@ -277,7 +299,9 @@ func (o *Outbox) endLocked(s *stored, add Totals) {
 	if o.unlistLocked(s) {
 		o.ledger.ended(s.number, add)
 		// A file that cannot be removed is removed by the next Open.
-		_ = o.fs.Remove(s.path)
+		if !o.setAsideLocked(s, s.refused) {
+			_ = o.fs.Remove(s.path)
+		}
 		o.freeLocked(s.Share, s.Bytes)
 	}
 }

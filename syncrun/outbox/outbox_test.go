@@ -166,7 +166,7 @@ func TestChunksApartAreNoSnapshot(t *testing.T) {
 	if !bytes.Contains(chunk.JSON, []byte(`"sync_run_id":"run-1","mode":"incremental"`)) || bytes.Contains(chunk.JSON, []byte("total_chunks")) {
 		t.Fatalf("chunk apart is %s", chunk.JSON)
 	}
-	l.Refused()
+	l.Refused("no")
 }
 
 func TestEmptyRunIsOneEmptyChunk(t *testing.T) {

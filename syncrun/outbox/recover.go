@@ -57,6 +57,7 @@ func (o *Outbox) recover() error {
 		case suffix == partSuffix:
 			_ = o.fs.Remove(filepath.Join(o.dir, f.Name()))
 			o.found.Unfinished++
+		case suffix == asideSuffix:
 		case suffix == runSuffix && ended[number]:
 			_ = o.fs.Remove(filepath.Join(o.dir, f.Name()))
 		case suffix == runSuffix:
@@ -78,6 +79,7 @@ func (o *Outbox) recover() error {
 	o.found.Runs = len(all)
 	o.ledger.begin()
 	o.trimBad()
+	o.recoverAside(files)
 	return nil
 }
 
@@ -152,5 +154,5 @@ func parseName(name string) (number uint64, suffix string, ok bool) {
 	if suffix = "." + suffix; !found || err != nil || len(text) != 16 {
 		return 0, "", false
 	}
-	return number, suffix, suffix == partSuffix || suffix == runSuffix || suffix == badSuffix
+	return number, suffix, suffix == partSuffix || suffix == runSuffix || suffix == badSuffix || suffix == asideSuffix
 }

@@ -110,6 +110,15 @@ func (q *Queue) Remove(id string) {
 	}
 }
 
+// Due is when an entry is to run next; false for one that is not there or runs.
+func (q *Queue) Due(id string) (time.Time, bool) {
+	e := q.entries[id]
+	if e == nil || e.state == running {
+		return time.Time{}, false
+	}
+	return e.due, true
+}
+
 // Take returns the entry to run now, or false when none is due or no place is
 // free. The entry counts as running until Done.
 func (q *Queue) Take(now time.Time) (id string, due time.Time, ok bool) {

@@ -27,6 +27,8 @@ type Request struct {
 	// Sample asks for no more than an impression: the first page of each listing
 	// or query is enough, whatever the Discovery then says of the whole.
 	Sample bool
+	// Lookup, if set, looks for some things in what the run reads.
+	Lookup *Lookup
 }
 
 // Discovery is what a run found.

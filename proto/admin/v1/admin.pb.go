@@ -857,8 +857,11 @@ type SyncService struct {
 	// The configuration it said it runs, and since when.
 	ConfigVersion   string                 `protobuf:"bytes,40,opt,name=config_version,json=configVersion,proto3" json:"config_version,omitempty"`
 	ConfigAppliedAt *timestamppb.Timestamp `protobuf:"bytes,41,opt,name=config_applied_at,json=configAppliedAt,proto3" json:"config_applied_at,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What it said waits in its outbox to be delivered.
+	OutboxBytes   int64 `protobuf:"varint,50,opt,name=outbox_bytes,json=outboxBytes,proto3" json:"outbox_bytes,omitempty"`
+	OutboxRuns    int64 `protobuf:"varint,51,opt,name=outbox_runs,json=outboxRuns,proto3" json:"outbox_runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SyncService) Reset() {
@@ -1064,6 +1067,20 @@ func (x *SyncService) GetConfigAppliedAt() *timestamppb.Timestamp {
 		return x.ConfigAppliedAt
 	}
 	return nil
+}
+
+func (x *SyncService) GetOutboxBytes() int64 {
+	if x != nil {
+		return x.OutboxBytes
+	}
+	return 0
+}
+
+func (x *SyncService) GetOutboxRuns() int64 {
+	if x != nil {
+		return x.OutboxRuns
+	}
+	return 0
 }
 
 type OnboardServiceRequest struct {
@@ -4018,9 +4035,15 @@ func (x *SyncedSource) GetError() string {
 }
 
 type TestSourceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name or id; empty for a source that is not saved yet.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// Test this instead of what is saved, run by that service and with those
+	// credentials, as CreateSourceRequest and UpdateSourceRequest say.
+	Spec          *SourceSpec       `protobuf:"bytes,3,opt,name=spec,proto3" json:"spec,omitempty"`
+	Service       string            `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`
+	Credentials   map[string][]byte `protobuf:"bytes,5,rep,name=credentials,proto3" json:"credentials,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4067,6 +4090,27 @@ func (x *TestSourceRequest) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *TestSourceRequest) GetSpec() *SourceSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *TestSourceRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *TestSourceRequest) GetCredentials() map[string][]byte {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
 }
 
 type TestSourceResponse struct {
@@ -5918,7 +5962,10 @@ type WatchUpdate struct {
 	// Recorded since the update before, oldest first.
 	Events []*Event `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"`
 	// Some events were left out: they came faster than they were read.
-	EventsMissed  bool `protobuf:"varint,8,opt,name=events_missed,json=eventsMissed,proto3" json:"events_missed,omitempty"`
+	EventsMissed bool `protobuf:"varint,8,opt,name=events_missed,json=eventsMissed,proto3" json:"events_missed,omitempty"`
+	// Who watches. In the first update only; absent on the platform's own machine,
+	// where everything is allowed.
+	Caller        *Operator `protobuf:"bytes,9,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6009,6 +6056,354 @@ func (x *WatchUpdate) GetEventsMissed() bool {
 	return false
 }
 
+func (x *WatchUpdate) GetCaller() *Operator {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+type ListRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Name or id of a source, or of a sync service all of whose sources are meant;
+	// each needs its tenant.
+	Source  string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// 0 means 50.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsRequest) Reset() {
+	*x = ListRunsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsRequest) ProtoMessage() {}
+
+func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListRunsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *ListRunsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ListRunsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// Run is one discovery of one source.
+type Run struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Source   string                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId string                 `protobuf:"bytes,4,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// "snapshot" or "incremental"; empty while it is not known.
+	Mode      string                 `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// Absent while it is under way.
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// "success", "partial", "failed" or "timeout"; empty while it is under way.
+	Result string `protobuf:"bytes,8,opt,name=result,proto3" json:"result,omitempty"`
+	// How many devices its service counted.
+	Devices int64 `protobuf:"varint,9,opt,name=devices,proto3" json:"devices,omitempty"`
+	// Updates stored or found unchanged, and how many were announced, or -1.
+	Received int64 `protobuf:"varint,10,opt,name=received,proto3" json:"received,omitempty"`
+	Total    int64 `protobuf:"varint,11,opt,name=total,proto3" json:"total,omitempty"`
+	// Updates that say that a thing is gone, and those that name nothing.
+	Deleted int64 `protobuf:"varint,12,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Refused int64 `protobuf:"varint,13,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Things that its deletions retracted.
+	Retracted int64  `protobuf:"varint,14,opt,name=retracted,proto3" json:"retracted,omitempty"`
+	Error     string `protobuf:"bytes,15,opt,name=error,proto3" json:"error,omitempty"`
+	// How far a run came that did not end well: "read", "outbox", "superseded",
+	// "delivery", "damaged", or empty.
+	Stage string `protobuf:"bytes,16,opt,name=stage,proto3" json:"stage,omitempty"`
+	// Its last chunk is stored.
+	Complete    bool                   `protobuf:"varint,17,opt,name=complete,proto3" json:"complete,omitempty"`
+	Chunks      int32                  `protobuf:"varint,18,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	TotalChunks int32                  `protobuf:"varint,19,opt,name=total_chunks,json=totalChunks,proto3" json:"total_chunks,omitempty"`
+	StoredAt    *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=stored_at,json=storedAt,proto3" json:"stored_at,omitempty"`
+	ServiceId   string                 `protobuf:"bytes,21,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	// The OpenTelemetry trace of the run, hex.
+	TraceId       string `protobuf:"bytes,22,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Run) Reset() {
+	*x = Run{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Run) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Run) ProtoMessage() {}
+
+func (x *Run) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Run.ProtoReflect.Descriptor instead.
+func (*Run) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *Run) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Run) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Run) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Run) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *Run) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Run) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *Run) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
+func (x *Run) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *Run) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *Run) GetReceived() int64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *Run) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Run) GetDeleted() int64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *Run) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *Run) GetRetracted() int64 {
+	if x != nil {
+		return x.Retracted
+	}
+	return 0
+}
+
+func (x *Run) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Run) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *Run) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *Run) GetChunks() int32 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+func (x *Run) GetTotalChunks() int32 {
+	if x != nil {
+		return x.TotalChunks
+	}
+	return 0
+}
+
+func (x *Run) GetStoredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StoredAt
+	}
+	return nil
+}
+
+func (x *Run) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *Run) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+type ListRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest first.
+	Runs          []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRunsResponse) Reset() {
+	*x = ListRunsResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRunsResponse) ProtoMessage() {}
+
+func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListRunsResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *ListRunsResponse) GetRuns() []*Run {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
 type Operator struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -6027,7 +6422,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6039,7 +6434,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[82]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6052,7 +6447,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{82}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Operator) GetName() string {
@@ -6118,7 +6513,7 @@ type AddOperatorRequest struct {
 
 func (x *AddOperatorRequest) Reset() {
 	*x = AddOperatorRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6130,7 +6525,7 @@ func (x *AddOperatorRequest) String() string {
 func (*AddOperatorRequest) ProtoMessage() {}
 
 func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[83]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6143,7 +6538,7 @@ func (x *AddOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddOperatorRequest.ProtoReflect.Descriptor instead.
 func (*AddOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{83}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *AddOperatorRequest) GetName() string {
@@ -6188,7 +6583,7 @@ type AddOperatorResponse struct {
 
 func (x *AddOperatorResponse) Reset() {
 	*x = AddOperatorResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6200,7 +6595,7 @@ func (x *AddOperatorResponse) String() string {
 func (*AddOperatorResponse) ProtoMessage() {}
 
 func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[84]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6213,7 +6608,7 @@ func (x *AddOperatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddOperatorResponse.ProtoReflect.Descriptor instead.
 func (*AddOperatorResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{84}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *AddOperatorResponse) GetOperator() *Operator {
@@ -6254,7 +6649,7 @@ type ListOperatorsRequest struct {
 
 func (x *ListOperatorsRequest) Reset() {
 	*x = ListOperatorsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6266,7 +6661,7 @@ func (x *ListOperatorsRequest) String() string {
 func (*ListOperatorsRequest) ProtoMessage() {}
 
 func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[85]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6279,7 +6674,7 @@ func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperatorsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{85}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ListOperatorsRequest) GetTenant() string {
@@ -6298,7 +6693,7 @@ type ListOperatorsResponse struct {
 
 func (x *ListOperatorsResponse) Reset() {
 	*x = ListOperatorsResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6310,7 +6705,7 @@ func (x *ListOperatorsResponse) String() string {
 func (*ListOperatorsResponse) ProtoMessage() {}
 
 func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[86]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6323,7 +6718,7 @@ func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperatorsResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{86}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ListOperatorsResponse) GetOperators() []*Operator {
@@ -6344,7 +6739,7 @@ type RevokeOperatorRequest struct {
 
 func (x *RevokeOperatorRequest) Reset() {
 	*x = RevokeOperatorRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6356,7 +6751,7 @@ func (x *RevokeOperatorRequest) String() string {
 func (*RevokeOperatorRequest) ProtoMessage() {}
 
 func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[87]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6369,7 +6764,7 @@ func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeOperatorRequest.ProtoReflect.Descriptor instead.
 func (*RevokeOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{87}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *RevokeOperatorRequest) GetName() string {
@@ -6417,7 +6812,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6429,7 +6824,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[88]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6442,7 +6837,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{88}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *Certificate) GetTenant() string {
@@ -6564,7 +6959,7 @@ type ListCertificatesRequest struct {
 
 func (x *ListCertificatesRequest) Reset() {
 	*x = ListCertificatesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6576,7 +6971,7 @@ func (x *ListCertificatesRequest) String() string {
 func (*ListCertificatesRequest) ProtoMessage() {}
 
 func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[89]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6589,7 +6984,7 @@ func (x *ListCertificatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCertificatesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{89}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ListCertificatesRequest) GetTenant() string {
@@ -6622,7 +7017,7 @@ type ListCertificatesResponse struct {
 
 func (x *ListCertificatesResponse) Reset() {
 	*x = ListCertificatesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6634,7 +7029,7 @@ func (x *ListCertificatesResponse) String() string {
 func (*ListCertificatesResponse) ProtoMessage() {}
 
 func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[90]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6647,7 +7042,7 @@ func (x *ListCertificatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCertificatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCertificatesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{90}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ListCertificatesResponse) GetCertificates() []*Certificate {
@@ -6678,7 +7073,7 @@ type Authority struct {
 
 func (x *Authority) Reset() {
 	*x = Authority{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6690,7 +7085,7 @@ func (x *Authority) String() string {
 func (*Authority) ProtoMessage() {}
 
 func (x *Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[91]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6703,7 +7098,7 @@ func (x *Authority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authority.ProtoReflect.Descriptor instead.
 func (*Authority) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{91}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *Authority) GetKeyId() string {
@@ -6772,7 +7167,7 @@ type ListAuthoritiesRequest struct {
 
 func (x *ListAuthoritiesRequest) Reset() {
 	*x = ListAuthoritiesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6784,7 +7179,7 @@ func (x *ListAuthoritiesRequest) String() string {
 func (*ListAuthoritiesRequest) ProtoMessage() {}
 
 func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[92]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6797,7 +7192,7 @@ func (x *ListAuthoritiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuthoritiesRequest.ProtoReflect.Descriptor instead.
 func (*ListAuthoritiesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{92}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ListAuthoritiesRequest) GetTenant() string {
@@ -6816,7 +7211,7 @@ type ListAuthoritiesResponse struct {
 
 func (x *ListAuthoritiesResponse) Reset() {
 	*x = ListAuthoritiesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6828,7 +7223,7 @@ func (x *ListAuthoritiesResponse) String() string {
 func (*ListAuthoritiesResponse) ProtoMessage() {}
 
 func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[93]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6841,7 +7236,7 @@ func (x *ListAuthoritiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuthoritiesResponse.ProtoReflect.Descriptor instead.
 func (*ListAuthoritiesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{93}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ListAuthoritiesResponse) GetAuthorities() []*Authority {
@@ -6862,7 +7257,7 @@ type RotateAuthorityRequest struct {
 
 func (x *RotateAuthorityRequest) Reset() {
 	*x = RotateAuthorityRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6874,7 +7269,7 @@ func (x *RotateAuthorityRequest) String() string {
 func (*RotateAuthorityRequest) ProtoMessage() {}
 
 func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[94]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6887,7 +7282,7 @@ func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*RotateAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{94}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *RotateAuthorityRequest) GetTenant() string {
@@ -6914,7 +7309,7 @@ type RotateRootRequest struct {
 
 func (x *RotateRootRequest) Reset() {
 	*x = RotateRootRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6926,7 +7321,7 @@ func (x *RotateRootRequest) String() string {
 func (*RotateRootRequest) ProtoMessage() {}
 
 func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[95]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6939,7 +7334,7 @@ func (x *RotateRootRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateRootRequest.ProtoReflect.Descriptor instead.
 func (*RotateRootRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{95}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *RotateRootRequest) GetLeaked() bool {
@@ -6962,7 +7357,7 @@ type Rotation struct {
 
 func (x *Rotation) Reset() {
 	*x = Rotation{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6974,7 +7369,7 @@ func (x *Rotation) String() string {
 func (*Rotation) ProtoMessage() {}
 
 func (x *Rotation) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[96]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6987,7 +7382,7 @@ func (x *Rotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
 func (*Rotation) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{96}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *Rotation) GetTenant() string {
@@ -7034,7 +7429,7 @@ type Restoration struct {
 
 func (x *Restoration) Reset() {
 	*x = Restoration{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7046,7 +7441,7 @@ func (x *Restoration) String() string {
 func (*Restoration) ProtoMessage() {}
 
 func (x *Restoration) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[97]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7059,7 +7454,7 @@ func (x *Restoration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restoration.ProtoReflect.Descriptor instead.
 func (*Restoration) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{97}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *Restoration) GetId() string {
@@ -7105,7 +7500,7 @@ type ListRestorationsRequest struct {
 
 func (x *ListRestorationsRequest) Reset() {
 	*x = ListRestorationsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7117,7 +7512,7 @@ func (x *ListRestorationsRequest) String() string {
 func (*ListRestorationsRequest) ProtoMessage() {}
 
 func (x *ListRestorationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[98]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7130,7 +7525,7 @@ func (x *ListRestorationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRestorationsRequest.ProtoReflect.Descriptor instead.
 func (*ListRestorationsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{98}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{101}
 }
 
 type ListRestorationsResponse struct {
@@ -7142,7 +7537,7 @@ type ListRestorationsResponse struct {
 
 func (x *ListRestorationsResponse) Reset() {
 	*x = ListRestorationsResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7154,7 +7549,7 @@ func (x *ListRestorationsResponse) String() string {
 func (*ListRestorationsResponse) ProtoMessage() {}
 
 func (x *ListRestorationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[99]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7167,7 +7562,7 @@ func (x *ListRestorationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRestorationsResponse.ProtoReflect.Descriptor instead.
 func (*ListRestorationsResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{99}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *ListRestorationsResponse) GetRestorations() []*Restoration {
@@ -7185,7 +7580,7 @@ type SettleRestorationsRequest struct {
 
 func (x *SettleRestorationsRequest) Reset() {
 	*x = SettleRestorationsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[100]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7197,7 +7592,7 @@ func (x *SettleRestorationsRequest) String() string {
 func (*SettleRestorationsRequest) ProtoMessage() {}
 
 func (x *SettleRestorationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[100]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7210,7 +7605,7 @@ func (x *SettleRestorationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleRestorationsRequest.ProtoReflect.Descriptor instead.
 func (*SettleRestorationsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{100}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{103}
 }
 
 type ImportSourcesRequest struct {
@@ -7226,7 +7621,7 @@ type ImportSourcesRequest struct {
 
 func (x *ImportSourcesRequest) Reset() {
 	*x = ImportSourcesRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[101]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7238,7 +7633,7 @@ func (x *ImportSourcesRequest) String() string {
 func (*ImportSourcesRequest) ProtoMessage() {}
 
 func (x *ImportSourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[101]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7251,7 +7646,7 @@ func (x *ImportSourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportSourcesRequest.ProtoReflect.Descriptor instead.
 func (*ImportSourcesRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{101}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *ImportSourcesRequest) GetTenant() string {
@@ -7292,7 +7687,7 @@ type ImportedSource struct {
 
 func (x *ImportedSource) Reset() {
 	*x = ImportedSource{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[102]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7304,7 +7699,7 @@ func (x *ImportedSource) String() string {
 func (*ImportedSource) ProtoMessage() {}
 
 func (x *ImportedSource) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[102]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7317,7 +7712,7 @@ func (x *ImportedSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedSource.ProtoReflect.Descriptor instead.
 func (*ImportedSource) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{102}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ImportedSource) GetSpec() *SourceSpec {
@@ -7344,7 +7739,7 @@ type ImportSourcesResponse struct {
 
 func (x *ImportSourcesResponse) Reset() {
 	*x = ImportSourcesResponse{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[103]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7356,7 +7751,7 @@ func (x *ImportSourcesResponse) String() string {
 func (*ImportSourcesResponse) ProtoMessage() {}
 
 func (x *ImportSourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[103]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7369,7 +7764,7 @@ func (x *ImportSourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportSourcesResponse.ProtoReflect.Descriptor instead.
 func (*ImportSourcesResponse) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{103}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *ImportSourcesResponse) GetOutcomes() []*ImportOutcome {
@@ -7392,7 +7787,7 @@ type ImportOutcome struct {
 
 func (x *ImportOutcome) Reset() {
 	*x = ImportOutcome{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7404,7 +7799,7 @@ func (x *ImportOutcome) String() string {
 func (*ImportOutcome) ProtoMessage() {}
 
 func (x *ImportOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7417,7 +7812,7 @@ func (x *ImportOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportOutcome.ProtoReflect.Descriptor instead.
 func (*ImportOutcome) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{104}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *ImportOutcome) GetName() string {
@@ -7439,6 +7834,672 @@ func (x *ImportOutcome) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+type TraceDeviceRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// A device id, a source's own id, a MAC, an address or a host name.
+	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
+	// Which of these it is: "id", "native-id", "mac", "ip", "hostname", "name"
+	// (native id or host name); empty to go by how it looks.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// Name or id: only the way from this source. Empty means every source.
+	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	// Only what the platform has stored: no source is read.
+	StoredOnly    bool `protobuf:"varint,5,opt,name=stored_only,json=storedOnly,proto3" json:"stored_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceDeviceRequest) Reset() {
+	*x = TraceDeviceRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[108]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceDeviceRequest) ProtoMessage() {}
+
+func (x *TraceDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[108]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceDeviceRequest.ProtoReflect.Descriptor instead.
+func (*TraceDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{108}
+}
+
+func (x *TraceDeviceRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *TraceDeviceRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *TraceDeviceRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *TraceDeviceRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *TraceDeviceRequest) GetStoredOnly() bool {
+	if x != nil {
+		return x.StoredOnly
+	}
+	return false
+}
+
+type DeviceTrace struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	TenantId string                 `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	Query    string                 `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	By       string                 `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// "present", "retracted", "missing" or "unknown".
+	Verdict string `protobuf:"bytes,5,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// What it is due to, a word that stays the same, such as "source_down".
+	Reason  string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Summary string `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
+	// What to do, or empty.
+	Next          string         `protobuf:"bytes,8,opt,name=next,proto3" json:"next,omitempty"`
+	Devices       []*Device      `protobuf:"bytes,9,rep,name=devices,proto3" json:"devices,omitempty"`
+	Sources       []*SourceTrace `protobuf:"bytes,10,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceTrace) Reset() {
+	*x = DeviceTrace{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[109]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceTrace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceTrace) ProtoMessage() {}
+
+func (x *DeviceTrace) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[109]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceTrace.ProtoReflect.Descriptor instead.
+func (*DeviceTrace) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{109}
+}
+
+func (x *DeviceTrace) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *DeviceTrace) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *DeviceTrace) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *DeviceTrace) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *DeviceTrace) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *DeviceTrace) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeviceTrace) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *DeviceTrace) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *DeviceTrace) GetDevices() []*Device {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *DeviceTrace) GetSources() []*SourceTrace {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+type SourceTrace struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Source     string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId   string                 `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	SourceType string                 `protobuf:"bytes,3,opt,name=source_type,json=sourceType,proto3" json:"source_type,omitempty"`
+	// Name, id and status of the service that runs it; empty where none does.
+	Service       string `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`
+	ServiceId     string `protobuf:"bytes,5,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	ServiceStatus string `protobuf:"bytes,6,opt,name=service_status,json=serviceStatus,proto3" json:"service_status,omitempty"`
+	Verdict       string `protobuf:"bytes,7,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	Summary       string `protobuf:"bytes,9,opt,name=summary,proto3" json:"summary,omitempty"`
+	Next          string `protobuf:"bytes,10,opt,name=next,proto3" json:"next,omitempty"`
+	RunId         string `protobuf:"bytes,11,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	TraceId       string `protobuf:"bytes,12,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// All stages in order: "source", "page", "run", "chunk", "stream", "commit",
+	// "decision".
+	Steps         []*TraceStep `protobuf:"bytes,13,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceTrace) Reset() {
+	*x = SourceTrace{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[110]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceTrace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceTrace) ProtoMessage() {}
+
+func (x *SourceTrace) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[110]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceTrace.ProtoReflect.Descriptor instead.
+func (*SourceTrace) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{110}
+}
+
+func (x *SourceTrace) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetSourceType() string {
+	if x != nil {
+		return x.SourceType
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetServiceStatus() string {
+	if x != nil {
+		return x.ServiceStatus
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *SourceTrace) GetSteps() []*TraceStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+type TraceStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Stage string                 `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
+	// "passed", "stopped", "waiting", "unknown" or "not_reached".
+	State string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Text  string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// Where on the source's pages; page and place count from 1.
+	List  string `protobuf:"bytes,5,opt,name=list,proto3" json:"list,omitempty"`
+	Page  int32  `protobuf:"varint,6,opt,name=page,proto3" json:"page,omitempty"`
+	Place int32  `protobuf:"varint,7,opt,name=place,proto3" json:"place,omitempty"`
+	// Which chunk of how many of its run, from 1.
+	Chunk         int32 `protobuf:"varint,8,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	Chunks        int32 `protobuf:"varint,9,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceStep) Reset() {
+	*x = TraceStep{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[111]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceStep) ProtoMessage() {}
+
+func (x *TraceStep) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[111]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceStep.ProtoReflect.Descriptor instead.
+func (*TraceStep) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{111}
+}
+
+func (x *TraceStep) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *TraceStep) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *TraceStep) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *TraceStep) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *TraceStep) GetList() string {
+	if x != nil {
+		return x.List
+	}
+	return ""
+}
+
+func (x *TraceStep) GetPage() int32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *TraceStep) GetPlace() int32 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *TraceStep) GetChunk() int32 {
+	if x != nil {
+		return x.Chunk
+	}
+	return 0
+}
+
+func (x *TraceStep) GetChunks() int32 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+type EventPosition struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	TenantId string                 `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// Everything up to this sequence number of the tenant's was exported.
+	Sequence      int64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventPosition) Reset() {
+	*x = EventPosition{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[112]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventPosition) ProtoMessage() {}
+
+func (x *EventPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[112]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventPosition.ProtoReflect.Descriptor instead.
+func (*EventPosition) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{112}
+}
+
+func (x *EventPosition) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *EventPosition) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+type ExportEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty means every tenant.
+	Tenant string           `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	After  []*EventPosition `protobuf:"bytes,2,rep,name=after,proto3" json:"after,omitempty"`
+	// Go on with events as they are recorded, without an end.
+	Follow        bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportEventsRequest) Reset() {
+	*x = ExportEventsRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[113]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportEventsRequest) ProtoMessage() {}
+
+func (x *ExportEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[113]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportEventsRequest.ProtoReflect.Descriptor instead.
+func (*ExportEventsRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{113}
+}
+
+func (x *ExportEventsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ExportEventsRequest) GetAfter() []*EventPosition {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ExportEventsRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type ExportedEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Rises within a tenant, with gaps where events were pruned.
+	Sequence      int64  `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Event         *Event `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportedEvent) Reset() {
+	*x = ExportedEvent{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[114]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportedEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportedEvent) ProtoMessage() {}
+
+func (x *ExportedEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[114]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportedEvent.ProtoReflect.Descriptor instead.
+func (*ExportedEvent) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{114}
+}
+
+func (x *ExportedEvent) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ExportedEvent) GetEvent() *Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+type ExportedEvents struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        []*ExportedEvent       `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportedEvents) Reset() {
+	*x = ExportedEvents{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[115]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportedEvents) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportedEvents) ProtoMessage() {}
+
+func (x *ExportedEvents) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[115]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportedEvents.ProtoReflect.Descriptor instead.
+func (*ExportedEvents) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{115}
+}
+
+func (x *ExportedEvents) GetEvents() []*ExportedEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
 }
 
 var File_proto_admin_v1_admin_proto protoreflect.FileDescriptor
@@ -7498,7 +8559,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06resume\x18\x02 \x01(\bR\x06resume\")\n" +
 	"\x13RemoveTenantRequest\x12\x12\n" +
 	"\x04slug\x18\x01 \x01(\tR\x04slug\"\x16\n" +
-	"\x14RemoveTenantResponse\"\xaa\a\n" +
+	"\x14RemoveTenantResponse\"\xee\a\n" +
 	"\vSyncService\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -7527,7 +8588,10 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\fsource_count\x18\x16 \x01(\x05R\vsourceCount\x120\n" +
 	"\x14failing_source_count\x18\x17 \x01(\x05R\x12failingSourceCount\x12%\n" +
 	"\x0econfig_version\x18( \x01(\tR\rconfigVersion\x12F\n" +
-	"\x11config_applied_at\x18) \x01(\v2\x1a.google.protobuf.TimestampR\x0fconfigAppliedAt\"\x96\x01\n" +
+	"\x11config_applied_at\x18) \x01(\v2\x1a.google.protobuf.TimestampR\x0fconfigAppliedAt\x12!\n" +
+	"\foutbox_bytes\x182 \x01(\x03R\voutboxBytes\x12\x1f\n" +
+	"\voutbox_runs\x183 \x01(\x03R\n" +
+	"outboxRuns\"\x96\x01\n" +
 	"\x15OnboardServiceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
@@ -7795,10 +8859,16 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x06result\x18\x05 \x01(\tR\x06result\x12\x18\n" +
 	"\adevices\x18\x06 \x01(\x03R\adevices\x12\"\n" +
 	"\facknowledged\x18\a \x01(\x03R\facknowledged\x12\x14\n" +
-	"\x05error\x18\b \x01(\tR\x05error\"C\n" +
+	"\x05error\x18\b \x01(\tR\x05error\"\xa9\x02\n" +
 	"\x11TestSourceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
-	"\x06source\x18\x02 \x01(\tR\x06source\"\xd6\x01\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x121\n" +
+	"\x04spec\x18\x03 \x01(\v2\x1d.edgesync.admin.v1.SourceSpecR\x04spec\x12\x18\n" +
+	"\aservice\x18\x04 \x01(\tR\aservice\x12W\n" +
+	"\vcredentials\x18\x05 \x03(\v25.edgesync.admin.v1.TestSourceRequest.CredentialsEntryR\vcredentials\x1a>\n" +
+	"\x10CredentialsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xd6\x01\n" +
 	"\x12TestSourceResponse\x12\x0e\n" +
 	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -7948,7 +9018,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\bservices\x18\x02 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\bservices\x123\n" +
 	"\asources\x18\x03 \x03(\v2\x19.edgesync.admin.v1.SourceR\asources\x12!\n" +
 	"\fdevice_count\x18\x04 \x01(\x03R\vdeviceCount\x12)\n" +
-	"\x10updates_received\x18\x05 \x01(\x03R\x0fupdatesReceived\"\xbb\x03\n" +
+	"\x10updates_received\x18\x05 \x01(\x03R\x0fupdatesReceived\"\xf0\x03\n" +
 	"\vWatchUpdate\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x127\n" +
 	"\bplatform\x18\x02 \x01(\v2\x1b.edgesync.admin.v1.PlatformR\bplatform\x12:\n" +
@@ -7957,7 +9027,42 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x11platform_services\x18\x05 \x03(\v2\x1e.edgesync.admin.v1.SyncServiceR\x10platformServices\x12:\n" +
 	"\x19platform_services_changed\x18\x06 \x01(\bR\x17platformServicesChanged\x120\n" +
 	"\x06events\x18\a \x03(\v2\x18.edgesync.admin.v1.EventR\x06events\x12#\n" +
-	"\revents_missed\x18\b \x01(\bR\feventsMissed\"\x80\x02\n" +
+	"\revents_missed\x18\b \x01(\bR\feventsMissed\x123\n" +
+	"\x06caller\x18\t \x01(\v2\x1b.edgesync.admin.v1.OperatorR\x06caller\"q\n" +
+	"\x0fListRunsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\x9a\x05\n" +
+	"\x03Run\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x04 \x01(\tR\bsourceId\x12\x12\n" +
+	"\x04mode\x18\x05 \x01(\tR\x04mode\x129\n" +
+	"\n" +
+	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
+	"\vfinished_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAt\x12\x16\n" +
+	"\x06result\x18\b \x01(\tR\x06result\x12\x18\n" +
+	"\adevices\x18\t \x01(\x03R\adevices\x12\x1a\n" +
+	"\breceived\x18\n" +
+	" \x01(\x03R\breceived\x12\x14\n" +
+	"\x05total\x18\v \x01(\x03R\x05total\x12\x18\n" +
+	"\adeleted\x18\f \x01(\x03R\adeleted\x12\x18\n" +
+	"\arefused\x18\r \x01(\x03R\arefused\x12\x1c\n" +
+	"\tretracted\x18\x0e \x01(\x03R\tretracted\x12\x14\n" +
+	"\x05error\x18\x0f \x01(\tR\x05error\x12\x14\n" +
+	"\x05stage\x18\x10 \x01(\tR\x05stage\x12\x1a\n" +
+	"\bcomplete\x18\x11 \x01(\bR\bcomplete\x12\x16\n" +
+	"\x06chunks\x18\x12 \x01(\x05R\x06chunks\x12!\n" +
+	"\ftotal_chunks\x18\x13 \x01(\x05R\vtotalChunks\x127\n" +
+	"\tstored_at\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x15 \x01(\tR\tserviceId\x12\x19\n" +
+	"\btrace_id\x18\x16 \x01(\tR\atraceId\">\n" +
+	"\x10ListRunsResponse\x12*\n" +
+	"\x04runs\x18\x01 \x03(\v2\x16.edgesync.admin.v1.RunR\x04runs\"\x80\x02\n" +
 	"\bOperator\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -8066,7 +9171,65 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\rImportOutcome\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason2\xa3%\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8b\x01\n" +
+	"\x12TraceDeviceRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05query\x18\x02 \x01(\tR\x05query\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x1f\n" +
+	"\vstored_only\x18\x05 \x01(\bR\n" +
+	"storedOnly\"\xb7\x02\n" +
+	"\vDeviceTrace\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x14\n" +
+	"\x05query\x18\x03 \x01(\tR\x05query\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x18\n" +
+	"\averdict\x18\x05 \x01(\tR\averdict\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x18\n" +
+	"\asummary\x18\a \x01(\tR\asummary\x12\x12\n" +
+	"\x04next\x18\b \x01(\tR\x04next\x123\n" +
+	"\adevices\x18\t \x03(\v2\x19.edgesync.admin.v1.DeviceR\adevices\x128\n" +
+	"\asources\x18\n" +
+	" \x03(\v2\x1e.edgesync.admin.v1.SourceTraceR\asources\"\x89\x03\n" +
+	"\vSourceTrace\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12\x1f\n" +
+	"\vsource_type\x18\x03 \x01(\tR\n" +
+	"sourceType\x12\x18\n" +
+	"\aservice\x18\x04 \x01(\tR\aservice\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x05 \x01(\tR\tserviceId\x12%\n" +
+	"\x0eservice_status\x18\x06 \x01(\tR\rserviceStatus\x12\x18\n" +
+	"\averdict\x18\a \x01(\tR\averdict\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x18\n" +
+	"\asummary\x18\t \x01(\tR\asummary\x12\x12\n" +
+	"\x04next\x18\n" +
+	" \x01(\tR\x04next\x12\x15\n" +
+	"\x06run_id\x18\v \x01(\tR\x05runId\x12\x19\n" +
+	"\btrace_id\x18\f \x01(\tR\atraceId\x122\n" +
+	"\x05steps\x18\r \x03(\v2\x1c.edgesync.admin.v1.TraceStepR\x05steps\"\xe3\x01\n" +
+	"\tTraceStep\x12\x14\n" +
+	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04list\x18\x05 \x01(\tR\x04list\x12\x12\n" +
+	"\x04page\x18\x06 \x01(\x05R\x04page\x12\x14\n" +
+	"\x05place\x18\a \x01(\x05R\x05place\x12\x14\n" +
+	"\x05chunk\x18\b \x01(\x05R\x05chunk\x12\x16\n" +
+	"\x06chunks\x18\t \x01(\x05R\x06chunks\"H\n" +
+	"\rEventPosition\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x03R\bsequence\"}\n" +
+	"\x13ExportEventsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x126\n" +
+	"\x05after\x18\x02 \x03(\v2 .edgesync.admin.v1.EventPositionR\x05after\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\"[\n" +
+	"\rExportedEvent\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12.\n" +
+	"\x05event\x18\x02 \x01(\v2\x18.edgesync.admin.v1.EventR\x05event\"J\n" +
+	"\x0eExportedEvents\x128\n" +
+	"\x06events\x18\x01 \x03(\v2 .edgesync.admin.v1.ExportedEventR\x06events2\xab'\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -8112,7 +9275,8 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x0fListRetractions\x12).edgesync.admin.v1.ListRetractionsRequest\x1a*.edgesync.admin.v1.ListRetractionsResponse\x12o\n" +
 	"\x12ReleaseRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12n\n" +
 	"\x11RejectRetractions\x12+.edgesync.admin.v1.SettleRetractionsRequest\x1a,.edgesync.admin.v1.SettleRetractionsResponse\x12J\n" +
-	"\x05Watch\x12\x1f.edgesync.admin.v1.WatchRequest\x1a\x1e.edgesync.admin.v1.WatchUpdate0\x01\x12\\\n" +
+	"\x05Watch\x12\x1f.edgesync.admin.v1.WatchRequest\x1a\x1e.edgesync.admin.v1.WatchUpdate0\x01\x12S\n" +
+	"\bListRuns\x12\".edgesync.admin.v1.ListRunsRequest\x1a#.edgesync.admin.v1.ListRunsResponse\x12\\\n" +
 	"\vAddOperator\x12%.edgesync.admin.v1.AddOperatorRequest\x1a&.edgesync.admin.v1.AddOperatorResponse\x12b\n" +
 	"\rListOperators\x12'.edgesync.admin.v1.ListOperatorsRequest\x1a(.edgesync.admin.v1.ListOperatorsResponse\x12W\n" +
 	"\x0eRevokeOperator\x12(.edgesync.admin.v1.RevokeOperatorRequest\x1a\x1b.edgesync.admin.v1.Operator\x12k\n" +
@@ -8123,7 +9287,9 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"RotateRoot\x12$.edgesync.admin.v1.RotateRootRequest\x1a\x1b.edgesync.admin.v1.Rotation\x12k\n" +
 	"\x10ListRestorations\x12*.edgesync.admin.v1.ListRestorationsRequest\x1a+.edgesync.admin.v1.ListRestorationsResponse\x12o\n" +
 	"\x12SettleRestorations\x12,.edgesync.admin.v1.SettleRestorationsRequest\x1a+.edgesync.admin.v1.ListRestorationsResponse\x12b\n" +
-	"\rImportSources\x12'.edgesync.admin.v1.ImportSourcesRequest\x1a(.edgesync.admin.v1.ImportSourcesResponseB!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
+	"\rImportSources\x12'.edgesync.admin.v1.ImportSourcesRequest\x1a(.edgesync.admin.v1.ImportSourcesResponse\x12T\n" +
+	"\vTraceDevice\x12%.edgesync.admin.v1.TraceDeviceRequest\x1a\x1e.edgesync.admin.v1.DeviceTrace\x12[\n" +
+	"\fExportEvents\x12&.edgesync.admin.v1.ExportEventsRequest\x1a!.edgesync.admin.v1.ExportedEvents0\x01B!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_proto_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -8137,7 +9303,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 111)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 123)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),          // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),         // 1: edgesync.admin.v1.BootstrapResponse
@@ -8221,250 +9387,282 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*WatchRequest)(nil),              // 79: edgesync.admin.v1.WatchRequest
 	(*TenantSummary)(nil),             // 80: edgesync.admin.v1.TenantSummary
 	(*WatchUpdate)(nil),               // 81: edgesync.admin.v1.WatchUpdate
-	(*Operator)(nil),                  // 82: edgesync.admin.v1.Operator
-	(*AddOperatorRequest)(nil),        // 83: edgesync.admin.v1.AddOperatorRequest
-	(*AddOperatorResponse)(nil),       // 84: edgesync.admin.v1.AddOperatorResponse
-	(*ListOperatorsRequest)(nil),      // 85: edgesync.admin.v1.ListOperatorsRequest
-	(*ListOperatorsResponse)(nil),     // 86: edgesync.admin.v1.ListOperatorsResponse
-	(*RevokeOperatorRequest)(nil),     // 87: edgesync.admin.v1.RevokeOperatorRequest
-	(*Certificate)(nil),               // 88: edgesync.admin.v1.Certificate
-	(*ListCertificatesRequest)(nil),   // 89: edgesync.admin.v1.ListCertificatesRequest
-	(*ListCertificatesResponse)(nil),  // 90: edgesync.admin.v1.ListCertificatesResponse
-	(*Authority)(nil),                 // 91: edgesync.admin.v1.Authority
-	(*ListAuthoritiesRequest)(nil),    // 92: edgesync.admin.v1.ListAuthoritiesRequest
-	(*ListAuthoritiesResponse)(nil),   // 93: edgesync.admin.v1.ListAuthoritiesResponse
-	(*RotateAuthorityRequest)(nil),    // 94: edgesync.admin.v1.RotateAuthorityRequest
-	(*RotateRootRequest)(nil),         // 95: edgesync.admin.v1.RotateRootRequest
-	(*Rotation)(nil),                  // 96: edgesync.admin.v1.Rotation
-	(*Restoration)(nil),               // 97: edgesync.admin.v1.Restoration
-	(*ListRestorationsRequest)(nil),   // 98: edgesync.admin.v1.ListRestorationsRequest
-	(*ListRestorationsResponse)(nil),  // 99: edgesync.admin.v1.ListRestorationsResponse
-	(*SettleRestorationsRequest)(nil), // 100: edgesync.admin.v1.SettleRestorationsRequest
-	(*ImportSourcesRequest)(nil),      // 101: edgesync.admin.v1.ImportSourcesRequest
-	(*ImportedSource)(nil),            // 102: edgesync.admin.v1.ImportedSource
-	(*ImportSourcesResponse)(nil),     // 103: edgesync.admin.v1.ImportSourcesResponse
-	(*ImportOutcome)(nil),             // 104: edgesync.admin.v1.ImportOutcome
-	nil,                               // 105: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                               // 106: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                               // 107: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                               // 108: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                               // 109: edgesync.admin.v1.Event.DetailsEntry
-	nil,                               // 110: edgesync.admin.v1.ImportedSource.CredentialsEntry
-	(*timestamppb.Timestamp)(nil),     // 111: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 112: google.protobuf.Duration
+	(*ListRunsRequest)(nil),           // 82: edgesync.admin.v1.ListRunsRequest
+	(*Run)(nil),                       // 83: edgesync.admin.v1.Run
+	(*ListRunsResponse)(nil),          // 84: edgesync.admin.v1.ListRunsResponse
+	(*Operator)(nil),                  // 85: edgesync.admin.v1.Operator
+	(*AddOperatorRequest)(nil),        // 86: edgesync.admin.v1.AddOperatorRequest
+	(*AddOperatorResponse)(nil),       // 87: edgesync.admin.v1.AddOperatorResponse
+	(*ListOperatorsRequest)(nil),      // 88: edgesync.admin.v1.ListOperatorsRequest
+	(*ListOperatorsResponse)(nil),     // 89: edgesync.admin.v1.ListOperatorsResponse
+	(*RevokeOperatorRequest)(nil),     // 90: edgesync.admin.v1.RevokeOperatorRequest
+	(*Certificate)(nil),               // 91: edgesync.admin.v1.Certificate
+	(*ListCertificatesRequest)(nil),   // 92: edgesync.admin.v1.ListCertificatesRequest
+	(*ListCertificatesResponse)(nil),  // 93: edgesync.admin.v1.ListCertificatesResponse
+	(*Authority)(nil),                 // 94: edgesync.admin.v1.Authority
+	(*ListAuthoritiesRequest)(nil),    // 95: edgesync.admin.v1.ListAuthoritiesRequest
+	(*ListAuthoritiesResponse)(nil),   // 96: edgesync.admin.v1.ListAuthoritiesResponse
+	(*RotateAuthorityRequest)(nil),    // 97: edgesync.admin.v1.RotateAuthorityRequest
+	(*RotateRootRequest)(nil),         // 98: edgesync.admin.v1.RotateRootRequest
+	(*Rotation)(nil),                  // 99: edgesync.admin.v1.Rotation
+	(*Restoration)(nil),               // 100: edgesync.admin.v1.Restoration
+	(*ListRestorationsRequest)(nil),   // 101: edgesync.admin.v1.ListRestorationsRequest
+	(*ListRestorationsResponse)(nil),  // 102: edgesync.admin.v1.ListRestorationsResponse
+	(*SettleRestorationsRequest)(nil), // 103: edgesync.admin.v1.SettleRestorationsRequest
+	(*ImportSourcesRequest)(nil),      // 104: edgesync.admin.v1.ImportSourcesRequest
+	(*ImportedSource)(nil),            // 105: edgesync.admin.v1.ImportedSource
+	(*ImportSourcesResponse)(nil),     // 106: edgesync.admin.v1.ImportSourcesResponse
+	(*ImportOutcome)(nil),             // 107: edgesync.admin.v1.ImportOutcome
+	(*TraceDeviceRequest)(nil),        // 108: edgesync.admin.v1.TraceDeviceRequest
+	(*DeviceTrace)(nil),               // 109: edgesync.admin.v1.DeviceTrace
+	(*SourceTrace)(nil),               // 110: edgesync.admin.v1.SourceTrace
+	(*TraceStep)(nil),                 // 111: edgesync.admin.v1.TraceStep
+	(*EventPosition)(nil),             // 112: edgesync.admin.v1.EventPosition
+	(*ExportEventsRequest)(nil),       // 113: edgesync.admin.v1.ExportEventsRequest
+	(*ExportedEvent)(nil),             // 114: edgesync.admin.v1.ExportedEvent
+	(*ExportedEvents)(nil),            // 115: edgesync.admin.v1.ExportedEvents
+	nil,                               // 116: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                               // 117: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                               // 118: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                               // 119: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                               // 120: edgesync.admin.v1.Event.DetailsEntry
+	nil,                               // 121: edgesync.admin.v1.TestSourceRequest.CredentialsEntry
+	nil,                               // 122: edgesync.admin.v1.ImportedSource.CredentialsEntry
+	(*timestamppb.Timestamp)(nil),     // 123: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 124: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,   // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	111, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	111, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	111, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	123, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	123, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	123, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,   // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	111, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	111, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	111, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	111, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
-	111, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
+	123, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	123, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	123, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	123, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	123, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
 	14,  // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
 	5,   // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	14,  // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
 	24,  // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	112, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	112, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	112, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	105, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	124, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	124, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	124, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	116, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
 	25,  // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	111, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	111, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	111, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	123, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	123, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	123, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
 	25,  // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	106, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	117, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
 	26,  // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
 	25,  // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	107, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	111, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	111, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	111, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	111, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	111, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	108, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	118, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	123, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	123, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	123, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	123, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	123, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	119, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
 	35,  // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
 	36,  // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	111, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	109, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	111, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	123, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	120, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	123, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	41,  // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	112, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	124, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
 	46,  // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
 	14,  // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
-	111, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	111, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
-	111, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
-	111, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	123, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	123, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	123, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	123, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
 	46,  // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
 	53,  // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
-	56,  // 48: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
-	112, // 49: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
-	111, // 50: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
-	58,  // 51: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
-	57,  // 52: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	58,  // 53: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
-	57,  // 54: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	111, // 55: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
-	111, // 56: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
-	57,  // 57: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
-	37,  // 58: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
-	58,  // 59: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
-	60,  // 60: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
-	61,  // 61: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
-	59,  // 62: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
-	59,  // 63: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
-	62,  // 64: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
-	37,  // 65: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
-	69,  // 66: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
-	58,  // 67: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
-	57,  // 68: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	72,  // 69: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
-	72,  // 70: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
-	111, // 71: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
-	111, // 72: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
-	75,  // 73: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
-	6,   // 74: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
-	14,  // 75: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
-	26,  // 76: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
-	111, // 77: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
-	3,   // 78: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
-	80,  // 79: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
-	14,  // 80: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
-	41,  // 81: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
-	111, // 82: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
-	111, // 83: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
-	82,  // 84: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
-	5,   // 85: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
-	82,  // 86: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
-	111, // 87: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
-	111, // 88: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	111, // 89: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
-	88,  // 90: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
-	111, // 91: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
-	111, // 92: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	111, // 93: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
-	91,  // 94: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
-	111, // 95: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
-	111, // 96: edgesync.admin.v1.Restoration.backup_at:type_name -> google.protobuf.Timestamp
-	111, // 97: edgesync.admin.v1.Restoration.restored_at:type_name -> google.protobuf.Timestamp
-	111, // 98: edgesync.admin.v1.Restoration.settled_at:type_name -> google.protobuf.Timestamp
-	97,  // 99: edgesync.admin.v1.ListRestorationsResponse.restorations:type_name -> edgesync.admin.v1.Restoration
-	102, // 100: edgesync.admin.v1.ImportSourcesRequest.sources:type_name -> edgesync.admin.v1.ImportedSource
-	25,  // 101: edgesync.admin.v1.ImportedSource.spec:type_name -> edgesync.admin.v1.SourceSpec
-	110, // 102: edgesync.admin.v1.ImportedSource.credentials:type_name -> edgesync.admin.v1.ImportedSource.CredentialsEntry
-	104, // 103: edgesync.admin.v1.ImportSourcesResponse.outcomes:type_name -> edgesync.admin.v1.ImportOutcome
-	0,   // 104: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,   // 105: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,   // 106: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,   // 107: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,   // 108: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10,  // 109: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11,  // 110: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12,  // 111: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15,  // 112: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17,  // 113: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19,  // 114: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20,  // 115: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21,  // 116: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22,  // 117: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27,  // 118: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28,  // 119: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30,  // 120: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31,  // 121: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32,  // 122: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33,  // 123: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38,  // 124: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38,  // 125: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40,  // 126: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42,  // 127: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42,  // 128: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	44,  // 129: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
-	47,  // 130: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
-	49,  // 131: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
-	50,  // 132: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
-	51,  // 133: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
-	54,  // 134: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
-	40,  // 135: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	64,  // 136: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
-	65,  // 137: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
-	66,  // 138: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
-	68,  // 139: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
-	71,  // 140: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
-	74,  // 141: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
-	77,  // 142: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	77,  // 143: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	79,  // 144: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
-	83,  // 145: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
-	85,  // 146: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
-	87,  // 147: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
-	89,  // 148: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
-	92,  // 149: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
-	94,  // 150: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
-	95,  // 151: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
-	98,  // 152: edgesync.admin.v1.Admin.ListRestorations:input_type -> edgesync.admin.v1.ListRestorationsRequest
-	100, // 153: edgesync.admin.v1.Admin.SettleRestorations:input_type -> edgesync.admin.v1.SettleRestorationsRequest
-	101, // 154: edgesync.admin.v1.Admin.ImportSources:input_type -> edgesync.admin.v1.ImportSourcesRequest
-	1,   // 155: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,   // 156: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,   // 157: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,   // 158: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,   // 159: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,   // 160: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,   // 161: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13,  // 162: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16,  // 163: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18,  // 164: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14,  // 165: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 166: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 167: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23,  // 168: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26,  // 169: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29,  // 170: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26,  // 171: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26,  // 172: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26,  // 173: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34,  // 174: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35,  // 175: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39,  // 176: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37,  // 177: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43,  // 178: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41,  // 179: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	45,  // 180: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
-	48,  // 181: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
-	46,  // 182: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
-	5,   // 183: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
-	52,  // 184: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
-	55,  // 185: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
-	63,  // 186: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
-	37,  // 187: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
-	67,  // 188: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
-	67,  // 189: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
-	70,  // 190: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
-	73,  // 191: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
-	76,  // 192: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
-	78,  // 193: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	78,  // 194: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	81,  // 195: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
-	84,  // 196: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
-	86,  // 197: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
-	82,  // 198: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
-	90,  // 199: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
-	93,  // 200: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
-	96,  // 201: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
-	96,  // 202: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
-	99,  // 203: edgesync.admin.v1.Admin.ListRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
-	99,  // 204: edgesync.admin.v1.Admin.SettleRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
-	103, // 205: edgesync.admin.v1.Admin.ImportSources:output_type -> edgesync.admin.v1.ImportSourcesResponse
-	155, // [155:206] is the sub-list for method output_type
-	104, // [104:155] is the sub-list for method input_type
-	104, // [104:104] is the sub-list for extension type_name
-	104, // [104:104] is the sub-list for extension extendee
-	0,   // [0:104] is the sub-list for field type_name
+	25,  // 48: edgesync.admin.v1.TestSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
+	121, // 49: edgesync.admin.v1.TestSourceRequest.credentials:type_name -> edgesync.admin.v1.TestSourceRequest.CredentialsEntry
+	56,  // 50: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
+	124, // 51: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
+	123, // 52: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	58,  // 53: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 54: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	58,  // 55: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
+	57,  // 56: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	123, // 57: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
+	123, // 58: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
+	57,  // 59: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
+	37,  // 60: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
+	58,  // 61: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
+	60,  // 62: edgesync.admin.v1.DeviceExplanation.joins:type_name -> edgesync.admin.v1.Join
+	61,  // 63: edgesync.admin.v1.DeviceExplanation.kept_apart:type_name -> edgesync.admin.v1.KeptApart
+	59,  // 64: edgesync.admin.v1.DeviceExplanation.refused:type_name -> edgesync.admin.v1.Decision
+	59,  // 65: edgesync.admin.v1.DeviceExplanation.decisions:type_name -> edgesync.admin.v1.Decision
+	62,  // 66: edgesync.admin.v1.DeviceExplanation.fields:type_name -> edgesync.admin.v1.FieldValue
+	37,  // 67: edgesync.admin.v1.PartedDevices.devices:type_name -> edgesync.admin.v1.DeviceDetail
+	69,  // 68: edgesync.admin.v1.ListDuplicatesResponse.duplicates:type_name -> edgesync.admin.v1.Duplicate
+	58,  // 69: edgesync.admin.v1.Regroup.identifiers:type_name -> edgesync.admin.v1.Identifier
+	57,  // 70: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
+	72,  // 71: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
+	72,  // 72: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
+	123, // 73: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
+	123, // 74: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
+	75,  // 75: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
+	6,   // 76: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
+	14,  // 77: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
+	26,  // 78: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
+	123, // 79: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
+	3,   // 80: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
+	80,  // 81: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
+	14,  // 82: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
+	41,  // 83: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
+	85,  // 84: edgesync.admin.v1.WatchUpdate.caller:type_name -> edgesync.admin.v1.Operator
+	123, // 85: edgesync.admin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	123, // 86: edgesync.admin.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	123, // 87: edgesync.admin.v1.Run.stored_at:type_name -> google.protobuf.Timestamp
+	83,  // 88: edgesync.admin.v1.ListRunsResponse.runs:type_name -> edgesync.admin.v1.Run
+	123, // 89: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
+	123, // 90: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
+	85,  // 91: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
+	5,   // 92: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
+	85,  // 93: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
+	123, // 94: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
+	123, // 95: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	123, // 96: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
+	91,  // 97: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
+	123, // 98: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
+	123, // 99: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	123, // 100: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
+	94,  // 101: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
+	123, // 102: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
+	123, // 103: edgesync.admin.v1.Restoration.backup_at:type_name -> google.protobuf.Timestamp
+	123, // 104: edgesync.admin.v1.Restoration.restored_at:type_name -> google.protobuf.Timestamp
+	123, // 105: edgesync.admin.v1.Restoration.settled_at:type_name -> google.protobuf.Timestamp
+	100, // 106: edgesync.admin.v1.ListRestorationsResponse.restorations:type_name -> edgesync.admin.v1.Restoration
+	105, // 107: edgesync.admin.v1.ImportSourcesRequest.sources:type_name -> edgesync.admin.v1.ImportedSource
+	25,  // 108: edgesync.admin.v1.ImportedSource.spec:type_name -> edgesync.admin.v1.SourceSpec
+	122, // 109: edgesync.admin.v1.ImportedSource.credentials:type_name -> edgesync.admin.v1.ImportedSource.CredentialsEntry
+	107, // 110: edgesync.admin.v1.ImportSourcesResponse.outcomes:type_name -> edgesync.admin.v1.ImportOutcome
+	35,  // 111: edgesync.admin.v1.DeviceTrace.devices:type_name -> edgesync.admin.v1.Device
+	110, // 112: edgesync.admin.v1.DeviceTrace.sources:type_name -> edgesync.admin.v1.SourceTrace
+	111, // 113: edgesync.admin.v1.SourceTrace.steps:type_name -> edgesync.admin.v1.TraceStep
+	123, // 114: edgesync.admin.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	112, // 115: edgesync.admin.v1.ExportEventsRequest.after:type_name -> edgesync.admin.v1.EventPosition
+	41,  // 116: edgesync.admin.v1.ExportedEvent.event:type_name -> edgesync.admin.v1.Event
+	114, // 117: edgesync.admin.v1.ExportedEvents.events:type_name -> edgesync.admin.v1.ExportedEvent
+	0,   // 118: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,   // 119: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,   // 120: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,   // 121: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,   // 122: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10,  // 123: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11,  // 124: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12,  // 125: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15,  // 126: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17,  // 127: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19,  // 128: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20,  // 129: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21,  // 130: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22,  // 131: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27,  // 132: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28,  // 133: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30,  // 134: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31,  // 135: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32,  // 136: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33,  // 137: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38,  // 138: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38,  // 139: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40,  // 140: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42,  // 141: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42,  // 142: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44,  // 143: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47,  // 144: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49,  // 145: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50,  // 146: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	51,  // 147: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
+	54,  // 148: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
+	40,  // 149: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	64,  // 150: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
+	65,  // 151: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
+	66,  // 152: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
+	68,  // 153: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
+	71,  // 154: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
+	74,  // 155: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
+	77,  // 156: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	77,  // 157: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	79,  // 158: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
+	82,  // 159: edgesync.admin.v1.Admin.ListRuns:input_type -> edgesync.admin.v1.ListRunsRequest
+	86,  // 160: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
+	88,  // 161: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
+	90,  // 162: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
+	92,  // 163: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
+	95,  // 164: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
+	97,  // 165: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
+	98,  // 166: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
+	101, // 167: edgesync.admin.v1.Admin.ListRestorations:input_type -> edgesync.admin.v1.ListRestorationsRequest
+	103, // 168: edgesync.admin.v1.Admin.SettleRestorations:input_type -> edgesync.admin.v1.SettleRestorationsRequest
+	104, // 169: edgesync.admin.v1.Admin.ImportSources:input_type -> edgesync.admin.v1.ImportSourcesRequest
+	108, // 170: edgesync.admin.v1.Admin.TraceDevice:input_type -> edgesync.admin.v1.TraceDeviceRequest
+	113, // 171: edgesync.admin.v1.Admin.ExportEvents:input_type -> edgesync.admin.v1.ExportEventsRequest
+	1,   // 172: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,   // 173: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,   // 174: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,   // 175: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,   // 176: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,   // 177: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,   // 178: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13,  // 179: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16,  // 180: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18,  // 181: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14,  // 182: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 183: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 184: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23,  // 185: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26,  // 186: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29,  // 187: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26,  // 188: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26,  // 189: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26,  // 190: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34,  // 191: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35,  // 192: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39,  // 193: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37,  // 194: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43,  // 195: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41,  // 196: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45,  // 197: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48,  // 198: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46,  // 199: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,   // 200: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	52,  // 201: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
+	55,  // 202: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
+	63,  // 203: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
+	37,  // 204: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
+	67,  // 205: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
+	67,  // 206: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
+	70,  // 207: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
+	73,  // 208: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
+	76,  // 209: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
+	78,  // 210: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	78,  // 211: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	81,  // 212: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
+	84,  // 213: edgesync.admin.v1.Admin.ListRuns:output_type -> edgesync.admin.v1.ListRunsResponse
+	87,  // 214: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
+	89,  // 215: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
+	85,  // 216: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
+	93,  // 217: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
+	96,  // 218: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
+	99,  // 219: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
+	99,  // 220: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
+	102, // 221: edgesync.admin.v1.Admin.ListRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
+	102, // 222: edgesync.admin.v1.Admin.SettleRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
+	106, // 223: edgesync.admin.v1.Admin.ImportSources:output_type -> edgesync.admin.v1.ImportSourcesResponse
+	109, // 224: edgesync.admin.v1.Admin.TraceDevice:output_type -> edgesync.admin.v1.DeviceTrace
+	115, // 225: edgesync.admin.v1.Admin.ExportEvents:output_type -> edgesync.admin.v1.ExportedEvents
+	172, // [172:226] is the sub-list for method output_type
+	118, // [118:172] is the sub-list for method input_type
+	118, // [118:118] is the sub-list for extension type_name
+	118, // [118:118] is the sub-list for extension extendee
+	0,   // [0:118] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -8478,7 +9676,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   111,
+			NumMessages:   123,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

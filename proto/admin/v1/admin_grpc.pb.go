@@ -67,6 +67,7 @@ const (
 	Admin_ReleaseRetractions_FullMethodName = "/edgesync.admin.v1.Admin/ReleaseRetractions"
 	Admin_RejectRetractions_FullMethodName  = "/edgesync.admin.v1.Admin/RejectRetractions"
 	Admin_Watch_FullMethodName              = "/edgesync.admin.v1.Admin/Watch"
+	Admin_ListRuns_FullMethodName           = "/edgesync.admin.v1.Admin/ListRuns"
 	Admin_AddOperator_FullMethodName        = "/edgesync.admin.v1.Admin/AddOperator"
 	Admin_ListOperators_FullMethodName      = "/edgesync.admin.v1.Admin/ListOperators"
 	Admin_RevokeOperator_FullMethodName     = "/edgesync.admin.v1.Admin/RevokeOperator"
@@ -77,6 +78,8 @@ const (
 	Admin_ListRestorations_FullMethodName   = "/edgesync.admin.v1.Admin/ListRestorations"
 	Admin_SettleRestorations_FullMethodName = "/edgesync.admin.v1.Admin/SettleRestorations"
 	Admin_ImportSources_FullMethodName      = "/edgesync.admin.v1.Admin/ImportSources"
+	Admin_TraceDevice_FullMethodName        = "/edgesync.admin.v1.Admin/TraceDevice"
+	Admin_ExportEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ExportEvents"
 )
 
 // AdminClient is the client API for Admin service.
@@ -162,6 +165,8 @@ type AdminClient interface {
 	// Watch streams how the platform stands: all of it first, then whatever has
 	// changed, a few times a second at the most, until the caller ends it.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUpdate], error)
+	// ListRuns answers the latest runs, also those under way.
+	ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error)
 	ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error)
@@ -185,6 +190,13 @@ type AdminClient interface {
 	// Makes sources together: all that are not there yet or, while one is refused,
 	// none. Only new ones are given to the service.
 	ImportSources(ctx context.Context, in *ImportSourcesRequest, opts ...grpc.CallOption) (*ImportSourcesResponse, error)
+	// TraceDevice follows a device from its sources to where it is, and says why
+	// it is not on the platform where it is not. Unless only what is stored is asked
+	// for, the services that run the sources look for it on their pages.
+	TraceDevice(ctx context.Context, in *TraceDeviceRequest, opts ...grpc.CallOption) (*DeviceTrace, error)
+	// ExportEvents hands over each event once, in the order it was recorded within
+	// its tenant, beginning after the positions named.
+	ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportedEvents], error)
 }
 
 type adminClient struct {
@@ -641,6 +653,16 @@ func (c *adminClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_WatchClient = grpc.ServerStreamingClient[WatchUpdate]
 
+func (c *adminClient) ListRuns(ctx context.Context, in *ListRunsRequest, opts ...grpc.CallOption) (*ListRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRunsResponse)
+	err := c.cc.Invoke(ctx, Admin_ListRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) AddOperator(ctx context.Context, in *AddOperatorRequest, opts ...grpc.CallOption) (*AddOperatorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AddOperatorResponse)
@@ -741,6 +763,35 @@ func (c *adminClient) ImportSources(ctx context.Context, in *ImportSourcesReques
 	return out, nil
 }
 
+func (c *adminClient) TraceDevice(ctx context.Context, in *TraceDeviceRequest, opts ...grpc.CallOption) (*DeviceTrace, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeviceTrace)
+	err := c.cc.Invoke(ctx, Admin_TraceDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ExportEvents(ctx context.Context, in *ExportEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportedEvents], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Admin_ServiceDesc.Streams[4], Admin_ExportEvents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportEventsRequest, ExportedEvents]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_ExportEventsClient = grpc.ServerStreamingClient[ExportedEvents]
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -824,6 +875,8 @@ type AdminServer interface {
 	// Watch streams how the platform stands: all of it first, then whatever has
 	// changed, a few times a second at the most, until the caller ends it.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error
+	// ListRuns answers the latest runs, also those under way.
+	ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error)
 	// AddOperator records an operator and signs its identity.
 	AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error)
 	ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error)
@@ -847,6 +900,13 @@ type AdminServer interface {
 	// Makes sources together: all that are not there yet or, while one is refused,
 	// none. Only new ones are given to the service.
 	ImportSources(context.Context, *ImportSourcesRequest) (*ImportSourcesResponse, error)
+	// TraceDevice follows a device from its sources to where it is, and says why
+	// it is not on the platform where it is not. Unless only what is stored is asked
+	// for, the services that run the sources look for it on their pages.
+	TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error)
+	// ExportEvents hands over each event once, in the order it was recorded within
+	// its tenant, beginning after the positions named.
+	ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportedEvents]) error
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -980,6 +1040,9 @@ func (UnimplementedAdminServer) RejectRetractions(context.Context, *SettleRetrac
 func (UnimplementedAdminServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchUpdate]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
+func (UnimplementedAdminServer) ListRuns(context.Context, *ListRunsRequest) (*ListRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRuns not implemented")
+}
 func (UnimplementedAdminServer) AddOperator(context.Context, *AddOperatorRequest) (*AddOperatorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddOperator not implemented")
 }
@@ -1009,6 +1072,12 @@ func (UnimplementedAdminServer) SettleRestorations(context.Context, *SettleResto
 }
 func (UnimplementedAdminServer) ImportSources(context.Context, *ImportSourcesRequest) (*ImportSourcesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ImportSources not implemented")
+}
+func (UnimplementedAdminServer) TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error) {
+	return nil, status.Error(codes.Unimplemented, "method TraceDevice not implemented")
+}
+func (UnimplementedAdminServer) ExportEvents(*ExportEventsRequest, grpc.ServerStreamingServer[ExportedEvents]) error {
+	return status.Error(codes.Unimplemented, "method ExportEvents not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -1741,6 +1810,24 @@ func _Admin_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Admin_WatchServer = grpc.ServerStreamingServer[WatchUpdate]
 
+func _Admin_ListRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ListRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ListRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ListRuns(ctx, req.(*ListRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_AddOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddOperatorRequest)
 	if err := dec(in); err != nil {
@@ -1921,6 +2008,35 @@ func _Admin_ImportSources_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_TraceDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TraceDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).TraceDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_TraceDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).TraceDevice(ctx, req.(*TraceDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ExportEvents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportEventsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServer).ExportEvents(m, &grpc.GenericServerStream[ExportEventsRequest, ExportedEvents]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Admin_ExportEventsServer = grpc.ServerStreamingServer[ExportedEvents]
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2077,6 +2193,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Admin_RejectRetractions_Handler,
 		},
 		{
+			MethodName: "ListRuns",
+			Handler:    _Admin_ListRuns_Handler,
+		},
+		{
 			MethodName: "AddOperator",
 			Handler:    _Admin_AddOperator_Handler,
 		},
@@ -2116,6 +2236,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ImportSources",
 			Handler:    _Admin_ImportSources_Handler,
 		},
+		{
+			MethodName: "TraceDevice",
+			Handler:    _Admin_TraceDevice_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -2136,6 +2260,11 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Watch",
 			Handler:       _Admin_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportEvents",
+			Handler:       _Admin_ExportEvents_Handler,
 			ServerStreams: true,
 		},
 	},

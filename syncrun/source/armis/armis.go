@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun/source"
 )
 
@@ -70,7 +71,11 @@ func New(config payload.Source, options source.Options) (source.Adapter, error) 
 // a compressed temporary file, and memory holds the ids that each query found.
 // One query, the usual number, needs no file.
 func (a *Adapter) Discover(ctx context.Context, request source.Request, emit func(payload.Update) error) (source.Discovery, error) {
-	r := &run{Adapter: a, emit: emit, sample: request.Sample, walks: make([]source.Walk, len(a.queries))}
+	r := &run{Adapter: a, queries: a.queries, emit: emit, sample: request.Sample, lookup: request.Lookup}
+	if r.lookup != nil && r.lookup.Unfiltered {
+		r.queries = []payload.Query{{Query: everything}}
+	}
+	r.walks = make([]source.Walk, len(r.queries))
 	r.found = source.Discovery{Total: -1, Mode: payload.ModeIncremental}
 	err := r.discover(ctx)
 	if r.spool != nil {
@@ -84,10 +89,13 @@ func (a *Adapter) Discover(ctx context.Context, request source.Request, emit fun
 // run is one discovery.
 type run struct {
 	*Adapter
-	emit  func(payload.Update) error
-	token string
+	// queries are the source's, or what replaces them.
+	queries []payload.Query
+	emit    func(payload.Update) error
+	token   string
 	// sample ends each query with its first page.
 	sample bool
+	lookup *source.Lookup
 	// walks are what each query found so far.
 	walks []source.Walk
 	spool *spool
@@ -96,7 +104,7 @@ type run struct {
 
 func (r *run) discover(ctx context.Context) error {
 	var err error
-	if len(r.queries) > 1 {
+	if len(r.queries) > 1 && r.lookup == nil {
 		if r.spool, err = newSpool(r.tempDir); err != nil {
 			return err
 		}
@@ -147,20 +155,17 @@ func (r *run) ofQuery(number int, err error) error {
 // pages reads one query to its end.
 func (r *run) pages(ctx context.Context, number int) error {
 	walk := &r.walks[number]
-	for from := int64(0); ; {
-		page, err := r.search(ctx, r.queries[number].Query, from)
+	for from, count := int64(0), 1; ; count++ {
+		pageCtx, span := tracing.Below(ctx, "page")
+		page, err := r.search(pageCtx, r.queries[number].Query, from)
+		span.Count("from", from)
+		span.End(err)
 		if err != nil {
 			return err
 		}
-		fresh := 0
-		for i := range page.Results {
-			isNew, err := r.take(number, &page.Results[i])
-			if err != nil {
-				return err
-			}
-			if isNew {
-				fresh++
-			}
+		fresh, err := r.takePage(number, count, page)
+		if err != nil {
+			return err
 		}
 		next := page.next()
 		if err := walk.Page(len(page.Results), fresh, page.total(), next > 0); err != nil {
@@ -174,6 +179,38 @@ func (r *run) pages(ctx context.Context, number int) error {
 		}
 		from = next
 	}
+}
+
+// takePage takes the devices of a page, and returns how many are new to the query.
+func (r *run) takePage(number, count int, page *page) (fresh int, err error) {
+	if r.lookup != nil {
+		for i := range page.Results {
+			if id := page.Results[i].ID; id != 0 && r.walks[number].Add(id) {
+				fresh++
+			}
+		}
+		return fresh, r.lookup.Page(r.shaper, r.name(number), count, len(page.Results), func(i int) (source.Device, bool) {
+			return page.Results[i].shape(r.custom), page.Results[i].ID != 0
+		})
+	}
+	for i := range page.Results {
+		isNew, err := r.take(number, &page.Results[i])
+		if err != nil {
+			return fresh, err
+		}
+		if isNew {
+			fresh++
+		}
+	}
+	return fresh, nil
+}
+
+// name is what a query is called by whoever configured it.
+func (r *run) name(number int) string {
+	if label := r.queries[number].Label; label != "" {
+		return label
+	}
+	return r.queries[number].Query
 }
 
 // take notes a device of a query, and passes it on when no earlier query did. It

@@ -69,11 +69,14 @@ func New(config payload.Source, options source.Options) (source.Adapter, error) 
 
 // Discover invents all devices. Which epoch of churn they are in depends on the
 // time alone, so it goes on across restarts.
-func (a *Adapter) Discover(ctx context.Context, _ source.Request, emit func(payload.Update) error) (source.Discovery, error) {
+func (a *Adapter) Discover(ctx context.Context, request source.Request, emit func(payload.Update) error) (source.Discovery, error) {
 	found := source.Discovery{Total: int64(a.devices), Mode: payload.ModeIncremental}
 	epoch := uint64(0)
 	if a.churn > 0 {
 		epoch = uint64(max(0, a.now().UnixNano()) / int64(a.churn))
+	}
+	if request.Lookup != nil {
+		return found, a.look(ctx, request.Lookup, epoch)
 	}
 	for index := range a.devices {
 		if ctx.Err() != nil {
@@ -91,6 +94,24 @@ func (a *Adapter) Discover(ctx context.Context, _ source.Request, emit func(payl
 	}
 	found.Mode = payload.ModeSnapshot
 	return found, nil
+}
+
+// page is how many devices a lookup sees as one page.
+const page = 1000
+
+func (a *Adapter) look(ctx context.Context, lookup *source.Lookup, epoch uint64) error {
+	for first := 0; first < a.devices; first += page {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		err := lookup.Page(a.shaper, "devices", first/page+1, min(page, a.devices-first), func(i int) (source.Device, bool) {
+			return shape(a.inventory.Device(inventory.Plain, first+i, epoch)), true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func shape(device inventory.Device) source.Device {

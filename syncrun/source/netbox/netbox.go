@@ -7,11 +7,13 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/tracing"
 	"edgesync/syncrun/source"
 )
 
@@ -113,13 +115,23 @@ func (r *run) firstQuery(since time.Time) string {
 // pages reads a listing to its end.
 func (r *run) pages(ctx context.Context, list listing, request source.Request) error {
 	var walk source.Walk
-	for query := r.firstQuery(request.Since); query != ""; {
-		page, err := get[thing](ctx, r, list.path, query)
-		if err != nil {
-			return err
+	for query, count := r.firstQuery(request.Since), 1; query != ""; count++ {
+		pageCtx, span := tracing.Below(ctx, "page")
+		span.Text("list", list.path)
+		page, err := get[thing](pageCtx, r, list.path, query)
+		var fresh []thing
+		if err == nil {
+			span.Count("things", int64(len(page.Results)))
+			err = r.look(pageCtx, request.Lookup, list, count, page.Results)
 		}
-		fresh := r.fresh(&walk, page.Results)
-		if err := r.hand(ctx, list, fresh); err != nil {
+		if err == nil {
+			fresh = r.fresh(&walk, page.Results)
+			if request.Lookup == nil {
+				err = r.hand(pageCtx, list, fresh)
+			}
+		}
+		span.End(err)
+		if err != nil {
 			return err
 		}
 		if query, err = page.next(query); err != nil {
@@ -139,6 +151,26 @@ func (r *run) pages(ctx context.Context, list listing, request source.Request) e
 		r.found.Total = -1
 	}
 	return nil
+}
+
+// look looks for things on a page.
+func (r *run) look(ctx context.Context, lookup *source.Lookup, list listing, count int, things []thing) error {
+	if lookup == nil {
+		return nil
+	}
+	var macs map[source.ID][]string
+	if lookup.MACs {
+		var err error
+		named := slices.DeleteFunc(slices.Clone(things), func(t thing) bool { return t.ID == 0 })
+		if macs, err = r.macs(ctx, list, named); err != nil {
+			return err
+		}
+	}
+	return lookup.Page(r.shaper, list.path, count, len(things), func(i int) (source.Device, bool) {
+		device := things[i].shape(list.kind, r.custom)
+		device.MACs = source.MACs(macs[things[i].ID]...)
+		return device, things[i].ID != 0
+	})
 }
 
 // note keeps why a listing did not come whole; the first reason is enough.
