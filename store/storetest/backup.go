@@ -188,7 +188,7 @@ func RestoreElsewhere(t *testing.T, from, into Kept) {
 	store, tenants := kept(t, from, "platform", "acme", "empty")
 	acme := tenants["acme"]
 	for run := range 3 {
-		for _, batch := range scenario(400, run) {
+		for _, batch := range scenario(400/slowdown, run) {
 			update(t, acme, func(ctx context.Context, tx core.TenantTx) error {
 				(&transaction{ctx, tx}).Ingest(t, batch)
 				return nil
@@ -232,7 +232,7 @@ func RestoreElsewhere(t *testing.T, from, into Kept) {
 			t.Errorf("check of %s: %q, %v", part.Name(), problems, err)
 		}
 	}
-	if summary.Rows < 2000 {
+	if summary.Rows < 2000/slowdown {
 		t.Errorf("only %d rows", summary.Rows)
 	}
 	// What was stored is known, and what is new gets numbers of its own.
@@ -246,7 +246,7 @@ func RestoreElsewhere(t *testing.T, from, into Kept) {
 			check(t, tx.AppendEvents(ctx, core.Event{ID: uuid.New(), Time: at(2), Type: "y"}))
 			before, err := tx.CountDevices(ctx, core.DeviceFilter{})
 			check(t, err)
-			(&transaction{ctx, tx}).Ingest(t, scenario(400, 2)[0])
+			(&transaction{ctx, tx}).Ingest(t, scenario(400/slowdown, 2)[0])
 			after, err := tx.CountDevices(ctx, core.DeviceFilter{})
 			check(t, err)
 			equal(t, "devices after the same again", after, before)
@@ -262,7 +262,7 @@ func RestoreElsewhere(t *testing.T, from, into Kept) {
 func testWholeOrNothing(t *testing.T, from, into Kept) {
 	_, tenants := kept(t, from, "platform", "acme")
 	update(t, tenants["acme"], func(ctx context.Context, tx core.TenantTx) error {
-		(&transaction{ctx, tx}).Ingest(t, scenario(2000, 0)[0])
+		(&transaction{ctx, tx}).Ingest(t, scenario(2000/slowdown, 0)[0])
 		return nil
 	})
 	data, _ := write(t, from)
