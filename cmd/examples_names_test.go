@@ -78,6 +78,9 @@ var before = map[string]func(w *world, dir, state, example string){
 			w.run(w.live, "operator", "add", "dave", "--role", "viewer", "--out", filepath.Join(dir, "alice"))
 		}
 	},
+	"edgesync import": func(w *world, dir, _, _ string) {
+		must(w.t, os.WriteFile(filepath.Join(dir, "sync.json"), []byte(oldConfig), 0o600))
+	},
 	"edgesync restore":       restoring,
 	"edgesync store restore": restoring,
 }
@@ -93,6 +96,16 @@ func restoring(w *world, dir, state, example string) {
 		w.run(state, "restore", w.path("recipient.backup"), "--identity-file", w.path("secrets", "vault.key"))
 	}
 }
+
+// oldConfig is the configuration of a sync service of the key-value era.
+const oldConfig = `{
+  "kv_address": "localhost:50057", "listen_addr": ":50058", "agent_id": "site-agent",
+  "sources": {
+    "old-armis": {"type": "armis", "endpoint": "https://acme.armis.com", "prefix": "armis/", "credentials": {"secret_key": "canary"}},
+    "old-netbox": {"type": "netbox", "endpoint": "https://netbox.acme.example", "prefix": "netbox/",
+      "credentials": {"api_token": "${kv:secrets/netbox}"}}
+  }
+}`
 
 // stage makes the platform that the examples of a command begin with.
 func (w *world) stage(path, state string) {
