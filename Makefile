@@ -59,7 +59,7 @@ dist: ## archives for each platform, .deb and .rpm, bills of materials and check
 	go run -C packaging . -root .. -out ../dist
 
 # Modules of their own, so that what they need is no part of the program.
-NESTED := packaging
+NESTED := packaging deploy/check
 
 .PHONY: packages
 packages: ## packages are made, installed into a clean root and started
