@@ -28,6 +28,15 @@ func Private(_ string, info fs.FileInfo) error {
 // does.
 func Restrict(*os.File) error { return nil }
 
+// Create makes a file of mode 0600 that must not exist yet. It may be renamed and
+// removed while it is open.
+func Create(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// Open opens a file to read, likewise.
+func Open(path string) (*os.File, error) { return os.Open(path) }
+
 // Lock takes the lock of an open file, which closing it gives back, or returns
 // ErrLocked.
 func Lock(file *os.File) error {

@@ -81,17 +81,10 @@ func Restrict(file *os.File) error {
 	if err != nil {
 		return fmt.Errorf("name the user: %w", err)
 	}
-	system, err := windows.CreateWellKnownSid(windows.WinLocalSystemSid)
-	if err != nil {
-		return fmt.Errorf("name the system: %w", err)
-	}
-	var entries []windows.EXPLICIT_ACCESS
-	for _, sid := range []*windows.SID{user.User.Sid, system} {
-		entries = append(entries, windows.EXPLICIT_ACCESS{
-			AccessPermissions: windows.GENERIC_ALL, AccessMode: windows.GRANT_ACCESS, Inheritance: windows.NO_INHERITANCE,
-			Trustee: windows.TRUSTEE{TrusteeForm: windows.TRUSTEE_IS_SID, TrusteeValue: windows.TrusteeValueFromSID(sid)},
-		})
-	}
+	entries := []windows.EXPLICIT_ACCESS{{
+		AccessPermissions: windows.GENERIC_ALL, AccessMode: windows.GRANT_ACCESS, Inheritance: windows.NO_INHERITANCE,
+		Trustee: windows.TRUSTEE{TrusteeForm: windows.TRUSTEE_IS_SID, TrusteeValue: windows.TrusteeValueFromSID(user.User.Sid)},
+	}}
 	list, err := windows.ACLFromEntries(entries, nil)
 	if err != nil {
 		return fmt.Errorf("say who may read %s: %w", file.Name(), err)
@@ -102,6 +95,37 @@ func Restrict(file *os.File) error {
 		return fmt.Errorf("give %s to its owner alone: %w", file.Name(), err)
 	}
 	return nil
+}
+
+// Create makes a file of the user's own that must not exist yet. It may be
+// renamed and removed while it is open.
+func Create(path string) (*os.File, error) {
+	file, err := open(path, windows.GENERIC_READ|windows.GENERIC_WRITE, windows.CREATE_NEW)
+	if err != nil {
+		return nil, err
+	}
+	if err := Restrict(file); err != nil {
+		return nil, errors.Join(err, file.Close(), os.Remove(path))
+	}
+	return file, nil
+}
+
+// Open opens a file to read, likewise.
+func Open(path string) (*os.File, error) {
+	return open(path, windows.GENERIC_READ, windows.OPEN_EXISTING)
+}
+
+func open(path string, access, how uint32) (*os.File, error) {
+	const shared = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	handle, err := windows.CreateFile(name, access, shared, nil, how, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(handle), path), nil
 }
 
 // Lock takes the lock of an open file, which closing it gives back, or returns

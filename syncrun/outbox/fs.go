@@ -39,10 +39,10 @@ type File interface {
 type Disk struct{}
 
 func (Disk) Create(path string) (File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return ownfile.Create(path)
 }
 
-func (Disk) Open(path string) (File, error) { return os.Open(path) }
+func (Disk) Open(path string) (File, error) { return ownfile.Open(path) }
 
 func (Disk) Append(path string) (File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
