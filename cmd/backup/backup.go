@@ -17,6 +17,7 @@ import (
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
+	"edgesync/seal/ownfile"
 	"edgesync/store/backup"
 )
 
@@ -162,11 +163,7 @@ func writeBeside(path string, write func(io.Writer) error) (size int64, err erro
 	if err := putInPlace(file.Name(), path); err != nil {
 		return 0, fmt.Errorf("write backup %s: %w", path, err)
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return 0, fmt.Errorf("write backup %s: %w", path, err)
-	}
-	return size, errors.Join(dir.Sync(), dir.Close())
+	return size, ownfile.SyncDir(filepath.Dir(path))
 }
 
 // putInPlace gives a file its name, unless another has it. Not every file system
