@@ -240,8 +240,9 @@ func (e *entry) readCredentials(credentials map[string]json.RawMessage) {
 // reference tells a value that only names where the credential is, such as
 // ${kv:secrets/armis/key}: the kind of place, never what stands behind it.
 func reference(value string) string {
-	inside, ok := strings.CutPrefix(value, "${")
-	if inside, ok = strings.CutSuffix(inside, "}"); !ok || !strings.HasPrefix(value, "${") {
+	inside, opened := strings.CutPrefix(value, "${")
+	inside, closed := strings.CutSuffix(inside, "}")
+	if !opened || !closed {
 		return ""
 	}
 	if kind, _, ok := strings.Cut(inside, ":"); ok && kind == "kv" {
