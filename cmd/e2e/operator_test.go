@@ -76,7 +76,7 @@ var mayCall = map[string]string{
 	"AddOperator": "admin", "ListOperators": "admin", "RevokeOperator": "admin",
 	"ListCertificates": "viewer", "ListAuthorities": "viewer",
 	"RotateAuthority": "admin", "RotateRoot": "admin platform", "ListRestorations": "viewer platform", "SettleRestorations": "admin platform",
-	"TraceDevice": "operator", "ExportEvents": "viewer",
+	"TraceDevice": "operator", "ExportEvents": "viewer", "ImportSources": "operator",
 }
 
 // TestEveryCallIsHeldToRoleAndTenant makes every call there is as everybody
