@@ -59,12 +59,11 @@ dist: ## archives for each platform, .deb and .rpm, bills of materials and check
 	go run -C packaging . -root .. -out ../dist
 
 # Modules of their own, so that what they need is no part of the program.
-NESTED := packaging
+NESTED := packaging deploy/check
 
 .PHONY: packages
-packages: ## packages are made, installed into a clean root and started
-	@set -e; staticcheck=$$(go tool -n staticcheck); for module in $(NESTED); do \
-		(cd $$module && echo "$$module" && go vet ./... && $$staticcheck ./... && go test ./...); done
+packages: ## packages are made, installed into a clean root and started; what is deployed is read by its tools
+	@set -e; for module in $(NESTED); do (cd $$module && echo "$$module" && go vet ./... && go test ./...); done
 
 fmt:
 	gofmt -w $(GOFILES)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
@@ -64,11 +63,11 @@ func ownerOf(listener net.Listener) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
+	owner, ok := ownerOfFile(info)
 	if !ok {
 		return 0, fmt.Errorf("find owner of %s: the system does not tell", filepath.Dir(addr.Name))
 	}
-	return int(stat.Uid), nil
+	return owner, nil
 }
 
 // peerCredentials identify the process at the other end of a unix socket, and

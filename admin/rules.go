@@ -62,6 +62,7 @@ var rules = map[string]rule{
 	adminv1.Admin_UpdateSource_FullMethodName:     {core.RoleOperator, tenant, "tenant"},
 	adminv1.Admin_SetSourceEnabled_FullMethodName: {core.RoleOperator, tenant, "tenant"},
 	adminv1.Admin_RemoveSource_FullMethodName:     {core.RoleOperator, tenant, "tenant"},
+	adminv1.Admin_ImportSources_FullMethodName:    {core.RoleOperator, tenant, "tenant"},
 
 	adminv1.Admin_SyncNow_FullMethodName:    {core.RoleOperator, tenant, "tenant"},
 	adminv1.Admin_TestSource_FullMethodName: {core.RoleOperator, tenant, "tenant"},

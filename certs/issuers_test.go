@@ -231,7 +231,7 @@ func TestIssuersInParallel(t *testing.T) {
 }
 
 // populate accepts n more tenants.
-func populate(b *testing.B, p *pki, n int) {
+func populate(b testing.TB, p *pki, n int) {
 	b.Helper()
 	for range n {
 		slug := "t" + uuid.NewString()[:8]
@@ -242,15 +242,16 @@ func populate(b *testing.B, p *pki, n int) {
 	}
 }
 
-// BenchmarkHandshakeByTenants reports how much longer a handshake takes with
-// 10,000 tenants than with 10, by the medians.
-func BenchmarkHandshakeByTenants(b *testing.B) {
+// handshakes shakes hands in turns with a platform of 10 tenants and one of many,
+// as long as loop says, and returns how many a second the second manages of those
+// the first does, by the medians.
+func handshakes(b testing.TB, many int, loop func() bool) (ratio float64) {
 	type world struct {
 		server, client *tls.Config
 		took           []time.Duration
 	}
 	var worlds []*world
-	for _, tenants := range []int{10, 10000} {
+	for _, tenants := range []int{10, many} {
 		p := newPKI(b)
 		populate(b, p, tenants)
 		gateway := gatewayLeaf(b, p)
@@ -259,7 +260,7 @@ func BenchmarkHandshakeByTenants(b *testing.B) {
 			client: benchClient(b, p, leaf(b, p.acme, syncLeaf("acme"))),
 		})
 	}
-	for b.Loop() {
+	for loop() {
 		for _, w := range worlds {
 			start := time.Now()
 			shake(b, w.server, w.client)
@@ -270,17 +271,40 @@ func BenchmarkHandshakeByTenants(b *testing.B) {
 		slices.Sort(w.took)
 	}
 	middle := len(worlds[0].took) / 2
-	b.ReportMetric(float64(worlds[1].took[middle])/float64(worlds[0].took[middle]), "ratio")
+	return float64(worlds[0].took[middle]) / float64(worlds[1].took[middle])
 }
 
-func benchClient(b *testing.B, p *pki, own *tls.Certificate) *tls.Config {
+// BenchmarkHandshakeByTenants reports the handshakes a second with 10,000 tenants
+// as a part of those with 10, measured in turns in one run: at least 0.9.
+func BenchmarkHandshakeByTenants(b *testing.B) {
+	b.ReportMetric(handshakes(b, 10_000, b.Loop), "of_10_tenants")
+}
+
+// TestHandshakeCostsTheSameWithManyTenants holds the benchmark's limit. What
+// else the machine does meanwhile weighs on both, but not always alike.
+func TestHandshakeCostsTheSameWithManyTenants(t *testing.T) {
+	many, rounds := 10_000, 150
+	if testing.Short() || raceDetector {
+		many, rounds = 1000, 50
+	}
+	var ratio float64
+	for range 3 {
+		n := 0
+		if ratio = handshakes(t, many, func() bool { n++; return n <= rounds }); ratio >= 0.9 {
+			return
+		}
+	}
+	t.Errorf("with %d tenants there are %.2f of the handshakes with 10", many, ratio)
+}
+
+func benchClient(b testing.TB, p *pki, own *tls.Certificate) *tls.Config {
 	b.Helper()
 	client := must(certs.ClientTLS(certs.EncodePEM(p.root.Certificate), func() *tls.Certificate { return own }, gatewayName))(b)
 	client.Time = func() time.Time { return now }
 	return client
 }
 
-func shake(b *testing.B, server, client *tls.Config) {
+func shake(b testing.TB, server, client *tls.Config) {
 	b.Helper()
 	here, there := net.Pipe()
 	done := make(chan error, 1)

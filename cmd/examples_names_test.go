@@ -18,6 +18,7 @@ func (w *world) names(dir string, a addrs, database string) []string {
 		"sudo edgesync cert renew", "edgesync cert renew " + w.path("edge-package-old-sync", "certs"),
 		"https://acme.armis.com", w.inventory.URL, "https://netbox.acme.example", w.inventory.URL,
 		"postgres://edgesync@db.example.com/edgesync", "'" + database + "'",
+		"/var/log/edgesync", w.path("log"), "logs.example.com:514", w.logs,
 		"/run/secrets/armis", w.path("secrets", "armis"), "/etc/bash_completion.d", w.path("etc", "bash_completion.d"),
 		"/usr/local/share/zsh/site-functions", w.path("zsh"), "/usr/local/share/man/man1", w.path("man"),
 		"/var/lib/edgesync", filepath.Join(dir, "lib"), "/etc/edgesync/backup-passphrase", w.path("secrets", "passphrase"),
@@ -37,10 +38,11 @@ func (w *world) names(dir string, a addrs, database string) []string {
 // staying are the commands that go on until they are interrupted, with what they
 // say once they work.
 var staying = map[string]string{
-	"edgesync serve":      "platform is served",
-	"edgesync run":        "configuration applied",
-	"edgesync faker":      "endpoint",
-	"edgesync event tail": "service.onboarded|source.created",
+	"edgesync serve":        "platform is served",
+	"edgesync run":          "configuration applied",
+	"edgesync faker":        "endpoint",
+	"edgesync event tail":   "service.onboarded|source.created",
+	"edgesync event export": "until interrupted",
 }
 
 // screen is what a terminal shows, the key that leaves it and the exit code then.
@@ -58,7 +60,7 @@ var onTerminal = map[string]screen{
 var live = map[string]bool{
 	"edgesync service sync-now": true, "edgesync source sync-now": true, "edgesync source test": true,
 	"edgesync run": true, "edgesync enroll": true, "edgesync doctor": true, "edgesync operator add": true, "edgesync event tail": true,
-	"edgesync cert renew": true, "edgesync device trace": true,
+	"edgesync cert renew": true, "edgesync device trace": true, "edgesync event export": true,
 }
 
 // stories are the commands whose examples build on one another.
@@ -76,24 +78,40 @@ var before = map[string]func(w *world, dir, state, example string){
 			w.run(w.live, "operator", "add", "dave", "--role", "viewer", "--out", filepath.Join(dir, "alice"))
 		}
 	},
-	"edgesync restore": func(w *world, dir, state, example string) {
-		backup := "passphrase.backup"
-		if strings.Contains(example, "--identity-file") {
-			backup = "recipient.backup"
-		}
-		w.do(exec.Command("cp", w.path(backup), filepath.Join(dir, "monday.backup")))
-		w.do(exec.Command("cp", w.path("secrets", "vault.key"), dir))
-		if strings.Contains(example, "--settled") {
-			w.run(state, "restore", w.path("recipient.backup"), "--identity-file", w.path("secrets", "vault.key"))
-		}
+	"edgesync import": func(w *world, dir, _, _ string) {
+		must(w.t, os.WriteFile(filepath.Join(dir, "sync.json"), []byte(oldConfig), 0o600))
 	},
+	"edgesync restore":       restoring,
+	"edgesync store restore": restoring,
 }
+
+func restoring(w *world, dir, state, example string) {
+	backup := "passphrase.backup"
+	if strings.Contains(example, "--identity-file") {
+		backup = "recipient.backup"
+	}
+	w.do(exec.Command("cp", w.path(backup), filepath.Join(dir, "monday.backup")))
+	w.do(exec.Command("cp", w.path("secrets", "vault.key"), dir))
+	if strings.Contains(example, "--settled") {
+		w.run(state, "restore", w.path("recipient.backup"), "--identity-file", w.path("secrets", "vault.key"))
+	}
+}
+
+// oldConfig is the configuration of a sync service of the key-value era.
+const oldConfig = `{
+  "kv_address": "localhost:50057", "listen_addr": ":50058", "agent_id": "site-agent",
+  "sources": {
+    "old-armis": {"type": "armis", "endpoint": "https://acme.armis.com", "prefix": "armis/", "credentials": {"secret_key": "canary"}},
+    "old-netbox": {"type": "netbox", "endpoint": "https://netbox.acme.example", "prefix": "netbox/",
+      "credentials": {"api_token": "${kv:secrets/netbox}"}}
+  }
+}`
 
 // stage makes the platform that the examples of a command begin with.
 func (w *world) stage(path, state string) {
 	from := w.idle
 	switch path {
-	case "edgesync", "edgesync bootstrap", "edgesync restore":
+	case "edgesync", "edgesync bootstrap", "edgesync restore", "edgesync store restore":
 		return
 	case "edgesync tenant create":
 		from = w.path("bare")

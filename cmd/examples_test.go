@@ -112,7 +112,7 @@ func (w *world) tryExample(path, example, dir, state string, ports addrs) {
 		return
 	}
 	works := staying[path]
-	if strings.Contains(example, "--once") {
+	if strings.Contains(example, "--once") || path == "edgesync event export" && !strings.Contains(example, "--follow") {
 		works = ""
 	}
 	w.try(trial{script: w.command(state, dir, "bash", "-c", "set -o pipefail\n"+script), shown: example, works: works})
@@ -124,6 +124,7 @@ func (w *world) workplace() string {
 	must(w.t, os.WriteFile(filepath.Join(dir, "new-key"), []byte("canary\n"), 0o600))
 	must(w.t, os.WriteFile(filepath.Join(dir, "serve.yaml"), []byte("log_format: json\n"), 0o600))
 	must(w.t, os.Symlink(w.path("edge-package-hq-sync"), filepath.Join(dir, "edge-package-hq-sync")))
+	must(w.t, os.Mkdir(filepath.Join(dir, "lib"), 0o700))
 	return dir
 }
 

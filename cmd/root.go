@@ -19,6 +19,7 @@ import (
 	"edgesync/cmd/enroll"
 	"edgesync/cmd/event"
 	"edgesync/cmd/faker"
+	"edgesync/cmd/importer"
 	"edgesync/cmd/man"
 	"edgesync/cmd/onboard"
 	"edgesync/cmd/operator"
@@ -60,6 +61,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		run.NewCmdRun(f, nil),
 		service.NewCmdService(f),
 		source.NewCmdSource(f),
+		importer.NewCmdImport(f, nil),
 		device.NewCmdDevice(f),
 		dire.NewCmdDire(f),
 		event.NewCmdEvent(f),

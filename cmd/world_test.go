@@ -1,12 +1,15 @@
 package cmd_test
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +30,7 @@ type world struct {
 	idle, live string
 	addrs      addrs
 	inventory  *httptest.Server
+	logs       string
 	env        []string
 	// ids are what the examples' ids stand for.
 	ids map[string]string
@@ -56,6 +60,7 @@ func newWorld(t *testing.T) *world {
 		"NETBOX_TOKEN="+faker.DemoToken, "ARMIS_KEY="+faker.DemoSecret)
 	w.folders()
 	inventory := w.serveInventory()
+	w.logs = w.syslog()
 	w.furnish()
 
 	stop := w.start(w.idle, "serve", w.serveFlags(w.addrs)...)
@@ -89,7 +94,7 @@ func (w *world) serveFlags(a addrs) []string {
 
 // folders are those that the examples write to and a system has.
 func (w *world) folders() {
-	for _, dir := range []string{"home/.config/fish/completions", "etc/bash_completion.d", "zsh", "man", "secrets", "bin"} {
+	for _, dir := range []string{"home/.config/fish/completions", "etc/bash_completion.d", "zsh", "man", "secrets", "bin", "log"} {
 		must(w.t, os.MkdirAll(w.path(dir), 0o755))
 	}
 	must(w.t, os.WriteFile(w.path("serve.yaml"), nil, 0o600))
@@ -106,6 +111,27 @@ func (w *world) serveInventory() *atomic.Pointer[http.Handler] {
 	w.inventory = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { (*now.Load()).ServeHTTP(rw, r) }))
 	w.t.Cleanup(w.inventory.Close)
 	return &now
+}
+
+// syslog is the address of a server that takes whatever it is sent.
+func (w *world) syslog() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(w.t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { _, _ = io.Copy(io.Discard, conn) })
+		}
+	})
+	w.t.Cleanup(func() {
+		_ = listener.Close()
+		serving.Wait()
+	})
+	return listener.Addr().String()
 }
 
 func (w *world) inventories(netbox int) *http.Handler {

@@ -51,9 +51,12 @@ func (w *chunkWriter) noteRun(ctx context.Context, tx TenantTx, now time.Time, s
 	}
 	if w.seen[source.ID] == "" {
 		w.seen[source.ID], run.Received, run.Deleted, run.Refused = of.ID, 0, 0, 0
+		run.Superseded, run.Held = 0, 0
 	}
 	run.Received += int64(stats.Stored + stats.Unchanged)
 	run.Refused += int64(stats.Refused)
+	run.Superseded += int64(stats.Superseded)
+	run.Held += int64(stats.Held)
 	run.Deleted += deletions(g)
 	run.Retracted = max(run.Retracted, w.retracted[source.ID.String()])
 	run.Mode, run.Started, run.Total = of.mode, of.Started, w.in.stream.TotalDevices

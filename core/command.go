@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,16 +61,44 @@ func offline(format string, args ...any) *Error {
 	return &Error{Code: codes.Unavailable, Message: fmt.Sprintf(format, args...)}
 }
 
+// endedTypes are the types of the events that tell of a command's end, by that
+// of the event that says it was asked for.
+var endedTypes = map[string]string{
+	eventSourceTested: "source.test_ended", eventSourceSyncNow: "source.sync_now_ended", eventServiceSyncNow: "service.sync_now_ended",
+}
+
+const (
+	eventSourceTested   = "source.tested"
+	eventSourceSyncNow  = "source.sync_now"
+	eventServiceSyncNow = "service.sync_now"
+)
+
+// lasting makes a command that is kept until its end: where the caller goes away
+// first, or this process, the service goes on, and an event tells of the end.
+func lasting(command Command, actor Actor, asked Event) PendingCommand {
+	return PendingCommand{Command: command, By: actor.Name, What: strings.TrimSuffix(asked.Message, askedFor), Ended: endedTypes[asked.Type]}
+}
+
+// askedFor ends the message of an event that says a command was asked for.
+const askedFor = " asked for"
+
 // command gives a connected service a command and waits for its result; each
-// report on the way is passed to progress. Where the caller goes away first the
-// service goes on.
-func (c *Core) command(ctx context.Context, service Service, command Command, doing string, progress func(CommandReport) error) (CommandReport, error) {
+// report on the way is passed to progress. One that is not lasting is of no use to
+// anybody but the caller.
+func (c *Core) command(ctx context.Context, service Service, pending PendingCommand, doing string, progress func(CommandReport) error) (CommandReport, error) {
 	if err := c.reachable(service, doing); err != nil {
 		return CommandReport{}, err
 	}
-	command.ID, command.Service, command.CreatedAt, command.Life = uuid.New(), service.ID, c.now(), commandLife
+	pending.ID, pending.Service, pending.CreatedAt, pending.Life = uuid.New(), service.ID, c.now(), commandLife
+	command, lasts := pending.Command, pending.Ended != ""
+	if lasts {
+		if err := c.keepCommand(ctx, pending); err != nil {
+			return CommandReport{}, err
+		}
+	}
 	call := newCall()
 	if !c.lines.give(command, call, command.CreatedAt) {
+		c.dropCommand(ctx, command.ID)
 		return CommandReport{}, &Error{
 			Code: codes.ResourceExhausted, RetryAfter: laneRetry,
 			Message: doing + ": the sync service has too many commands under way: try again later",
@@ -77,8 +106,14 @@ func (c *Core) command(ctx context.Context, service Service, command Command, do
 	}
 	c.publish(ctx, Notice{Command: &command})
 	result, err := c.await(ctx, service, call, doing, progress)
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil && lasts:
+		c.lines.leave(command.ID)
+	case !c.lines.leave(command.ID) || !lasts:
+		// The caller was told that nobody answers; so nobody is to do it later.
 		c.lines.withdraw(command.ID)
+		c.dropCommand(ctx, command.ID)
 		c.publish(ctx, Notice{Report: &CommandReport{Command: command.ID, Service: command.Service, Kind: ReportWithdrawn}})
 	}
 	return result, err
@@ -165,7 +200,7 @@ func (c *Core) TestSource(ctx context.Context, actor Actor, slug, ref string) (p
 	}
 	return c.runTest(ctx, actor, s, sourceTest{
 		source: source.Source, service: service, doing: fmt.Sprintf("test source %q", source.Name),
-		event: Event{Type: "source.tested", SourceID: source.ID, ServiceID: service.ID, Message: "test of source " + source.Name + " asked for"},
+		event: Event{Type: eventSourceTested, SourceID: source.ID, ServiceID: service.ID, Message: "test of source " + source.Name + askedFor},
 	})
 }
 
@@ -187,7 +222,10 @@ func (c *Core) runTest(ctx context.Context, actor Actor, s scope, test sourceTes
 	if err := c.recordCommand(ctx, actor, s.tenant, test.event); err != nil {
 		return none, err
 	}
-	command := Command{Type: payload.CommandTestSource, Tenant: s.tenant.ID, Source: test.source.ID, Draft: test.draft}
+	command := PendingCommand{Command: Command{Type: payload.CommandTestSource, Tenant: s.tenant.ID, Source: test.source.ID, Draft: test.draft}}
+	if len(test.draft) == 0 {
+		command = lasting(command.Command, actor, test.event)
+	}
 	report, err := c.command(ctx, test.service, command, test.doing, func(CommandReport) error { return nil })
 	if err != nil {
 		return none, err
@@ -251,7 +289,7 @@ func (c *Core) SyncNow(ctx context.Context, actor Actor, in SyncNowInput, tell f
 	if err := tell(SyncProgress{SyncState: payload.SyncState{Total: len(sync.names)}}); err != nil {
 		return err
 	}
-	report, err := c.command(ctx, sync.service, sync.command, sync.doing, func(r CommandReport) error {
+	report, err := c.command(ctx, sync.service, lasting(sync.command, actor, sync.event), sync.doing, func(r CommandReport) error {
 		if r.Kind != ReportProgress {
 			return nil
 		}
@@ -300,7 +338,7 @@ func (c *Core) planSync(ctx context.Context, in SyncNowInput) (syncOrder, error)
 		service: service, about: service.Tenant, names: map[string]SourceView{},
 		command: Command{Type: payload.CommandSyncNow, Tenant: service.Tenant.ID},
 		doing:   fmt.Sprintf("sync service %q now", service.Name),
-		event:   Event{Type: "service.sync_now", ServiceID: service.ID, Message: "sync of service " + service.Name + " asked for"},
+		event:   Event{Type: eventServiceSyncNow, ServiceID: service.ID, Message: "sync of service " + service.Name + askedFor},
 	}
 	slug := service.Tenant.Slug
 	if service.IsPlatformSync {
@@ -341,7 +379,7 @@ func (c *Core) planSourceSync(ctx context.Context, in SyncNowInput) (syncOrder, 
 	return syncOrder{
 		service: service, about: s.tenant, doing: doing,
 		command: Command{Type: payload.CommandSyncNow, Tenant: s.tenant.ID, Source: source.ID},
-		event:   Event{Type: "source.sync_now", SourceID: source.ID, ServiceID: service.ID, Message: "sync of source " + source.Name + " asked for"},
+		event:   Event{Type: eventSourceSyncNow, SourceID: source.ID, ServiceID: service.ID, Message: "sync of source " + source.Name + askedFor},
 		names:   map[string]SourceView{source.ID.String(): source},
 	}, nil
 }

@@ -36,6 +36,9 @@ func (c *Core) Control(ctx context.Context, peer certs.Peer, hello *monitoring.C
 	if err != nil {
 		return err
 	}
+	if err := c.restore(ctx, a.service.ID); err != nil {
+		return err
+	}
 	line := c.lines.attach(a)
 	defer c.lines.detach(line)
 	tasks, ctx := errgroup.WithContext(ctx)
@@ -125,17 +128,31 @@ func reportOf(message *monitoring.ControlStreamRequest) (CommandReport, bool) {
 // maxReportText is the most of a service's own words that is passed on.
 const maxReportText = 1024
 
-// takeCommandReport brings a report to who waits for it, here or elsewhere. One about a
-// command that was withdrawn or never given is only counted.
+// takeCommandReport brings a report to who waits for it, here or elsewhere, and
+// keeps what it says of how far the command has come. One about a command that
+// was withdrawn or never given is only counted.
 func (c *Core) takeCommandReport(ctx context.Context, peer certs.Peer, r CommandReport) {
-	switch c.lines.report(r) {
+	whose, first := c.lines.report(r)
+	switch whose {
 	case nobodys:
-		c.metrics.commands.WithLabelValues("unknown").Inc()
+		if r.Kind == ReportResult {
+			c.takeLate(ctx, peer, r)
+		} else {
+			c.metrics.commands.WithLabelValues("unknown").Inc()
+		}
+		return
 	case forged:
 		c.Refused(ctx, peer, "ControlStream", reasonForeignCommand)
+		return
 	case others:
 		c.publish(ctx, Notice{Report: &r})
 	case ours:
+	}
+	switch {
+	case r.Kind == ReportResult:
+		c.ended(ctx, r)
+	case first:
+		c.begun(ctx, r.Command)
 	}
 }
 

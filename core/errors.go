@@ -31,6 +31,17 @@ func (e *Error) Error() string { return e.Message }
 // Unwrap returns what caused the error, which is not told to the caller.
 func (e *Error) Unwrap() error { return e.cause }
 
+// permanent tells whether the same request would be answered the same again.
+func (e *Error) permanent() bool {
+	switch e.Code {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.NotFound, codes.FailedPrecondition, codes.AlreadyExists:
+		return true
+	case codes.ResourceExhausted:
+		return e.RetryAfter == 0
+	}
+	return false
+}
+
 // GRPCStatus is the error as it goes over the wire.
 func (e *Error) GRPCStatus() *status.Status {
 	s := status.New(e.Code, e.Message)
@@ -68,6 +79,18 @@ func denied(format string, args ...any) *Error {
 // it has tried for a while: what was asked for may succeed later.
 func Unavailable(cause error) *Error {
 	return &Error{Code: codes.Unavailable, Message: "use platform: its database cannot be reached: try again later", cause: cause}
+}
+
+// fullRetry is when a disk that was full is tried again.
+const fullRetry = 30 * time.Second
+
+// Full is for a Store whose disk takes no more: what was asked for may succeed once
+// somebody has made room.
+func Full(cause error) *Error {
+	return &Error{
+		Code: codes.ResourceExhausted, RetryAfter: fullRetry, cause: cause,
+		Message: "use platform: the disk of its database is full: make room, it goes on by itself",
+	}
 }
 
 func aborted(format string, args ...any) *Error {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/grpc/codes"
 
 	"edgesync/certs"
 	"edgesync/dire"
@@ -173,7 +172,7 @@ func (c *Core) count(ctx context.Context, in *ingestion, chunk payload.Chunk, st
 		c.metrics.outcome.WithLabelValues(outcomeSuperseded).Add(float64(stats.Superseded))
 		c.metrics.outcome.WithLabelValues(outcomeRefused).Add(float64(stats.Refused))
 		c.metrics.outcome.WithLabelValues(outcomeHeld).Add(float64(stats.Held))
-	case errors.As(err, &refusal) && refusal.Code != codes.ResourceExhausted:
+	case errors.As(err, &refusal) && refusal.permanent():
 		outcome = outcomeRefused
 	default:
 		outcome = outcomeFailed

@@ -136,6 +136,42 @@ func (ls *lines) give(command Command, call *call, now time.Time) bool {
 	return true
 }
 
+// adopt takes a command into the books that another process was asked for.
+func (ls *lines) adopt(command Command) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.commands == nil {
+		ls.commands = map[uuid.UUID]*order{}
+	}
+	if ls.commands[command.ID] == nil {
+		ls.commands[command.ID] = &order{Command: command}
+	}
+}
+
+// leave tells that nobody here waits for a command any more. It returns whether
+// its service has begun it; the store then knows what is left to know.
+func (ls *lines) leave(id uuid.UUID) (begun bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	o := ls.commands[id]
+	if o == nil {
+		return false
+	}
+	o.call = nil
+	if o.acknowledged {
+		delete(ls.commands, id)
+	}
+	return o.acknowledged
+}
+
+// awaited tells whether somebody here waits for a command.
+func (ls *lines) awaited(id uuid.UUID) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	o := ls.commands[id]
+	return o != nil && o.call != nil
+}
+
 // waits tells whether a command is still to be delivered.
 func (ls *lines) waits(id uuid.UUID) bool {
 	ls.mu.Lock()
@@ -162,29 +198,29 @@ const (
 )
 
 // report takes what a service says of a command to who waits for it, if that is
-// here.
-func (ls *lines) report(r CommandReport) whose {
+// here. first is whether it is the first thing that is heard of it.
+func (ls *lines) report(r CommandReport) (of whose, first bool) {
 	ls.mu.Lock()
 	o := ls.commands[r.Command]
 	if o == nil {
 		ls.mu.Unlock()
-		return nobodys
+		return nobodys, false
 	}
 	if o.Service != r.Service {
 		ls.mu.Unlock()
-		return forged
+		return forged, false
 	}
-	o.acknowledged = true
+	first, o.acknowledged = !o.acknowledged, true
 	if r.Kind == ReportResult || r.Kind == ReportWithdrawn {
 		delete(ls.commands, r.Command)
 	}
 	call := o.call
 	ls.mu.Unlock()
 	if call == nil {
-		return others
+		return others, first
 	}
 	call.take(r)
-	return ours
+	return ours, first
 }
 
 func (l *line) tell() {

@@ -205,6 +205,10 @@ type Run struct {
 	// Deleted and Refused count the updates that say a thing is gone, and those
 	// that name nothing; Retracted the things its deletions retracted.
 	Deleted, Refused, Retracted int64
+	// Superseded updates were older than what is stored, Held ones wait for an
+	// operator. Of a complete run Received, Refused, Superseded and Held add up to
+	// what its stream brought.
+	Superseded, Held int64
 	// Complete is true once the final chunk was stored.
 	Complete bool
 	// Counted is true for a snapshot that arrived complete: what it does not name

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,8 +50,12 @@ func (c *Core) assigning(ctx context.Context, tenant uuid.UUID) (done func(), er
 const followPause = time.Second
 
 // Follow keeps what this process remembers of the platform in step with what the
-// others that serve it change, until ctx ends. It is for a process that stays.
+// others that serve it change, and ends commands that are overdue, until ctx ends.
+// It is for a process that stays.
 func (c *Core) Follow(ctx context.Context) error {
+	var sweeper sync.WaitGroup
+	defer sweeper.Wait()
+	sweeper.Go(func() { c.sweepCommands(ctx) })
 	failing := false
 	for {
 		err := c.notifier.Listen(ctx, func(signal Signal) error {

@@ -161,6 +161,8 @@ func outcome(stats SourceStats, run Run, count bool) SourceStats {
 	stats.LastSyncAt, stats.LastResult = run.Finished, run.Result
 	stats.LastDeviceCount, stats.LastError = run.Devices, run.Error
 	switch {
+	case run.Result == payload.ResultSuperseded:
+		// It says nothing of whether the source works.
 	case !failed(run.Result):
 		stats.ConsecutiveFailures = 0
 	case count:
@@ -192,7 +194,7 @@ func failed(result string) bool {
 
 func validResult(result string) bool {
 	switch result {
-	case payload.ResultSuccess, payload.ResultPartial, payload.ResultFailed, payload.ResultTimeout:
+	case payload.ResultSuccess, payload.ResultPartial, payload.ResultFailed, payload.ResultTimeout, payload.ResultSuperseded:
 		return true
 	}
 	return false

@@ -39,8 +39,10 @@ func TestReportsMakeTheStatsOfASource(t *testing.T) {
 		{"1", payload.ResultSuccess, 10, core.SourceStats{LastResult: "success", LastDeviceCount: 10, TotalSyncs: 1}},
 		{"2", payload.ResultFailed, 0, core.SourceStats{LastResult: "failed", LastError: "the source said no", ConsecutiveFailures: 1, TotalSyncs: 2}},
 		{"3", payload.ResultTimeout, 4, core.SourceStats{LastResult: "timeout", LastDeviceCount: 4, LastError: "the source said no", ConsecutiveFailures: 2, TotalSyncs: 3}},
-		{"4", payload.ResultPartial, 9, core.SourceStats{LastResult: "partial", LastDeviceCount: 9, LastError: "the source said no", TotalSyncs: 4}},
-		{"5", payload.ResultSuccess, 11, core.SourceStats{LastResult: "success", LastDeviceCount: 11, TotalSyncs: 5}},
+		{"4", payload.ResultSuperseded, 8, core.SourceStats{LastResult: "superseded", LastDeviceCount: 8, LastError: "the source said no", ConsecutiveFailures: 2, TotalSyncs: 4}},
+		{"5", payload.ResultPartial, 9, core.SourceStats{LastResult: "partial", LastDeviceCount: 9, LastError: "the source said no", TotalSyncs: 5}},
+		{"6", payload.ResultSuccess, 11, core.SourceStats{LastResult: "success", LastDeviceCount: 11, TotalSyncs: 6}},
+		{"7", payload.ResultSuperseded, 12, core.SourceStats{LastResult: "superseded", LastDeviceCount: 12, LastError: "the source said no", TotalSyncs: 7}},
 	} {
 		w.clock.advance(time.Minute)
 		step.want.LastSyncAt = start.Add(time.Duration(i+1) * time.Minute).UTC()

@@ -60,7 +60,7 @@ type PlatformTx interface {
 	// PutTenant returns ErrConflict when another tenant has the slug.
 	PutTenant(ctx context.Context, tenant Tenant) error
 	// DeleteTenant also deletes its authorities, its token key, assignments,
-	// revocations and operators.
+	// revocations, operators and commands.
 	DeleteTenant(ctx context.Context, id uuid.UUID) error
 
 	Authorities(ctx context.Context) ([]Authority, error)
@@ -73,6 +73,7 @@ type PlatformTx interface {
 	SetAssigned(ctx context.Context, service, tenant uuid.UUID, sources int) error
 
 	TrustTx
+	CommandTx
 	RestorePlatformTx
 }
 

@@ -58,9 +58,9 @@ func (c *Core) askOne(ctx context.Context, actor Actor, s scope, w *way) error {
 		*list = (*list)[:min(len(*list), maxWanted)]
 	}
 	const doing = "trace device"
-	report, err := c.command(ctx, *w.service, Command{
+	report, err := c.command(ctx, *w.service, PendingCommand{Command: Command{
 		Type: payload.CommandTraceDevice, Tenant: s.tenant.ID, Source: w.source.ID, Wanted: &wanted,
-	}, doing, func(CommandReport) error { return nil })
+	}}, doing, func(CommandReport) error { return nil })
 	if err == nil && len(report.Payload) == 0 {
 		err = refusedBy(*w.service, doing, report)
 	}

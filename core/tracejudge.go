@@ -205,7 +205,7 @@ func (w *way) judgeOutbox() (Finding, bool) {
 			}
 			return missing(ReasonWaiting, "it is delivered by itself", "%s has it and waits at sync service %s for the gateway", chunk, w.service.Name), true
 		}
-		if later := w.latest(); later != nil && later.Started.After(run.Started) && !failed(later.Result) && later.Stage != payload.StageDelivery {
+		if later := w.latest(); later != nil && later.Started.After(run.Started) && !failed(later.Result) && later.Result != payload.ResultSuperseded && later.Stage != payload.StageDelivery {
 			continue // What was refused once was delivered since.
 		}
 		return missing(ReasonRefused, "see to what the gateway says, then `edgesync source sync-now`", "the gateway refused %s, which has it, %s: %s", chunk, day(*run.RefusedAt), run.Refused), true

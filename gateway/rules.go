@@ -94,6 +94,8 @@ func (in *intake) disorder(message *monitoring.GatewayStatusChunk) string {
 // Services of other kinds are accepted and say nothing here.
 func (in *intake) decode(message *monitoring.GatewayStatusChunk) ([]payload.Update, error) {
 	var updates []payload.Update
+	// All that is packed in one message may unpack to what one may hold.
+	room := payload.MaxResultsMessage
 	for i, service := range message.GetServices() {
 		if !isSyncResults(service) {
 			continue
@@ -102,7 +104,7 @@ func (in *intake) decode(message *monitoring.GatewayStatusChunk) ([]payload.Upda
 			return nil, in.refuse(codes.ResourceExhausted, ReasonMessageTooLong,
 				fmt.Sprintf("chunk %d: a results message is %d bytes long, the limit is %d", in.index, len(service.GetMessage()), payload.MaxResultsMessage))
 		}
-		decoded, err := payload.DecodeUpdates(service.GetMessage(), in.now())
+		decoded, err := in.decodeResults(service.GetMessage(), &room)
 		if err != nil {
 			return nil, in.badUpdate(i, len(message.GetServices()), err)
 		}
@@ -116,6 +118,19 @@ func (in *intake) decode(message *monitoring.GatewayStatusChunk) ([]payload.Upda
 		}
 	}
 	return updates, nil
+}
+
+// decodeResults reads one results message, packed or not.
+func (in *intake) decodeResults(message []byte, room *int) ([]payload.Update, error) {
+	if payload.IsPacked(message) {
+		unpacked, err := payload.Unpack(in.unpacked, message, *room)
+		if err != nil {
+			return nil, err
+		}
+		*room -= len(unpacked)
+		in.unpacked, message = unpacked, unpacked
+	}
+	return payload.DecodeUpdates(message, in.now())
 }
 
 // badUpdate says where in the stream an update is refused.

@@ -39,6 +39,7 @@ func (s *service) Hello(ctx context.Context, request *monitoring.AgentHelloReque
 	if err := s.checkHello(request); err != nil {
 		return nil, err
 	}
+	_ = grpc.SetHeader(ctx, encodings()) // else the client sends plain JSON
 	return s.platform.Hello(ctx, peer, request)
 }
 

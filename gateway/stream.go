@@ -43,8 +43,15 @@ func (s *service) StreamStatus(stream statusStream) error {
 	defer s.streams.give(tenant)
 	s.metrics.streams.Inc()
 	defer s.metrics.streams.Dec()
+	// Now and not with the answer: the client waits for it before it sends.
+	if err := stream.SendHeader(encodings()); err != nil {
+		return err
+	}
 	return s.take(ctx, peer, stream)
 }
+
+// encodings says how results messages may be encoded.
+func encodings() metadata.MD { return metadata.Pairs(payload.HeaderEncodings, payload.EncodingPacked) }
 
 // take reads the first chunk, which says what the stream is, and has the
 // platform pull the rest.
@@ -133,6 +140,8 @@ type intake struct {
 	// told so.
 	complete, ended bool
 	err             error
+	// unpacked is reused from message to message.
+	unpacked []byte
 }
 
 // next is the chunk after the last one, or io.EOF after the final one. An error

@@ -219,6 +219,64 @@ func TestCompressionBombIsCutAtTheLimit(t *testing.T) {
 	must(t, send(t.Context(), c, chunk("hq-sync", 0, 1)))
 }
 
+func packed(message string) *monitoring.GatewayServiceStatus {
+	return results(string(payload.AppendPacked(nil, []byte(message))))
+}
+
+// A client is told with Hello, and again before it sends, that it may pack.
+func TestStreamTakesPackedMessages(t *testing.T) {
+	w := newWorld(t, nil)
+	c := w.dial(w.edge("acme", "hq-sync"))
+	var header metadata.MD
+	_, err := c.Hello(t.Context(), &monitoring.AgentHelloRequest{AgentId: "hq-sync"}, grpc.Header(&header))
+	must(t, err)
+	if said := header.Get(payload.HeaderEncodings); len(said) != 1 || said[0] != payload.EncodingPacked {
+		t.Errorf("Hello says %v", said)
+	}
+	stream, err := c.StreamStatus(t.Context())
+	must(t, err)
+	header, err = stream.Header()
+	must(t, err)
+	if said := header.Get(payload.HeaderEncodings); len(said) != 1 || said[0] != payload.EncodingPacked {
+		t.Errorf("the stream says %v before anything was sent", said)
+	}
+	message := chunk("hq-sync", 0, 1)
+	message.Services = []*monitoring.GatewayServiceStatus{packed("[" + update("10.0.0.1") + "]"), results("[" + update("10.0.0.2") + "]"), packed("[]")}
+	must(t, stream.Send(message))
+	_, err = stream.CloseAndRecv()
+	must(t, err)
+	chunks, _, _ := w.platform.snapshot()
+	if len(chunks) != 1 || len(chunks[0].Updates) != 2 || chunks[0].Updates[0].IP != "10.0.0.1" || chunks[0].Updates[1].IP != "10.0.0.2" {
+		t.Errorf("stored %+v, want one chunk of two updates", chunks)
+	}
+}
+
+func TestPackedBombsAndRubbishAreRefused(t *testing.T) {
+	whole := string(payload.AppendPacked(nil, []byte("["+strings.Repeat(" ", payload.MaxResultsMessage/2)+"]")))
+	for name, c := range map[string]struct {
+		messages []*monitoring.GatewayServiceStatus
+		code     codes.Code
+		text     string
+	}{
+		"a bomb":        {[]*monitoring.GatewayServiceStatus{packed(strings.Repeat(" ", payload.MaxResultsMessage+1))}, codes.ResourceExhausted, "unpacks to more than"},
+		"many at once":  {[]*monitoring.GatewayServiceStatus{results(whole), results(whole)}, codes.ResourceExhausted, "unpacks to more than"},
+		"a lying bomb":  {[]*monitoring.GatewayServiceStatus{results("\x00s2\x01\xff\xff\xff\xff\x0f")}, codes.ResourceExhausted, "unpacks to more than"},
+		"cut":           {[]*monitoring.GatewayServiceStatus{results(whole[:len(whole)-1])}, codes.InvalidArgument, "cannot be unpacked"},
+		"nothing in it": {[]*monitoring.GatewayServiceStatus{results("\x00s2\x01")}, codes.InvalidArgument, "cannot be unpacked"},
+		"bad update":    {[]*monitoring.GatewayServiceStatus{packed("[" + update("10.0.0.1") + `,{"ip":7}]`)}, codes.InvalidArgument, "update 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			message := chunk("hq-sync", 0, 1)
+			message.Services = c.messages
+			wantStatus(t, send(t.Context(), w.dial(w.edge("acme", "hq-sync")), message), c.code, c.text)
+			if chunks, complete, _ := w.platform.snapshot(); len(chunks)+complete != 0 {
+				t.Error("something of it was stored")
+			}
+		})
+	}
+}
+
 func TestStreamTakesEveryKindOfService(t *testing.T) {
 	w := newWorld(t, nil)
 	message := chunk("hq-sync", 0, 1)

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"edgesync/seal/ownfile"
 )
 
 // lockFile is what a process holds that replaces the identity in a folder. Its
@@ -20,16 +20,16 @@ const lockRetry = 20 * time.Millisecond
 // LockFolder waits for the turn to replace the identity in a folder, among all
 // processes of the host. The system gives it back however the process ends.
 func LockFolder(ctx context.Context, dir string) (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE|ownfile.NoFollow, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock identity: %w", err)
 	}
 	for {
-		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := ownfile.Lock(file)
 		if err == nil {
 			return func() { _ = file.Close() }, nil
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+		if !errors.Is(err, ownfile.ErrLocked) {
 			return nil, errors.Join(fmt.Errorf("lock identity in %s: %w", dir, err), file.Close())
 		}
 		select {

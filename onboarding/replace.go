@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"edgesync/seal/ownfile"
 )
 
 // ErrNotPrivate is in the error for a key file that is not its owner's alone:
@@ -40,20 +42,19 @@ func writeNext(path string, mode fs.FileMode, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(data)
+	if mode.Perm()&0o077 == 0 {
+		err = ownfile.Restrict(file)
+	}
+	if err == nil {
+		_, err = file.Write(data)
+	}
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return errors.Join(err, os.Remove(path+next))
 	}
 	return nil
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func syncDir(dir string) error { return ownfile.SyncDir(dir) }
 
 // readPrivate reads a file of limited size that is its owner's alone.
 func readPrivate(path string) ([]byte, error) {
@@ -66,8 +67,9 @@ func readPrivate(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w: it is a symbolic link: put the file itself there", path, ErrNotPrivate)
 	case !named.Mode().IsRegular():
 		return nil, fmt.Errorf("read %s: it is not a regular file", path)
-	case named.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("read %s: %w: its mode is %#o: chmod 600 it", path, ErrNotPrivate, named.Mode().Perm())
+	}
+	if err := ownfile.Private(path, named); err != nil {
+		return nil, fmt.Errorf("read %s: %w: %w", path, ErrNotPrivate, err)
 	}
 	file, err := os.Open(path)
 	if err != nil {

@@ -180,6 +180,29 @@ func TestArchiveHasAllThatIsNeeded(t *testing.T) {
 		t.Errorf("it is not static: %s", out)
 	}
 	checkSettings(t, binary, files[top+"serve.yaml"])
+	checkCompletion(t, files[top+"completions/edgesync.bash"], filepath.Dir(binary))
+}
+
+// checkCompletion has a shell complete what a user began to type.
+func checkCompletion(t *testing.T, script []byte, bin string) {
+	t.Helper()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is not installed")
+	}
+	// Without the package bash-completion these are not there.
+	const typed = `
+_get_comp_words_by_ref() { words=(edgesync serve con); cword=2; cur=con; prev=serve; }
+__ltrim_colon_completions() { :; }
+COMP_WORDS=(edgesync serve con) COMP_CWORD=2 COMP_LINE='edgesync serve con' COMP_POINT=18 COMP_TYPE=9
+__start_edgesync edgesync con serve
+printf '%s\n' "${COMPREPLY[@]}"
+complete -p edgesync
+`
+	out, err := command(bin, []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, bash, "-c", string(script)+typed)
+	if lines := strings.Fields(string(out)); err != nil || len(lines) < 2 || lines[0] != "config" || !strings.Contains(string(out), "-F __start_edgesync edgesync") {
+		t.Errorf("completed to %q: %v", out, err)
+	}
 }
 
 // checkSettings has the file of settings name every setting, with its default.
@@ -218,10 +241,10 @@ func checkSettings(t *testing.T, binary string, file []byte) {
 	defaults, said := show(plain), show(spoken)
 	for name, s := range said {
 		if defaults[name].Origin == "file" || s.Origin != "file" {
-			t.Errorf("%s comes from %s, and from %s when all is spoken out", name, defaults[name].Origin, s.Origin)
+			t.Errorf("%s comes from %s, and from %s when all is spoken out: say it in files/serve.yaml, behind a #", name, defaults[name].Origin, s.Origin)
 		}
 		a, b := marshal(t, defaults[name].Value), marshal(t, s.Value)
-		if a != b && !slices.Contains([]string{"database", "database_password_file", "state_dir"}, name) {
+		if a != b && !slices.Contains([]string{"database", "database_password_file", "event_retention", "state_dir"}, name) {
 			t.Errorf("%s is %s by default, and the file says %s", name, a, b)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"edgesync/seal/ownfile"
 )
 
 // ErrNotPrivate is in the error for a keyset file that is not its owner's alone:
@@ -22,7 +24,7 @@ func readPrivate(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := private(named); err != nil {
+	if err := private(path, named); err != nil {
 		return nil, err
 	}
 	file, err := os.Open(path)
@@ -48,14 +50,17 @@ func readPrivate(path string) ([]byte, error) {
 	return data, nil
 }
 
-func private(info fs.FileInfo) error {
+func private(path string, info fs.FileInfo) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return fmt.Errorf("%w: it is a symbolic link: name the file itself", ErrNotPrivate)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%w: it is not a regular file", ErrNotPrivate)
-	case info.Mode().Perm()&0o077 != 0 && !handedOver(info, os.Geteuid()):
-		return fmt.Errorf("%w: its mode is %#o: chmod 600 it", ErrNotPrivate, info.Mode().Perm())
+	case handedOver(info, os.Geteuid()):
+		return nil
+	}
+	if err := ownfile.Private(path, info); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotPrivate, err)
 	}
 	return nil
 }
@@ -64,7 +69,7 @@ func private(info fs.FileInfo) error {
 // starts containers hands secrets to a program that is not root. PostgreSQL takes
 // its keys by the same rule.
 func handedOver(info fs.FileInfo, uid int) bool {
-	return uid != 0 && info.Mode().Perm()&0o137 == 0 && ownedByRoot(info)
+	return uid != 0 && info.Mode().Perm()&0o137 == 0 && ownfile.OfRoot(info)
 }
 
 // createPrivate writes beside and links into place: the file is there whole or
@@ -77,7 +82,9 @@ func createPrivate(path string, data []byte) error {
 		return err
 	}
 	defer func() { _ = os.Remove(file.Name()) }()
-	_, err = file.Write(data)
+	if err = ownfile.Restrict(file); err == nil {
+		_, err = file.Write(data)
+	}
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err != nil {
 		return err
@@ -85,13 +92,5 @@ func createPrivate(path string, data []byte) error {
 	if err := os.Link(file.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return ownfile.SyncDir(dir)
 }

@@ -138,8 +138,9 @@ func TestCacheStaysFreshWhileTheGatewayConfirmsIt(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		caching(w)
 		w.gateway.settings.ConfigPollIntervalSec, w.gateway.hello.HeartbeatIntervalSec = 3600, 3600
+		w.options.CacheLife = 24 * time.Hour
 		w.run()
-		pass(8 * 24 * time.Hour)
+		pass(27 * time.Hour)
 		before := w.count(syncrun.RunStarted, "a")
 		w.gateway.kill()
 		w.restart()

@@ -11,7 +11,7 @@ import (
 // TestClockThatJumpsADayIsToldOf, either way, and the next run is a run like any.
 func TestClockThatJumpsADayIsToldOf(t *testing.T) {
 	for _, jump := range []time.Duration{24 * time.Hour, -24 * time.Hour} {
-		simulate(t, func(t *testing.T, w *world) {
+		simulateAlone(t, func(t *testing.T, w *world) {
 			var offset atomic.Int64
 			w.options.Now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
 			w.adapters["a"] = devices(3)

@@ -102,17 +102,21 @@ func (r *Runtime) deliver(ctx context.Context, id string) time.Time {
 	case err != nil && !refused(err):
 		return r.again(ctx, lease, d, err)
 	case err != nil:
+		e := ending{result: payload.ResultFailed, detail: reason(err), stage: payload.StageDelivery, devices: lease.Run.Updates}
+		r.report(lease.Run.Head, lease.Run.Mode, e)
 		lease.Refused(cut(oneLine(reason(err)), maxSaid))
 		r.loops.lost(id)
-		r.ended(lease.Run.Head, lease.Run.Mode, ending{result: payload.ResultFailed, detail: reason(err), stage: payload.StageDelivery, devices: lease.Run.Updates})
+		r.announceEnd(lease.Run.Head, e)
 		d.trouble.failed(r.options.Logger, "deliver run", "source", lease.Run.Name, "error", err)
 	default:
+		e := sent.ending(lease.Run)
+		r.report(lease.Run.Head, lease.Run.Mode, e)
 		lease.Delivered(sent.updates, sent.refused...)
 		if sent.chunksAside > 0 {
 			r.loops.lost(id)
 		}
 		d.trouble.recovered(r.options.Logger, "gateway takes runs of source again", "source", lease.Run.Name)
-		r.ended(lease.Run.Head, lease.Run.Mode, sent.ending(lease.Run))
+		r.announceEnd(lease.Run.Head, e)
 	}
 	r.failing.forget(id)
 	return r.next(id)
@@ -131,7 +135,7 @@ func (r *Runtime) next(id string) time.Time {
 func (r *Runtime) attempt(ctx context.Context, lease *outbox.Lease, d *delivery) (sent, error) {
 	if r.options.Once {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadlineCause(ctx, r.giveUpAt(lease.Run), errGaveUp)
+		ctx, cancel = context.WithTimeoutCause(ctx, r.giveUpAt(lease.Run).Sub(r.options.Now()), errGaveUp)
 		defer cancel()
 	}
 	if !d.apart {

@@ -30,7 +30,8 @@ func refuse(code codes.Code) func(context.Context, string, *monitoring.GatewaySt
 
 func TestGatewayKilledInMidStream(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		w.adapters["a"] = devices(20000)
+		w.adapters["a"] = devices(large)
+		w.chunked()
 		w.configure("a")
 		killed := false
 		w.gateway.onChunk = func(_ context.Context, _ string, c *monitoring.GatewayStatusChunk) error {
@@ -50,10 +51,10 @@ func TestGatewayKilledInMidStream(t *testing.T) {
 		pass(2 * time.Minute)
 		w.stop()
 		got := w.gateway.got()
-		if len(got) != 1 || len(got[0].updates) != 20000 {
+		if len(got) != 1 || len(got[0].updates) != large {
 			t.Fatalf("got %d streams", len(got))
 		}
-		if told := w.gateway.told("a"); len(told) != 1 || told[0].Result != payload.ResultSuccess || told[0].Devices != 20000 {
+		if told := w.gateway.told("a"); len(told) != 1 || told[0].Result != payload.ResultSuccess || told[0].Devices != large {
 			t.Fatalf("told %+v", told)
 		}
 		if hellos := strings.Count(fmt.Sprint(w.gateway.calls), "Hello"); hellos < 2 {
@@ -100,7 +101,7 @@ func TestNewerSnapshotTakesThePlaceOfAnUndeliveredOne(t *testing.T) {
 			t.Fatalf("%d old runs arrived", len(got))
 		}
 		for _, told := range w.gateway.told("a")[:5] {
-			if told.Result != payload.ResultFailed || !strings.Contains(told.Error, "newer run") {
+			if told.Result != payload.ResultSuperseded || !strings.Contains(told.Error, "newer run") {
 				t.Fatalf("told %+v", told)
 			}
 		}
@@ -131,10 +132,11 @@ func TestPermanentRefusalEndsTheRun(t *testing.T) {
 
 func TestRefusedChunkIsSetAsideAndTheOthersArrive(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		w.adapters["a"] = devices(20000)
+		w.adapters["a"] = devices(large)
+		w.chunked()
 		w.configure("a")
 		w.gateway.onChunk = func(_ context.Context, _ string, c *monitoring.GatewayStatusChunk) error {
-			if strings.Contains(string(c.GetServices()[0].GetMessage()), `"hostname":"host-9999"`) {
+			if strings.Contains(string(c.GetServices()[0].GetMessage()), `"hostname":"host-999"`) {
 				return status.Error(codes.InvalidArgument, "update 7: no")
 			}
 			return nil
@@ -150,7 +152,7 @@ func TestRefusedChunkIsSetAsideAndTheOthersArrive(t *testing.T) {
 			updates += len(d.updates)
 		}
 		told := w.gateway.told("a")
-		if updates < 10000 || updates == 20000 || len(told) != 1 || told[0].Result != payload.ResultPartial || told[0].Devices != int64(updates) ||
+		if updates < large/2 || updates == large || len(told) != 1 || told[0].Result != payload.ResultPartial || told[0].Devices != int64(updates) ||
 			!strings.Contains(told[0].Error, "update 7: no") {
 			t.Fatalf("%d updates, told %+v", updates, told)
 		}
@@ -244,7 +246,8 @@ func TestSlowGatewayHoldsNoDiscoveryBack(t *testing.T) {
 
 func TestGatewayAwayForThreeDays(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		w.adapters["a"], w.adapters["b"] = devices(500), devices(700)
+		w.adapters["a"], w.adapters["b"] = devices(50), devices(70)
+		w.options.Logger = nil
 		paced(w, "30m", "a", "b")
 		w.options.OutboxMax = 1 << 20
 		w.gateway.hello.HeartbeatIntervalSec = 600
@@ -252,10 +255,13 @@ func TestGatewayAwayForThreeDays(t *testing.T) {
 		pass(10 * time.Second)
 		w.gateway.kill()
 		pass(72 * time.Hour)
+		if size := diskUse(t, w); size == 0 || size > w.options.OutboxMax {
+			t.Errorf("the outbox takes %d bytes", size)
+		}
 		w.gateway.start()
 		pass(12 * time.Minute)
 		w.stop()
-		for key, n := range map[string]int{"a": 500, "b": 700} {
+		for key, n := range map[string]int{"a": 50, "b": 70} {
 			got := w.gateway.gotFrom(key)
 			if len(got) < 2 || len(got) > 4 || len(got[1].updates) != n {
 				t.Fatalf("%s: %d streams", key, len(got))

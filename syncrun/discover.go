@@ -85,7 +85,7 @@ func (r *Runtime) head(this run) outbox.Head {
 		tenantID = d.source.TenantID
 	}
 	return outbox.Head{
-		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, TenantID: tenantID,
+		ID: uuid.NewString(), Source: d.id, Name: d.key, Tenant: d.source.TenantSlug, Type: d.source.Type, TenantID: tenantID,
 		SourceID: d.source.IntegrationSourceID, ServiceID: d.serviceID, Share: d.fairTenant(), Partition: partition, Started: this.started.UTC().Round(0),
 	}
 }
@@ -162,14 +162,15 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 	r.emitted++
 	r.runtime.metrics.found.Inc()
 	r.enrich(&u)
-	if err := u.Validate(r.runtime.options.Now()); err != nil {
+	var refusal *payload.UpdateError
+	switch err := r.writer.Add(ctx, &u); {
+	case errors.As(err, &refusal):
 		r.refused++
 		if r.firstRefusal == nil {
 			r.firstRefusal = err
 		}
 		return nil
-	}
-	if err := r.writer.Add(ctx, &u); err != nil {
+	case err != nil:
 		return err
 	}
 	if n := r.writer.Updates(); n%progressStep == 0 {
@@ -178,18 +179,19 @@ func (r *reading) emit(ctx context.Context, u payload.Update) error {
 	return nil
 }
 
-// enrich says in an update what the runtime knows of it: whose it is, and from
-// which source. The run itself is added by the outbox.
+// enrich says in an update what the runtime knows of it; whose it is and from
+// which run the outbox adds.
 func (r *reading) enrich(u *payload.Update) {
+	u.Source = r.run.definition.source.Type
 	u.AgentID = r.runtime.options.Config.AgentID
 	u.Partition = r.head.Partition
 	if u.Timestamp.IsZero() {
 		u.Timestamp = r.run.started.UTC()
 	}
-	attribute(u, r.run.definition.source)
 }
 
-// attribute says in an update which source it is of.
+// attribute says in an update which source it is of, as the outbox does of those
+// that a run finds.
 func attribute(u *payload.Update, s payload.Source) {
 	u.Source = s.Type
 	// The map is the adapter's; it may hold one for several devices.
@@ -242,6 +244,6 @@ func (r *reading) tell(e Event) { r.runtime.tell(r.head, e) }
 func (r *Runtime) superseded(runs []outbox.Run) {
 	for _, run := range runs {
 		r.loops.lost(run.Source)
-		r.ended(run.Head, run.Mode, ending{result: payload.ResultFailed, detail: errSuperseded.Error(), stage: payload.StageSuperseded, devices: run.Updates})
+		r.ended(run.Head, run.Mode, ending{result: payload.ResultSuperseded, detail: errSuperseded.Error(), stage: payload.StageSuperseded, devices: run.Updates})
 	}
 }

@@ -32,7 +32,10 @@ func TestRestartDeliversWhatWaits(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		runs := 0
 		w.adapters["a"] = func(_ context.Context, emit func(payload.Update) error) (source.Discovery, error) {
-			runs++
+			if runs++; runs == 3 {
+				// Read as fast as it is delivered, it would take the second one's place.
+				time.Sleep(10 * time.Second)
+			}
 			return devices(100*runs)(context.Background(), emit)
 		}
 		paced(w, "10m", "a")
@@ -79,6 +82,7 @@ func TestRunOfASourceThatIsGoneIsNotDelivered(t *testing.T) {
 // TestFullOutboxPausesReadingAndHeals: with the gateway away the outbox fills,
 // sources are then left alone, and all goes on by itself once the gateway is back.
 func TestFullOutboxPausesReadingAndHeals(t *testing.T) {
+	const fullAt = 60_000
 	simulate(t, func(t *testing.T, w *world) {
 		var names []string
 		var reads atomic.Int64
@@ -87,11 +91,12 @@ func TestFullOutboxPausesReadingAndHeals(t *testing.T) {
 			names = append(names, name)
 			w.adapters[name] = func(ctx context.Context, emit func(payload.Update) error) (source.Discovery, error) {
 				reads.Add(1)
-				return devices(2000)(ctx, emit)
+				return devices(200)(ctx, emit)
 			}
 		}
 		paced(w, "1m", names...)
-		w.options.OutboxMax, w.options.Workers = 200_000, 1
+		w.options.OutboxMax, w.options.Workers = fullAt, 1
+		w.options.Logger = nil
 		w.gateway.onChunk = unavailable
 		w.run()
 		pass(20 * time.Minute)
@@ -103,17 +108,17 @@ func TestFullOutboxPausesReadingAndHeals(t *testing.T) {
 		if n := reads.Load() - before; n != 0 {
 			t.Fatalf("%d reads while the outbox was full", n)
 		}
-		if size := diskUse(t, w); size > 200_000 {
+		if size := diskUse(t, w); size > fullAt {
 			t.Fatalf("the outbox takes %d bytes", size)
 		}
 		w.gateway.misbehave(nil, nil)
-		pass(10 * time.Minute)
+		pass(5 * time.Minute)
 		w.stop()
 		if w.count(syncrun.OutboxRoom, "") == 0 {
 			t.Error("the alarm is not called off")
 		}
 		for _, name := range names {
-			if got := w.gateway.gotFrom(name); len(got) == 0 || len(got[len(got)-1].updates) != 2000 {
+			if got := w.gateway.gotFrom(name); len(got) == 0 || len(got[len(got)-1].updates) != 200 {
 				t.Errorf("%s has %d streams", name, len(got))
 			}
 		}
@@ -193,7 +198,8 @@ func spoil(t *testing.T, w *world, name string) {
 // TestHalfSentRunIsSentAgainWhole cuts a stream in its middle, again and again.
 func TestHalfSentRunIsSentAgainWhole(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		w.adapters["a"] = devices(20_000)
+		w.adapters["a"] = devices(large)
+		w.chunked()
 		w.configure("a")
 		cuts := 0
 		w.gateway.onChunk = func(ctx context.Context, source string, c *monitoring.GatewayStatusChunk) error {
@@ -211,7 +217,7 @@ func TestHalfSentRunIsSentAgainWhole(t *testing.T) {
 		pass(time.Minute)
 		w.stop()
 		got := w.gateway.got()
-		if len(got) == 0 || len(got[0].updates) != 20_000 {
+		if len(got) == 0 || len(got[0].updates) != large {
 			t.Fatalf("got %d streams", len(got))
 		}
 		ids := map[string]bool{}

@@ -56,7 +56,7 @@ func TestBreakerLeavesAFailingSourceAlone(t *testing.T) {
 // TestRetryAfterOfASourceIsKept, and one beyond belief is not.
 func TestRetryAfterOfASourceIsKept(t *testing.T) {
 	for asked, want := range map[time.Duration]time.Duration{3 * time.Hour: 3 * time.Hour, 30 * 365 * 24 * time.Hour: 24 * time.Hour} {
-		simulate(t, func(t *testing.T, w *world) {
+		simulateAlone(t, func(t *testing.T, w *world) {
 			var at []time.Time
 			w.adapters["a"] = func(context.Context, func(payload.Update) error) (source.Discovery, error) {
 				at = append(at, time.Now())
@@ -88,9 +88,10 @@ func hangs(ctx context.Context, _ func(payload.Update) error) (source.Discovery,
 // TestSourceThatHangsForAnHourChangesNoOtherSchedule runs 40 sources beside
 // those of a tenant all of which hang, and without.
 func TestSourceThatHangsForAnHourChangesNoOtherSchedule(t *testing.T) {
+	t.Parallel()
 	schedule := func(hang bool) map[string]string {
 		began := map[string]string{}
-		simulate(t, func(t *testing.T, w *world) {
+		simulateAlone(t, func(t *testing.T, w *world) {
 			sources := map[string]payload.Source{}
 			for i := range 16 {
 				name := "s" + string(rune('a'+i))

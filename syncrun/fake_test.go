@@ -6,26 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
-	"testing"
-	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
-	"edgesync/onboarding"
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
-	"edgesync/syncrun"
 	"edgesync/syncrun/source"
 )
 
@@ -69,6 +62,10 @@ type fakeGateway struct {
 
 	// forget keeps nothing of what arrives.
 	forget bool
+	// packs says of Hello, and confirms of a stream, that it reads packed
+	// messages; packed counts those it got.
+	packs, confirms bool
+	packed          int
 
 	onHello func() error
 	onPush  pushFunc
@@ -160,8 +157,13 @@ func (g *fakeGateway) called(name string) {
 	g.calls = append(g.calls, name)
 }
 
-func (g *fakeGateway) Hello(context.Context, *monitoring.AgentHelloRequest) (*monitoring.AgentHelloResponse, error) {
+func (g *fakeGateway) Hello(ctx context.Context, _ *monitoring.AgentHelloRequest) (*monitoring.AgentHelloResponse, error) {
 	g.called("Hello")
+	if g.packs {
+		if err := grpc.SetHeader(ctx, packedHeader); err != nil {
+			return nil, err
+		}
+	}
 	if g.onHello != nil {
 		if err := g.onHello(); err != nil {
 			return nil, err
@@ -209,6 +211,11 @@ func (g *fakeGateway) StreamStatus(stream grpc.ClientStreamingServer[monitoring.
 	g.called("StreamStatus")
 	header, _ := metadata.FromIncomingContext(stream.Context())
 	d := delivered{header: header}
+	if g.confirms {
+		if err := stream.SendHeader(packedHeader); err != nil {
+			return err
+		}
+	}
 	final := false
 	for {
 		chunk, err := stream.Recv()
@@ -228,7 +235,12 @@ func (g *fakeGateway) StreamStatus(stream grpc.ClientStreamingServer[monitoring.
 			}
 		}
 		message := chunk.GetServices()[0].GetMessage()
-		updates, err := payload.DecodeUpdates(message, time.Now())
+		if payload.IsPacked(message) {
+			g.mu.Lock()
+			g.packed++
+			g.mu.Unlock()
+		}
+		updates, err := payload.DecodeUpdates(unpack(message), time.Now())
 		if err != nil {
 			return err
 		}
@@ -248,6 +260,17 @@ func (g *fakeGateway) StreamStatus(stream grpc.ClientStreamingServer[monitoring.
 	g.streams = append(g.streams, d)
 	g.mu.Unlock()
 	return stream.SendAndClose(&monitoring.GatewayStatusResponse{Received: true})
+}
+
+// packedHeader is how a gateway says that it reads packed messages.
+var packedHeader = metadata.Pairs(payload.HeaderEncodings, payload.EncodingPacked)
+
+// unpack is a results message in JSON, nothing where it cannot be read.
+func unpack(message []byte) []byte {
+	if payload.IsPacked(message) {
+		message, _ = payload.Unpack(nil, message, payload.ChunkMax)
+	}
+	return message
 }
 
 func disorder(c *monitoring.GatewayStatusChunk, index int, final bool) string {
@@ -347,128 +370,4 @@ func devices(n int) adapterFunc {
 		}
 		return source.Discovery{Devices: int64(n), Total: int64(n), Mode: payload.ModeSnapshot}, nil
 	}
-}
-
-// world is a runtime with its fake gateway.
-type world struct {
-	t       testing.TB
-	gateway *fakeGateway
-	options syncrun.Options
-	// adapters by the endpoint of their source; asked is each one's requests.
-	adapters map[string]adapterFunc
-	asked    map[string][]source.Request
-	made     []string
-	cancel   context.CancelFunc
-	done     chan error
-
-	mu     sync.Mutex
-	events []syncrun.Event
-}
-
-func newWorld(t testing.TB) *world {
-	w := &world{t: t, gateway: newFakeGateway(), adapters: map[string]adapterFunc{}, asked: map[string][]source.Request{}, done: make(chan error, 1)}
-	w.options = syncrun.Options{
-		Config:    onboarding.MinimalConfig{AgentID: "hq-sync", Partition: "default", GatewayAddr: "gateway:50052"},
-		Transport: insecure.NewCredentials(), Dial: w.gateway.dial, DataDir: t.TempDir(),
-		Adapters: map[string]syncrun.NewAdapter{"fake": w.adapter},
-		Logger:   slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Observe: func(e syncrun.Event) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.events = append(w.events, e)
-		},
-	}
-	return w
-}
-
-func (w *world) adapter(s payload.Source, _ source.Options) (source.Adapter, error) {
-	w.made = append(w.made, s.Endpoint)
-	a, ok := w.adapters[s.Endpoint]
-	if !ok {
-		return nil, fmt.Errorf("read endpoint: %q is none", s.Endpoint)
-	}
-	return listening{a, w, s.Endpoint}, nil
-}
-
-// configure gives the runtime one source per adapter that was named.
-func (w *world) configure(names ...string) map[string]payload.Source {
-	sources := map[string]payload.Source{}
-	for _, name := range names {
-		sources[name] = payload.Source{Type: "fake", Endpoint: name, TenantID: "tenant-" + name, TenantSlug: name}
-	}
-	w.gateway.configure(payload.ScopeTenant, sources)
-	return sources
-}
-
-func (w *world) run() *syncrun.Runtime {
-	runtime, err := syncrun.New(w.options)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
-	go func() { w.done <- runtime.Run(ctx) }()
-	return runtime
-}
-
-// stop ends the runtime, which must leave nothing behind.
-func (w *world) stop() {
-	w.t.Helper()
-	w.cancel()
-	if err := <-w.done; err != nil {
-		w.t.Errorf("run: %v", err)
-	}
-	w.gateway.kill()
-	w.wantNoSpool()
-}
-
-func (w *world) wantNoSpool() {
-	w.t.Helper()
-	if left, _ := filepath.Glob(filepath.Join(w.options.DataDir, "outbox", "*.part")); len(left) != 0 {
-		w.t.Errorf("left unfinished runs %v", left)
-	}
-}
-
-// ended returns the results of a source's runs, in order.
-func (w *world) ended(key string) []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var list []string
-	for _, e := range w.events {
-		if e.Kind == syncrun.RunEnded && e.Source == key {
-			list = append(list, e.Result)
-		}
-	}
-	return list
-}
-
-func (w *world) count(kind syncrun.Kind, key string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := 0
-	for _, e := range w.events {
-		if e.Kind == kind && e.Source == key {
-			n++
-		}
-	}
-	return n
-}
-
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Logf("%s", p)
-	return len(p), nil
-}
-
-// simulate runs a test on a clock of its own, which moves when all else waits.
-func simulate(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t)) })
-}
-
-// pass lets simulated time go by and everything that is due happen.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
 }

@@ -101,7 +101,7 @@ func (p *platform) OnRevocation(func(certs.Revocation)) (stop func()) { return f
 // authorities are a root with a platform and a tenant below it.
 type authorities struct{ root, own, acme *issue.Authority }
 
-func newAuthorities(t *testing.T) authorities {
+func newAuthorities(t testing.TB) authorities {
 	t.Helper()
 	now := time.Now()
 	root, err := issue.NewRoot("edgesync.local", now)
@@ -119,7 +119,7 @@ func newAuthorities(t *testing.T) authorities {
 	return authorities{root, own, acme}
 }
 
-func (a authorities) identity(t *testing.T, by *issue.Authority, leaf issue.Leaf) onboarding.Identity {
+func (a authorities) identity(t testing.TB, by *issue.Authority, leaf issue.Leaf) onboarding.Identity {
 	t.Helper()
 	key, csr, err := onboarding.NewKeyAndCSR()
 	if err != nil {
@@ -166,7 +166,7 @@ func (a authorities) serve(t *testing.T, behind gateway.Platform, shown *tls.Cer
 	return a.host(t, listener.Addr().String())
 }
 
-func (a authorities) host(t *testing.T, address string) onboarding.MinimalConfig {
+func (a authorities) host(t testing.TB, address string) onboarding.MinimalConfig {
 	t.Helper()
 	dir := t.TempDir()
 	edge := a.identity(t, a.acme, issue.Leaf{Type: certs.TypeSync, Tenant: "acme", Partition: "default", Component: "hq-sync"})
@@ -184,7 +184,7 @@ func (a authorities) host(t *testing.T, address string) onboarding.MinimalConfig
 	return config
 }
 
-func (a authorities) gatewayLeaf(t *testing.T, names ...string) *tls.Certificate {
+func (a authorities) gatewayLeaf(t testing.TB, names ...string) *tls.Certificate {
 	t.Helper()
 	return a.identity(t, a.own, issue.Leaf{
 		Type: certs.TypeGateway, Tenant: "platform", Partition: "default", Component: "gateway", ServerNames: names,

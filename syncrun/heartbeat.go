@@ -109,9 +109,11 @@ func (r *Runtime) push(ctx context.Context, messages []*healthMessage) error {
 		// them.
 		r.options.Logger.Warn("report runs", "gateway", r.options.Config.GatewayAddr, "error", err)
 	}
+	var carried []report
 	for _, m := range messages {
-		r.reports.answered(m.reports)
+		carried = append(carried, m.reports...)
 	}
+	r.unkept(r.reports.answered(carried))
 	return err
 }
 

@@ -1,7 +1,10 @@
 package syncrun_test
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
 	"edgesync/syncrun"
+	"edgesync/syncrun/source"
 )
 
 func TestHeartbeatsKeepTheGatewaysPace(t *testing.T) {
@@ -160,6 +164,80 @@ func TestReportsTheGatewayRefusesAreGivenUp(t *testing.T) {
 		w.stop()
 		if refusals != 1 || len(w.gateway.heartbeats()) < 8 {
 			t.Fatalf("%d refusals, %d heartbeats", refusals, len(w.gateway.heartbeats()))
+		}
+	})
+}
+
+// TestReportsOutliveTheProcess: a run that failed while the gateway was away is
+// told of by the next process, once, also when the last line was torn.
+func TestReportsOutliveTheProcess(t *testing.T) {
+	for name, torn := range map[string]string{"whole": "", "torn": "01234567 {\"add\":{\"run_"} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				works := false
+				w.adapters["a"] = func(ctx context.Context, emit func(payload.Update) error) (source.Discovery, error) {
+					if works {
+						return devices(3)(ctx, emit)
+					}
+					return source.Discovery{}, source.Errorf(source.ReasonServer, "status 500")
+				}
+				paced(w, "1h", "a")
+				w.gateway.onPush = func(*monitoring.GatewayStatusRequest) error { return status.Error(codes.Unavailable, "away") }
+				w.run()
+				pass(10 * time.Second)
+				path := filepath.Join(w.options.DataDir, "reports")
+				content, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, append(content, torn...), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				works = true
+				w.restart()
+				pass(10 * time.Second)
+				w.gateway.misbehave(nil, nil)
+				pass(2 * time.Minute)
+				w.restart()
+				pass(2 * time.Minute)
+				w.stop()
+				told := w.gateway.told("a")
+				if len(told) != 3 || told[0].Result != payload.ResultFailed || !strings.Contains(told[0].Error, "500") ||
+					told[1].Result != payload.ResultSuccess || told[2].Result != payload.ResultSuccess {
+					t.Fatalf("told %+v", told)
+				}
+				if n := len(w.gateway.reports); n != 3 {
+					t.Errorf("%d reports for three runs", n)
+				}
+			})
+		})
+	}
+}
+
+// TestReportsKeepTheirFileShort whatever number of runs goes through.
+func TestReportsKeepTheirFileShort(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		w.adapters["a"] = func(context.Context, func(payload.Update) error) (source.Discovery, error) {
+			return source.Discovery{}, source.Errorf(source.ReasonServer, "%s", strings.Repeat("status 500 ", 20))
+		}
+		var names []string
+		for i := range 40 {
+			names = append(names, fmt.Sprint("s", i))
+			w.adapters[names[i]] = w.adapters["a"]
+		}
+		w.options.Logger = nil
+		paced(w, "10s", names...)
+		w.run()
+		longest := int64(0)
+		for range 20 {
+			pass(5 * time.Minute)
+			if info, err := os.Stat(filepath.Join(w.options.DataDir, "reports")); err == nil {
+				longest = max(longest, info.Size())
+			}
+		}
+		w.stop()
+		if len(w.gateway.reports) < 1200 || longest == 0 || longest > 512<<10 {
+			t.Errorf("%d reports in a file of up to %d bytes", len(w.gateway.reports), longest)
 		}
 	})
 }

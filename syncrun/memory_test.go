@@ -20,12 +20,12 @@ import (
 const maxGrowth = 32 << 20
 
 // TestMemoryIsFlatWhateverTheSize compares the peak of the heap of a run of
-// 2,000 devices with that of 200,000, or of as many as EDGESYNC_DEVICES says.
+// 2,000 devices with that of manyDevices, or of as many as EDGESYNC_DEVICES says.
 func TestMemoryIsFlatWhateverTheSize(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads 200,000 devices")
+		t.Skip("reads very many devices")
 	}
-	many := 200_000
+	many := manyDevices
 	if text := os.Getenv("EDGESYNC_DEVICES"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {

@@ -73,7 +73,7 @@ func newMetrics() *metrics {
 	for _, fate := range []string{fateQueued, fateRefused, fateBlacklisted, fateUnnamed, fateFailed} {
 		m.devices.WithLabelValues(fate)
 	}
-	for _, result := range []string{payload.ResultSuccess, payload.ResultPartial, payload.ResultFailed, payload.ResultTimeout} {
+	for _, result := range []string{payload.ResultSuccess, payload.ResultPartial, payload.ResultFailed, payload.ResultTimeout, payload.ResultSuperseded} {
 		m.runs.WithLabelValues(result)
 	}
 	return m

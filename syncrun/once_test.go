@@ -156,10 +156,11 @@ func TestShutdownBeforeTheGatewayAnswersIsQuick(t *testing.T) {
 
 func TestShutdownFinishesStreamsInFlight(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		w.adapters["a"] = devices(20000)
+		w.adapters["a"] = devices(large)
+		w.chunked()
 		w.configure("a")
 		w.gateway.onChunk = func(context.Context, string, *monitoring.GatewayStatusChunk) error {
-			time.Sleep(time.Second)
+			time.Sleep(700 * time.Millisecond)
 			return nil
 		}
 		w.run()
@@ -169,7 +170,7 @@ func TestShutdownFinishesStreamsInFlight(t *testing.T) {
 		if took := time.Since(start); took > 9*time.Second {
 			t.Errorf("took %v", took)
 		}
-		if got := w.gateway.got(); len(got) != 1 || len(got[0].updates) != 20000 {
+		if got := w.gateway.got(); len(got) != 1 || len(got[0].updates) != large {
 			t.Fatalf("%d streams arrived", len(got))
 		}
 		if told := w.gateway.told("a"); len(told) != 1 || told[0].Result != payload.ResultSuccess {

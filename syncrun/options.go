@@ -65,6 +65,9 @@ type Options struct {
 	// Version and Hostname are what Hello says of this program and its host.
 	Version, Hostname string
 
+	// ChunkTarget is how long one results message may become (1 MiB).
+	ChunkTarget int
+
 	// Workers is how many sources are read at once (64), WorkersPerTenant how
 	// many of one tenant (16); Streams how many runs are sent at once (8),
 	// StreamsPerTenant how many of one tenant (2).

@@ -33,9 +33,32 @@ type report struct {
 type reports struct {
 	mu       sync.Mutex
 	bySource map[string][]report
+	// log outlives the process; nil where nothing does.
+	log *reportLog
 }
 
 func newReports() *reports { return &reports{bySource: map[string][]report{}} }
+
+// open takes over what an earlier process left untold, and returns how many
+// reports that are.
+func (r *reports) open(dir string) (int, error) {
+	log, left, err := openReportLog(dir)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log = log
+	for _, told := range left {
+		if encoded, err := encodeReport(told); err == nil {
+			r.put(encoded)
+		}
+	}
+	return len(left), err
+}
+
+func (r *reports) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log.close()
+}
 
 // add takes a report. Runs of a source without an id cannot be told of.
 func (r *reports) add(told payload.RunReport) error {
@@ -48,12 +71,29 @@ func (r *reports) add(told payload.RunReport) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := append(r.bySource[told.SourceID], encoded)
+	r.put(encoded)
+	return r.log.write(logEntry{Add: &encoded.RunReport}, r.waiting)
+}
+
+// put takes the place of a report about the same run: a run that was told of and
+// then delivered once more ended as it ended last.
+func (r *reports) put(encoded report) {
+	list := slices.DeleteFunc(r.bySource[encoded.SourceID], func(have report) bool { return have.RunID == encoded.RunID })
+	list = append(list, encoded)
 	if len(list) > maxPerSource {
 		list = slices.Clone(list[len(list)-maxPerSource:])
 	}
-	r.bySource[told.SourceID] = list
-	return nil
+	r.bySource[encoded.SourceID] = list
+}
+
+func (r *reports) waiting() []payload.RunReport {
+	var all []payload.RunReport
+	for _, list := range r.bySource {
+		for _, one := range list {
+			all = append(all, one.RunReport)
+		}
+	}
+	return all
 }
 
 // pending returns every report not answered yet, oldest first.
@@ -74,10 +114,15 @@ func (r *reports) pending() []report {
 }
 
 // answered forgets reports that a heartbeat has carried.
-func (r *reports) answered(told []report) {
+func (r *reports) answered(told []report) error {
+	if len(told) == 0 {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var done []string
 	for _, t := range told {
+		done = append(done, t.RunID)
 		list := slices.DeleteFunc(r.bySource[t.SourceID], func(have report) bool { return have.RunID == t.RunID })
 		if len(list) == 0 {
 			delete(r.bySource, t.SourceID)
@@ -85,6 +130,7 @@ func (r *reports) answered(told []report) {
 			r.bySource[t.SourceID] = list
 		}
 	}
+	return r.log.write(logEntry{Done: done}, r.waiting)
 }
 
 // encodeReport shortens the error text until the report is no longer than it may

@@ -93,13 +93,14 @@ func TestEmptySnapshotIsOneChunk(t *testing.T) {
 
 func TestManyChunksArriveInOrder(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		w.adapters["a"] = devices(20000)
+		w.adapters["a"] = devices(large)
+		w.chunked()
 		w.configure("a")
 		w.run()
 		pass(time.Minute)
 		w.stop()
 		got := w.gateway.got()
-		if len(got) != 1 || len(got[0].chunks) < 4 || len(got[0].updates) != 20000 {
+		if len(got) != 1 || len(got[0].chunks) < 4 || len(got[0].updates) != large {
 			t.Fatalf("%d streams", len(got))
 		}
 		for i, u := range got[0].updates {

@@ -32,6 +32,8 @@ type Runtime struct {
 	deliveries *pool
 	failing    failing
 	reports    *reports
+	// forgetful says that the reports would not survive the process.
+	forgetful atomic.Bool
 	// kick asks for a heartbeat, outdated for the configuration, soon.
 	kick, outdated chan struct{}
 	// configuring is held while a configuration is applied, polled or pushed;
@@ -93,12 +95,18 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	if dir != "" {
 		dir = filepath.Join(dir, "outbox")
 	}
-	if r.outbox, err = outbox.Open(dir, outbox.Options{MaxBytes: r.options.OutboxMax, Now: r.options.Now}); err != nil {
+	if r.outbox, err = outbox.Open(dir, outbox.Options{MaxBytes: r.options.OutboxMax, ChunkTarget: r.options.ChunkTarget, Now: r.options.Now}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.outbox.Close()) }()
 	r.metrics.box.Store(r.outbox)
 	r.begun = r.options.Now()
+	untold, err := r.reports.open(r.options.DataDir)
+	r.unkept(err)
+	defer r.reports.close()
+	if untold > 0 {
+		r.options.Logger.Info("reports of runs taken over", "reports", untold)
+	}
 	r.takeOver(r.outbox.Found())
 	if r.cache, err = openCache(r.options); err != nil {
 		// The service works without, as long as the gateway is there when it starts.
@@ -183,14 +191,30 @@ type ending struct {
 
 // ended tells everybody who wants to know that a run is over.
 func (r *Runtime) ended(head outbox.Head, mode string, e ending) {
-	now := r.options.Now().UTC().Round(0)
-	err := r.reports.add(payload.RunReport{
-		SourceID: head.SourceID, TenantID: head.TenantID, RunID: head.ID, Mode: mode, StartedAt: head.Started, FinishedAt: now,
+	r.report(head, mode, e)
+	r.announceEnd(head, e)
+}
+
+// report keeps what the gateway is to be told of a run, before the run itself is
+// forgotten: a process that ends between the two delivers it once more, and tells
+// the same of it.
+func (r *Runtime) report(head outbox.Head, mode string, e ending) {
+	r.unkept(r.reports.add(payload.RunReport{
+		SourceID: head.SourceID, TenantID: head.TenantID, RunID: head.ID, Mode: mode, StartedAt: head.Started, FinishedAt: r.options.Now().UTC().Round(0),
 		Result: e.result, Devices: e.devices, Error: e.detail, Stage: e.stage,
-	})
-	if err != nil {
-		r.options.Logger.Warn("report run", "source", head.Name, "error", err)
+	}))
+}
+
+// unkept tells of reports that would not survive the process, once until they do
+// again.
+func (r *Runtime) unkept(err error) {
+	if unkept := err != nil; r.forgetful.Swap(unkept) != unkept && unkept {
+		r.options.Logger.Warn("reports of runs are not kept over a restart", "error", err)
 	}
+}
+
+func (r *Runtime) announceEnd(head outbox.Head, e ending) {
+	now := r.options.Now()
 	r.options.Logger.Info("run ended", "source", head.Name, "run_id", head.ID, "trace_id", tracing.Text(head.ID), "result", e.result, "devices", e.devices,
 		"refused", e.refused, "seconds", now.Sub(head.Started).Seconds(), "detail", e.detail)
 	r.metrics.lasted.Observe(max(now.Sub(head.Started), 0).Seconds())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"edgesync/proto/monitoring"
@@ -34,8 +36,9 @@ type session struct {
 	version   string
 	heartbeat time.Duration
 	poll      time.Duration
-	// plain says that the gateway cannot read a compressed request.
-	plain bool
+	// plain says that the gateway cannot read a compressed request, packed that it
+	// reads packed results messages.
+	plain, packed bool
 	// ahead is how far the gateway's clock is ahead of this host's.
 	ahead time.Duration
 }
@@ -48,10 +51,11 @@ func newSession(conn *grpc.ClientConn, o Options) *session {
 func (s *session) hello(ctx context.Context) (outdated bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	var header metadata.MD
 	answer, err := s.client.Hello(ctx, &monitoring.AgentHelloRequest{
 		AgentId: s.options.Config.AgentID, Version: s.options.Version, Capabilities: s.capabilities(), Hostname: s.options.Hostname,
 		Os: runtime.GOOS, Arch: runtime.GOARCH, Partition: s.options.Config.Partition, ConfigVersion: s.configVersion(), ConfigSource: "gateway",
-	})
+	}, grpc.Header(&header))
 	if err != nil {
 		return false, fmt.Errorf("announce to gateway %s: %w", s.options.Config.GatewayAddr, identified(err))
 	}
@@ -61,12 +65,17 @@ func (s *session) hello(ctx context.Context) (outdated bool, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gatewayID = answer.GetGatewayId()
+	s.gatewayID, s.packed = answer.GetGatewayId(), readsPacked(header)
 	setSeconds(&s.heartbeat, answer.GetHeartbeatIntervalSec())
 	if at := answer.GetServerTime(); at > 0 {
 		s.ahead = time.Unix(at, 0).Sub(s.options.Now())
 	}
 	return answer.GetConfigOutdated(), nil
+}
+
+// readsPacked tells whether a gateway that answers so reads packed messages.
+func readsPacked(header metadata.MD) bool {
+	return slices.Contains(header.Get(payload.HeaderEncodings), payload.EncodingPacked)
 }
 
 func (s *session) capabilities() []string {
@@ -191,6 +200,12 @@ func (s *session) pollInterval() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.poll
+}
+
+func (s *session) mayPack() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.packed
 }
 
 func (s *session) isPlain() bool {

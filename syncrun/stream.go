@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -32,10 +33,12 @@ func (r *Runtime) sendWhole(ctx context.Context, lease *outbox.Lease) (sent, err
 	if err != nil {
 		return sent{}, err
 	}
-	defer s.end(nil)
+	defer s.close()
+	next, stop := ahead(lease, s.form())
+	defer stop()
 	updates := int64(0)
 	for {
-		chunk, err := lease.Next()
+		chunk, err := next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -54,12 +57,44 @@ func (r *Runtime) sendWhole(ctx context.Context, lease *outbox.Lease) (sent, err
 	return sent{updates: updates}, nil
 }
 
+// ahead reads the chunks of a lease, each while the one before is being sent. stop
+// waits for the reader, and is to be called before the lease is used again.
+func ahead(lease *outbox.Lease, form outbox.Form) (next func() (outbox.Chunk, error), stop func()) {
+	type read struct {
+		chunk outbox.Chunk
+		err   error
+	}
+	chunks, quit := make(chan read), make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for {
+			chunk, err := lease.Next(form)
+			select {
+			case chunks <- read{chunk, err}:
+			case <-quit:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	next = func() (outbox.Chunk, error) {
+		r := <-chunks
+		return r.chunk, r.err
+	}
+	return next, func() {
+		close(quit)
+		reader.Wait()
+	}
+}
+
 // sendApart sends each chunk as a stream of its own, none of them a snapshot, so
 // that one chunk the gateway refuses does not keep the others from it.
 func (r *Runtime) sendApart(ctx context.Context, lease *outbox.Lease) (sent, error) {
 	var total sent
 	for {
-		chunk, err := lease.NextApart()
+		chunk, err := lease.Next(outbox.Apart)
 		if errors.Is(err, io.EOF) {
 			return total, nil
 		}
@@ -91,7 +126,7 @@ func (r *Runtime) sendOne(ctx context.Context, run outbox.Run, chunk outbox.Chun
 	if err != nil {
 		return err
 	}
-	defer s.end(nil)
+	defer s.close()
 	if err := s.send(chunk); err != nil {
 		return err
 	}
@@ -109,6 +144,13 @@ type stream struct {
 	span    tracing.Span
 	// err is how it ended, once it has.
 	err error
+	// waiting is for the gateway's first word.
+	waiting sync.WaitGroup
+}
+
+func (s *stream) close() {
+	s.end(nil)
+	s.waiting.Wait()
 }
 
 // openStream waits for a connection for as long as ctx lasts. The stream then
@@ -134,6 +176,37 @@ func (r *Runtime) openStream(ctx context.Context, run outbox.Run, mode string, d
 	}
 	s.stall = time.AfterFunc(r.options.StallTimeout, func() { cancel(errStalled) })
 	return s, nil
+}
+
+// worthPacking is how long a run's file must be to wait for the word of the
+// gateway, which takes the way there and back, before anything is sent.
+const worthPacking = 64 << 10
+
+// packedPatience bounds that waiting; what is sent plain is never wrong.
+const packedPatience = 5 * time.Second
+
+// form is how the chunks of the run are sent: packed to a gateway that says over
+// this very stream that it reads them so. What Hello said is only why it is
+// asked: another gateway may have answered that.
+func (s *stream) form() outbox.Form {
+	if s.run.Bytes < worthPacking || !s.runtime.session.mayPack() {
+		return outbox.Plain
+	}
+	header := make(chan metadata.MD, 1)
+	s.waiting.Go(func() {
+		md, _ := s.call.Header() // It ends with the call.
+		header <- md
+	})
+	patience := time.NewTimer(packedPatience)
+	defer patience.Stop()
+	select {
+	case md := <-header:
+		if readsPacked(md) {
+			return outbox.Packed
+		}
+	case <-patience.C:
+	}
+	return outbox.Plain
 }
 
 // outlive returns a context that ends a grace period after ctx, or with the
@@ -185,7 +258,7 @@ func (s *stream) hand(chunk outbox.Chunk) error {
 	o := s.runtime.options
 	message := &monitoring.GatewayStatusChunk{
 		Services: []*monitoring.GatewayServiceStatus{{
-			ServiceName: serviceName, Available: true, Message: chunk.JSON, ServiceType: serviceName,
+			ServiceName: serviceName, Available: true, Message: chunk.Message, ServiceType: serviceName,
 			AgentId: o.Config.AgentID, Partition: s.run.Partition, Source: "results",
 		}},
 		GatewayId: s.runtime.session.gateway(), AgentId: o.Config.AgentID, Timestamp: o.Now().Unix(), Partition: s.run.Partition,

@@ -256,7 +256,7 @@ func (w *watch) result() counted {
 }
 
 // badness orders results from the worst.
-var badness = map[string]int{payload.ResultFailed: 0, payload.ResultTimeout: 1, payload.ResultPartial: 2, "": 3, payload.ResultSuccess: 4}
+var badness = map[string]int{payload.ResultFailed: 0, payload.ResultTimeout: 1, payload.ResultSuperseded: 2, payload.ResultPartial: 2, "": 3, payload.ResultSuccess: 4}
 
 // fit adds as many sources to a state as one message may hold, the worst first.
 func fit(state payload.SyncState, list []payload.SyncedSource) payload.SyncState {

@@ -17,6 +17,7 @@ import (
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/state"
+	"edgesync/seal/ownfile"
 	"edgesync/store/backup"
 )
 
@@ -41,9 +42,9 @@ FILE must not exist; - is the output, for a program that stores it elsewhere.
 
 The file is encrypted (age, age-encryption.org/v1): to a passphrase, or to recipients whose identities stay offline.
 Whoever opens it has the platform's keys.`,
-		Example: `  edgesync backup monday.backup --passphrase-file passphrase
-  edgesync backup tuesday.backup --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
-  edgesync backup - --passphrase-file passphrase | ssh vault 'cat >wednesday.backup'`,
+		Example: `  edgesync backup monday.backup --passphrase-file /etc/edgesync/backup-passphrase
+  edgesync backup monday.backup --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
+  edgesync backup - --passphrase-file /etc/edgesync/backup-passphrase | ssh vault 'cat > edgesync.backup'`,
 		Args: cmdutil.Args("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Path = args[0]
@@ -162,11 +163,7 @@ func writeBeside(path string, write func(io.Writer) error) (size int64, err erro
 	if err := putInPlace(file.Name(), path); err != nil {
 		return 0, fmt.Errorf("write backup %s: %w", path, err)
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return 0, fmt.Errorf("write backup %s: %w", path, err)
-	}
-	return size, errors.Join(dir.Sync(), dir.Close())
+	return size, ownfile.SyncDir(filepath.Dir(path))
 }
 
 // putInPlace gives a file its name, unless another has it. Not every file system

@@ -42,9 +42,9 @@ fails leaves nothing behind. FILE may be - for the input.
 The platform is then as it was when the backup was taken. Open join tokens are cancelled. Services send everything again
 by themselves, and identities issued since are taken. What was revoked, suspended or removed since has to be once more:
 doctor says so until it is told, with --settled, that it was done. See that the platform before it does not run any more.`,
-		Example: `  edgesync restore monday.backup --passphrase-file passphrase
-  edgesync restore monday.backup --passphrase-file passphrase --database postgres://edgesync@db.example.com/edgesync
-  edgesync restore monday.backup --passphrase-file passphrase --dry-run
+		Example: `  edgesync restore monday.backup --state-dir /var/lib/edgesync --passphrase-file /etc/edgesync/backup-passphrase
+  edgesync restore monday.backup --database postgres://edgesync@db.example.com/edgesync --identity-file vault.key
+  edgesync restore monday.backup --dry-run --passphrase-file /etc/edgesync/backup-passphrase
   edgesync restore --settled`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if opts.Settled {

@@ -133,7 +133,7 @@ func StateStyle(state string) string {
 		return styleGreen
 	case "offline", "failed", "timeout", "revoked", "error":
 		return styleRed
-	case "degraded", "partial", "suspended", "retracted", "warning", "disabled":
+	case "degraded", "partial", "superseded", "suspended", "retracted", "warning", "disabled":
 		return styleYellow
 	default:
 		return ""

@@ -35,9 +35,9 @@ platform has stored answers for the one end. For the other, the service that run
 source's pages and in what waits for the gateway, or was refused by it; with --stored nobody is asked.
 
 The exit code is 3 when no device that fits is on the platform.`,
-		Example: `  edgesync device trace laptop-7 --tenant acme
-  edgesync device trace 00:1b:21:3c:4d:5e --tenant acme --source hq-armis
-  edgesync device trace 4711 --tenant acme --by native-id -o json`,
+		Example: `  edgesync device trace 7 --tenant acme
+  edgesync device trace 7 --tenant acme --source hq-armis --by native-id -o json
+  edgesync device trace sr:0f9a… --stored`,
 		Args: cmdutil.Args("DEVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Query = args[0]
@@ -144,7 +144,7 @@ func traceRun(ctx context.Context, opts *TraceOptions) error {
 		err = cmdutil.PrintDocument(opts.IO, opts.Format, d)
 	}
 	if err == nil && d.Verdict != "present" {
-		err = cmdutil.Errorf(cmdutil.ExitNotFound, "trace device %q of tenant %s: %s (%s): %s", d.Query, d.Tenant, d.Verdict, d.Reason, d.Summary)
+		err = cmdutil.Errorf(cmdutil.ExitNotFound, "trace device %q of tenant %s: it is not on the platform: %s (%s)", d.Query, d.Tenant, d.Verdict, d.Reason)
 	}
 	return err
 }

@@ -3,9 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,8 +11,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"edgesync/admin"
-	"edgesync/core"
-	"edgesync/faker"
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
@@ -255,141 +251,6 @@ func eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("gave up waiting for %s", what)
 		case <-tick.C:
 		}
-	}
-}
-
-func TestSyncNowRunsWhereTheSourceRunsAndTellsItsResult(t *testing.T) {
-	p := newPlatform(t)
-	p.tenant("acme")
-	p.tenant("globex")
-	world := newSystems(t, faker.Options{Armis: 600, NetBox: 1, Seed: 1})
-	e := p.onboard("acme", "hq")
-	e.start(nil)
-	client := p.admin()
-	p.armisAt("acme", "main", "hq", world.URL)
-	eventually(t, "the pushed source's first run", func() bool { return p.count("acme") == 600 })
-	_, err := p.core.UpdateSource(t.Context(), operator, core.SourceUpdate{Tenant: "acme", Source: "main",
-		Spec: core.SourceSpec{Name: "main", Type: payload.TypeArmis, Endpoint: world.URL, PageSize: 100}})
-	must(t, err)
-	told, err := syncNow(t, client, &adminv1.SyncNowRequest{Tenant: "acme", Source: "main"})
-	must(t, err)
-	last := told[len(told)-1]
-	if last.GetTotal() != 1 || last.GetDone() != 1 || last.GetFailed() != 0 || last.GetDevices() != 600 || last.GetAcknowledged() != 600 {
-		t.Errorf("it came to %v", last)
-	}
-	if s := last.GetSources(); len(s) != 1 || s[0].GetName() != "main" || s[0].GetResult() != payload.ResultSuccess {
-		t.Errorf("of the source it tells %v", s)
-	}
-	for _, request := range []*adminv1.SyncNowRequest{{Tenant: "globex", Source: "main"}, {Tenant: "globex", Service: "hq"}} {
-		_, err := syncNow(t, client, request)
-		wantCode(t, err, codes.NotFound, "globex")
-	}
-	world.Close()
-	told, err = syncNow(t, client, &adminv1.SyncNowRequest{Tenant: "acme", Service: "hq"})
-	must(t, err)
-	if last = told[len(told)-1]; last.GetFailed() != 1 || !strings.Contains(last.GetSources()[0].GetError(), "refused") {
-		t.Errorf("with the source away it came to %v", last)
-	}
-	events, err := p.core.Events(t.Context(), core.EventQuery{Tenant: "acme"})
-	must(t, err)
-	for _, want := range []string{"source.sync_now", "service.sync_now"} {
-		if !slices.ContainsFunc(events, func(e core.TenantEvent) bool {
-			return e.Type == want && strings.HasPrefix(e.Actor.Name, "local:") && e.Actor.Origin == "cli"
-		}) {
-			t.Errorf("no event %s says who asked", want)
-		}
-	}
-}
-
-func TestPlatformServiceRunsOneTenantsSourceAtOnce(t *testing.T) {
-	p := newPlatform(t)
-	p.tenant("acme")
-	p.tenant("globex")
-	saas := p.saas()
-	saas.hello()
-	for _, slug := range []string{"acme", "globex"} {
-		_, err := p.core.CreateSource(t.Context(), operator, core.SourceInput{
-			Tenant: slug, Spec: core.SourceSpec{Name: "lab", Type: payload.TypeFaker, Settings: map[string]string{"devices": "40"}}})
-		must(t, err)
-	}
-	saas.start(nil)
-	eventually(t, "the first runs", func() bool { return p.count("acme") == 40 && p.count("globex") == 40 })
-	syncs := func(slug string) int64 {
-		view, err := p.core.Source(t.Context(), slug, "lab")
-		must(t, err)
-		return view.Stats.TotalSyncs
-	}
-	eventually(t, "the first reports", func() bool { return syncs("acme") == 1 && syncs("globex") == 1 })
-	told, err := syncNow(t, p.admin(), &adminv1.SyncNowRequest{Tenant: "acme", Source: "lab"})
-	must(t, err)
-	if last := told[len(told)-1]; last.GetTotal() != 1 || last.GetAcknowledged() != 40 || last.GetSources()[0].GetTenant() != "acme" {
-		t.Errorf("it came to %v", last)
-	}
-	eventually(t, "the second report", func() bool { return syncs("acme") == 2 })
-	if n := syncs("globex"); n != 1 {
-		t.Errorf("the other tenant's source ran %d times", n)
-	}
-}
-
-func TestSourceTestSaysExactlyWhatIsWrong(t *testing.T) {
-	p := newPlatform(t)
-	p.tenant("acme")
-	world := newSystems(t, faker.Options{Armis: 60, NetBox: 20, Seed: 1})
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	must(t, closed.Close())
-	e := p.onboard("acme", "hq")
-	e.start(nil)
-	client := p.admin()
-	add := func(name, kind, endpoint, key, secret string, queries ...core.Query) {
-		_, err := p.core.CreateSource(t.Context(), operator, core.SourceInput{
-			Tenant: "acme", Service: "hq", Disabled: true, Credentials: map[string][]byte{key: []byte(secret)},
-			Spec: core.SourceSpec{Name: name, Type: kind, Endpoint: endpoint, Queries: queries},
-		})
-		must(t, err)
-	}
-	add("good", payload.TypeArmis, world.URL, payload.CredentialSecretKey, faker.DemoSecret)
-	add("token", payload.TypeArmis, world.URL, payload.CredentialSecretKey, canary)
-	add("connect", payload.TypeArmis, "http://"+closed.Addr().String(), payload.CredentialSecretKey, canary)
-	add("name", payload.TypeArmis, "https://armis.invalid", payload.CredentialSecretKey, canary)
-	add("tls", payload.TypeArmis, strings.Replace(world.URL, "http:", "https:", 1), payload.CredentialSecretKey, canary)
-	test := func(name string) *adminv1.TestSourceResponse {
-		answer, err := client.TestSource(t.Context(), &adminv1.TestSourceRequest{Tenant: "acme", Source: name})
-		must(t, err)
-		return answer
-	}
-	eventually(t, "the service", func() bool {
-		service, err := p.core.Service(t.Context(), "acme", "hq")
-		must(t, err)
-		return service.ConfigVersion != ""
-	})
-	if good := test("good"); !good.GetOk() || good.GetTotal() != 60 || len(good.GetSamples()) != 5 || good.GetSamples()[0].GetNativeId() == "" {
-		t.Errorf("a good source was tested as %v", good)
-	}
-	for _, reason := range []string{"token", "connect", "name", "tls"} {
-		got := test(reason)
-		if got.GetOk() || got.GetReason() != reason || got.GetMessage() == "" || strings.Contains(got.GetMessage(), canary) {
-			t.Errorf("%s was tested as %v", reason, got)
-		}
-	}
-	if n := p.count("acme"); n != 0 {
-		t.Errorf("tests stored %d devices", n)
-	}
-}
-
-func TestCommandsAreUnavailableWhileTheServiceIsOffline(t *testing.T) {
-	p := newPlatform(t)
-	p.tenant("acme")
-	e := p.onboard("acme", "hq")
-	p.source("acme", "lab", "hq")
-	client := p.admin()
-	for range 2 {
-		_, err := syncNow(t, client, &adminv1.SyncNowRequest{Tenant: "acme", Service: "hq"})
-		wantCode(t, err, codes.Unavailable, "offline")
-		_, err = client.TestSource(t.Context(), &adminv1.TestSourceRequest{Tenant: "acme", Source: "lab"})
-		wantCode(t, err, codes.Unavailable, "offline")
-		e.hello()
-		p.clock.pass(3 * time.Minute)
 	}
 }
 

@@ -71,7 +71,11 @@ func TestR04TokenYieldsIdentityGatewayAndPathsOnly(t *testing.T) {
 func TestOneTokenManyRedemptions(t *testing.T) {
 	p := newPlatform(t)
 	p.tenant("acme")
-	for round := range 20 {
+	rounds := 20
+	if raceDetector {
+		rounds = 3
+	}
+	for round := range rounds {
 		minted := p.mint("acme", "edge")
 		var won, refused, other atomic.Int32
 		var all sync.WaitGroup

@@ -75,7 +75,8 @@ var mayCall = map[string]string{
 	"ListEvents": "viewer", "TailEvents": "viewer", "Watch": "viewer", "ListRuns": "viewer",
 	"AddOperator": "admin", "ListOperators": "admin", "RevokeOperator": "admin",
 	"ListCertificates": "viewer", "ListAuthorities": "viewer",
-	"RotateAuthority": "admin", "RotateRoot": "admin platform",
+	"RotateAuthority": "admin", "RotateRoot": "admin platform", "ListRestorations": "viewer platform", "SettleRestorations": "admin platform",
+	"TraceDevice": "operator", "ExportEvents": "viewer", "ImportSources": "operator",
 }
 
 // TestEveryCallIsHeldToRoleAndTenant makes every call there is as everybody

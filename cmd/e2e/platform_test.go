@@ -70,8 +70,10 @@ type platform struct {
 	clock    *clock
 	core     *core.Core
 	store    core.Store
-	keys     *seal.Keyset
-	tracer   *tracing.Tracer
+	// wrap, if set, stands between core and the store.
+	wrap   func(core.Store) core.Store
+	keys   *seal.Keyset
+	tracer *tracing.Tracer
 	// askNobody has traces leave it at what is stored.
 	askNobody bool
 	addr      string
@@ -118,6 +120,9 @@ func (p *platform) serve(bootstrap bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	store := p.open(ctx)
+	if p.wrap != nil {
+		store = p.wrap(store)
+	}
 	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
 	must(t, err)
 	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
@@ -321,6 +326,8 @@ type stream struct {
 	chunks [][]payload.Update
 	// announced sends how many devices there are in all.
 	announced bool
+	// started sends when the run began.
+	started time.Time
 	// edit may change each message before it is sent.
 	edit func(*monitoring.GatewayStatusChunk)
 }
@@ -348,6 +355,9 @@ func (e *edge) pushIn(ctx context.Context, s stream) error {
 			total += len(updates)
 		}
 		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderTotalDevices, strconv.Itoa(total))
+	}
+	if !s.started.IsZero() {
+		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderRunStarted, s.started.Format(time.RFC3339Nano))
 	}
 	if s.source != uuid.Nil {
 		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderSourceID, s.source.String())

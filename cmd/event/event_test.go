@@ -3,6 +3,9 @@ package event_test
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -82,5 +85,66 @@ func TestTailWritesALineForEach(t *testing.T) {
 func TestTailThatBreaksOffFails(t *testing.T) {
 	if got := run(t, &fake{end: status.Error(codes.Unavailable, "serve ended")}, "tail"); got.Exit != 5 {
 		t.Errorf("exit %d, %q", got.Exit, got.Err)
+	}
+}
+
+func TestEventsAsOCSF(t *testing.T) {
+	for _, verb := range []string{"list", "tail"} {
+		got := run(t, &fake{end: io.EOF}, verb, "-o", "ocsf")
+		lines := strings.Split(strings.TrimSuffix(got.Out, "\n"), "\n")
+		if len(lines) != 2 {
+			t.Fatalf("%s printed %q (%s)", verb, got.Out, got.Err)
+		}
+		var record struct {
+			ClassUID int `json:"class_uid"`
+			Time     int64
+		}
+		if err := json.Unmarshal([]byte(lines[0]), &record); err != nil || record.ClassUID != 3004 || record.Time != cmdtest.Now.UnixMilli() {
+			t.Errorf("%s printed %q (%v)", verb, lines[0], err)
+		}
+	}
+}
+
+// exporter is a platform with two events of one tenant.
+type exporter struct {
+	fake
+	after []int64
+}
+
+func (f *exporter) ExportEvents(_ context.Context, in *adminv1.ExportEventsRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[adminv1.ExportedEvents], error) {
+	from := int64(0)
+	for _, position := range in.GetAfter() {
+		from = position.GetSequence()
+	}
+	f.after = append(f.after, from)
+	page := &adminv1.ExportedEvents{}
+	for i, e := range events() {
+		if n := int64(i + 1); n > from {
+			e.TenantId = "t-1"
+			page.Events = append(page.Events, &adminv1.ExportedEvent{Sequence: n, Event: e})
+		}
+	}
+	return &cmdtest.Stream[adminv1.ExportedEvents]{Items: []*adminv1.ExportedEvents{page}, End: io.EOF}, nil
+}
+
+func TestExportGoesOnWhereItStopped(t *testing.T) {
+	f, path := &exporter{}, filepath.Join(t.TempDir(), "events.json")
+	export := func(args ...string) cmdtest.Result {
+		t.Helper()
+		return cmdtest.Run(t, event.NewCmdEvent, cmdtest.Case{Client: f, Args: append([]string{"event", "export"}, args...)})
+	}
+	for range 2 {
+		if got := export("--to", path); got.Exit != 0 {
+			t.Fatalf("exit %d, %q", got.Exit, got.Err)
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || strings.Count(string(data), "\n") != 2 || strings.Contains(string(data), "\x1b") || len(f.after) != 2 || f.after[1] != 2 {
+		t.Errorf("the file is %q, asked for what is after %v (%v)", data, f.after, err)
+	}
+	for _, args := range [][]string{{}, {"--to", "syslog://127.0.0.1:1"}, {"--to", "syslog+udp://x", "--cursor", path + "2"}, {"--to", path, "--keep", "-1"}, {"--to", path, "-o", "ocsf"}} {
+		if got := export(args...); got.Exit != 2 {
+			t.Errorf("%v: exit %d, %q", args, got.Exit, got.Err)
+		}
 	}
 }

@@ -46,9 +46,9 @@ again: metadata.uid tells which are the same.
 
 With --follow it goes on with events as they are recorded, until interrupted, and waits for a platform or a server that
 is away. An operator of one tenant exports that tenant's.`,
-		Example: `  edgesync event export --to events.ocsf.json
-  edgesync event export --to /var/log/edgesync/events.json --follow --rotate-size 100M --keep 10
-  edgesync event export --to syslog://logs.example.com:514 --cursor /var/lib/edgesync/syslog.cursor --follow`,
+		Example: `  edgesync event export --to events.json
+  edgesync event export --to followed.json --follow --rotate-size 100M --keep 10
+  edgesync event export --to syslog://logs.example.com:514 --cursor syslog.cursor --follow`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmdutil.Run(cmd, opts, runF, exportRun)
@@ -172,6 +172,7 @@ const exportPause = 30 * time.Second
 // followExport goes on until ctx ends. What is away is waited for; what is wrong
 // for good ends it.
 func followExport(ctx context.Context, opts *ExportOptions, client adminv1.AdminClient, sink export.Sink, count *int) error {
+	opts.IO.Tellf("events are exported to %s until interrupted", opts.To)
 	pace := backoff.NewExponentialBackOff()
 	pace.InitialInterval, pace.MaxInterval = 100*time.Millisecond, exportPause
 	told := false

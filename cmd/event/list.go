@@ -23,7 +23,8 @@ func NewCmdList(f *cmdutil.Factory, runF func(context.Context, *ListOptions) err
 		Aliases: []string{"ls"},
 		Short:   "List the latest events, newest last",
 		Example: `  edgesync event list --tenant acme --since 24h
-  edgesync event list --type security. --limit 20 -o json`,
+  edgesync event list --type security. --limit 20 -o json
+  edgesync event list --since 24h -o ocsf`,
 		Args:        cmdutil.NoArgs,
 		Annotations: hasOCSF,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -68,7 +68,7 @@ func addRun(ctx context.Context, opts *AddOptions) error {
 	if err := opts.apply(opts.given, spec); err != nil {
 		return err
 	}
-	credentials, err := readCredentials(opts.Factory, opts.Credentials)
+	credentials, err := ReadCredentials(opts.Factory, opts.Credentials)
 	if err != nil {
 		return err
 	}

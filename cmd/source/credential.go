@@ -24,8 +24,8 @@ var knownCredentials = []string{
 	payload.CredentialSecretKey, payload.CredentialAPIKey, payload.CredentialAPIToken, payload.CredentialPageSize,
 }
 
-// readCredentials resolves the --credential flags.
-func readCredentials(f *cmdutil.Factory, flags []string) (map[string][]byte, error) {
+// ReadCredentials resolves the --credential flags.
+func ReadCredentials(f *cmdutil.Factory, flags []string) (map[string][]byte, error) {
 	credentials := map[string][]byte{}
 	var fromStdin []string
 	for _, flag := range flags {

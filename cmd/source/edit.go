@@ -53,7 +53,7 @@ removes it. The change is refused if somebody else changed the source in the mea
 }
 
 func editRun(ctx context.Context, opts *EditOptions) error {
-	credentials, err := readCredentials(opts.Factory, opts.Credentials)
+	credentials, err := ReadCredentials(opts.Factory, opts.Credentials)
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"edgesync/cmd/cmdutil"
+	"edgesync/seal/ownfile"
 )
 
 // errHeld is returned by acquire while another process has the directory open.
@@ -23,13 +22,13 @@ func acquire(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock state directory: %w", err)
 	}
-	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = ownfile.Lock(file)
 	if err == nil {
 		err = sign(file)
 	}
 	if err != nil {
 		_ = file.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if errors.Is(err, ownfile.ErrLocked) {
 			return nil, errHeld
 		}
 		return nil, fmt.Errorf("lock state directory %s: %w", dir, err)

@@ -18,21 +18,9 @@ import (
 // NewCmdStore makes store.
 func NewCmdStore(f *cmdutil.Factory) *cobra.Command {
 	return cmdutil.NewGroup("store", "Keep the platform's store: its files or its database",
-		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f), newCmdBackup(f), newCmdRestore(f))
-}
-
-// newCmdBackup and newCmdRestore are the commands of the same names, where who
-// keeps a store looks for them.
-func newCmdBackup(f *cmdutil.Factory) *cobra.Command {
-	cmd := backup.NewCmdBackup(f, nil)
-	cmd.Example = "  edgesync store backup monday.backup --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
-	return cmd
-}
-
-func newCmdRestore(f *cmdutil.Factory) *cobra.Command {
-	cmd := backup.NewCmdRestore(f, nil)
-	cmd.Example = "  edgesync store restore monday.backup --passphrase-file passphrase"
-	return cmd
+		newCmdMigrate(f), newCmdCheck(f), newCmdCopy(f),
+		// Where who keeps a store looks for them.
+		backup.NewCmdBackup(f, nil), backup.NewCmdRestore(f, nil))
 }
 
 func newCmdMigrate(f *cmdutil.Factory) *cobra.Command {

@@ -36,6 +36,15 @@ type cluster struct {
 				Owner    string `json:"owner"`
 			} `json:"initdb"`
 		} `json:"bootstrap"`
+		Managed struct {
+			Roles []struct {
+				Name       string `json:"name"`
+				Ensure     string `json:"ensure"`
+				Login      bool   `json:"login"`
+				Inherit    bool   `json:"inherit"`
+				CreateRole bool   `json:"createrole"`
+			} `json:"roles"`
+		} `json:"managed"`
 		PostgreSQL struct {
 			Parameters map[string]string `json:"parameters"`
 		} `json:"postgresql"`
@@ -151,6 +160,9 @@ func TestManifests(t *testing.T) {
 		if name != "kustomization.yaml" && !slices.Contains(append(m.kustomization.Resources, m.kustomization.ConfigMapGenerator[0].Files...), name) {
 			t.Errorf("%s is not used", name)
 		}
+	}
+	if database := m.clusters[0].Spec; database.Managed.Roles[0].Name != database.Bootstrap.InitDB.Owner || !database.Managed.Roles[0].CreateRole {
+		t.Errorf("the platform's user %s may not make tenants' roles", database.Bootstrap.InitDB.Owner)
 	}
 	serve, bootstrap := m.deployments[0], m.jobs[0]
 	if *serve.Spec.Replicas < 2 || !selects(t, serve.Spec.Selector, serve.Spec.Template) || selects(t, serve.Spec.Selector, bootstrap.Spec.Template) {

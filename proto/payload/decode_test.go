@@ -291,6 +291,31 @@ func FuzzDecodeUpdates(f *testing.F) {
 	})
 }
 
+// FuzzDecodeUpdatesInAnySpacing compares how an update is read as our own client
+// writes it with how it is read with a blank in it, which takes the other way.
+func FuzzDecodeUpdatesInAnySpacing(f *testing.F) {
+	for _, seed := range []string{
+		good, with(`"mac":"00:1B:44:11:3A:B7"`), with(`"metadata":{"integration_id":"42","b":"\u2028","a":"\\\""}`),
+		`{"metadata":{"integration_id":"x","integration_id":""}}`, `{"metadata":{},"confidence":-0}`, with(`"confidence":01`), with(`"ip":"10.0.0.2"`),
+		with(`"sync_meta":{"sync_run_id":"r","run_started":"2026-03-04T11:00:00Z","x":{"y":{"z":{"a":{"b":{"c":{}}}}}}}`),
+		with(`"sync_meta":{"run_started":"1999-03-04T11:00:00Z"}`), with(`"hostname":"S\u00f6hne Söhne \x7f"`), with(`"metadata":{"tags":"x"}`), with(`"Mac":"1"`),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		rest, ok := bytes.CutPrefix(data, []byte("{"))
+		if !ok || len(rest) > payload.MaxUpdate-2 {
+			t.Skip()
+		}
+		// Twice, since what is read once may be remembered.
+		got, err := payload.DecodeUpdates([]byte("["+string(data)+","+string(data)+"]"), now)
+		want, wanted := payload.DecodeUpdates([]byte("[{ "+string(rest)+",{ "+string(rest)+"]"), now)
+		if !reflect.DeepEqual(got, want) || (err == nil) != (wanted == nil) || status.Code(err) != status.Code(wanted) {
+			t.Fatalf("read as %+v, %v, with a blank as %+v, %v", got, err, want, wanted)
+		}
+	})
+}
+
 func FuzzDecodeConfig(f *testing.F) {
 	f.Add([]byte(`{"scope":"platform","sources":{"t/a":{"type":"armis","batch_size":5}}}`))
 	f.Add([]byte(""))
@@ -352,4 +377,22 @@ func BenchmarkDecodeUpdates(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(50*time.Millisecond), "of-limit")
+}
+
+// FuzzUnpack: whatever is said to be packed unpacks to what it says, within the
+// limit, or is refused.
+func FuzzUnpack(f *testing.F) {
+	f.Add(payload.AppendPacked(nil, []byte("["+good+"]")))
+	f.Add([]byte("\x00s2\x01\xff\xff\xff\xff\x0f"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		const limit = 1 << 16
+		got, err := payload.Unpack(nil, data, limit)
+		if len(got) > limit || err != nil && got != nil {
+			t.Fatalf("%d bytes and %v", len(got), err)
+		}
+		again, err := payload.Unpack(got, payload.AppendPacked(nil, data), max(limit, len(data)))
+		if err != nil || !bytes.Equal(again, data) {
+			t.Fatalf("packed and unpacked %d bytes to %d, %v", len(data), len(again), err)
+		}
+	})
 }

@@ -49,4 +49,7 @@ const (
 	ResultPartial = "partial"
 	ResultFailed  = "failed"
 	ResultTimeout = "timeout"
+	// ResultSuperseded is that of a run that was read well and never delivered: a
+	// newer one of its source, which says more, took its place.
+	ResultSuperseded = "superseded"
 )

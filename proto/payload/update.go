@@ -69,6 +69,9 @@ const (
 	MetaDeviceType      = "device_type"
 	MetaSite            = "site"
 	MetaTags            = "tags"
+	// MetaCustomField carries the value of the custom field that a source is
+	// configured to read.
+	MetaCustomField = "custom_field"
 )
 
 // Call metadata of StreamStatus: the facts of a run, so that an empty snapshot
@@ -80,6 +83,11 @@ const (
 	HeaderRunStarted   = "x-sync-run-started"
 	HeaderTotalDevices = "x-sync-total-devices"
 )
+
+// HeaderEncodings is what a gateway of ours answers Hello and the opening of a
+// StreamStatus with: the encodings of results messages it reads besides plain
+// JSON. Who is not told so sends plain JSON.
+const HeaderEncodings = "x-sync-encodings"
 
 // Limits of the wire protocol, in bytes unless said otherwise.
 const (

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"filippo.io/age"
@@ -83,6 +84,7 @@ func (l Lock) encrypt(into io.Writer) (io.WriteCloser, error) {
 		return nil, errors.New("encrypt backup: there is nobody to encrypt it to")
 	}
 	w, err := age.Encrypt(into, l.recipients...)
+	debug.FreeOSMemory()
 	if err != nil {
 		return nil, fmt.Errorf("encrypt backup: %w", err)
 	}
@@ -91,6 +93,9 @@ func (l Lock) encrypt(into io.Writer) (io.WriteCloser, error) {
 
 func (k Key) decrypt(from io.Reader) (io.Reader, error) {
 	r, err := age.Decrypt(from, k.identities...)
+	// A key that is derived of a passphrase takes a quarter of a gigabyte, and who
+	// collects garbage would think that much to be usual.
+	debug.FreeOSMemory()
 	var none *age.NoIdentityMatchError
 	switch {
 	case errors.As(err, &none), errors.Is(err, age.ErrIncorrectIdentity):

@@ -104,6 +104,7 @@ func (t platformTx) DeleteTenant(ctx context.Context, tenant uuid.UUID) error {
 		`DELETE FROM assignment WHERE tenant_id = $1`,
 		`DELETE FROM revocation WHERE tenant_id = $1`,
 		`DELETE FROM operator WHERE tenant_id = $1`,
+		`DELETE FROM command WHERE tenant_id = $1`,
 	} {
 		if err == nil {
 			_, err = t.s.exec(ctx, statement, id(tenant))

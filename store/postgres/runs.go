@@ -11,13 +11,14 @@ import (
 
 const selectRun = `
 	SELECT id, source_id, mode, started_at, finished_at, result, devices, received, total, deleted, refused,
-		retracted, complete, counted, error, service_id, trace_id, chunks, total_chunks, stored_at, stage
+		superseded, held, retracted, complete, counted, error, service_id, trace_id, chunks, total_chunks, stored_at, stage
 	FROM run `
 
 func scanRun(row scanner) (core.Run, error) {
 	var v core.Run
 	err := row.Scan(&v.ID, idColumn{&v.SourceID}, &v.Mode, timeColumn{&v.Started}, timeColumn{&v.Finished},
-		&v.Result, &v.Devices, &v.Received, &v.Total, &v.Deleted, &v.Refused, &v.Retracted,
+		&v.Result, &v.Devices, &v.Received, &v.Total, &v.Deleted, &v.Refused,
+		&v.Superseded, &v.Held, &v.Retracted,
 		&v.Complete, &v.Counted, &v.Error, idColumn{&v.ServiceID}, &v.TraceID, &v.Chunks, &v.TotalChunks,
 		timeColumn{&v.StoredAt}, &v.Stage)
 	return v, err
@@ -34,19 +35,19 @@ func (t tenantTx) Run(ctx context.Context, source uuid.UUID, run string) (core.R
 func (t tenantTx) PutRun(ctx context.Context, v core.Run) error {
 	_, err := t.s.exec(ctx, `
 		INSERT INTO run (id, source_id, mode, started_at, finished_at, result, devices, received, total,
-			deleted, refused, retracted, complete, counted, error, service_id, trace_id, chunks, total_chunks,
-			stored_at, stage)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-			$16, $17, $18, $19, $20, $21)
+			deleted, refused, superseded, held, retracted, complete, counted, error, service_id, trace_id, chunks,
+			total_chunks, stored_at, stage)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 		ON CONFLICT (source_id, id) DO UPDATE SET mode = excluded.mode, started_at = excluded.started_at,
 			finished_at = excluded.finished_at, result = excluded.result, devices = excluded.devices,
 			received = excluded.received, total = excluded.total, deleted = excluded.deleted,
-			refused = excluded.refused, retracted = excluded.retracted, complete = excluded.complete,
+			refused = excluded.refused, superseded = excluded.superseded, held = excluded.held,
+			retracted = excluded.retracted, complete = excluded.complete,
 			counted = excluded.counted, error = excluded.error, service_id = excluded.service_id,
 			trace_id = excluded.trace_id, chunks = excluded.chunks, total_chunks = excluded.total_chunks,
 			stored_at = excluded.stored_at, stage = excluded.stage`,
 		v.ID, id(v.SourceID), v.Mode, micros(v.Started), micros(v.Finished), v.Result, v.Devices,
-		v.Received, v.Total, v.Deleted, v.Refused, v.Retracted, v.Complete, v.Counted, v.Error,
+		v.Received, v.Total, v.Deleted, v.Refused, v.Superseded, v.Held, v.Retracted, v.Complete, v.Counted, v.Error,
 		id(v.ServiceID), v.TraceID, v.Chunks, v.TotalChunks, micros(v.StoredAt), v.Stage)
 	if err != nil {
 		return fmt.Errorf("put run %q of source %s: %w", v.ID, v.SourceID, err)

@@ -186,6 +186,10 @@ func caused(ctx context.Context, err error) error {
 func unavailable(err error) error {
 	var told *core.Error
 	var unknown *unknownOutcome
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "53100" && !errors.As(err, &told) {
+		return core.Full(err)
+	}
 	if err == nil || errors.As(err, &told) || !lost(err) && !errors.As(err, &unknown) {
 		return err
 	}

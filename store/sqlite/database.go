@@ -151,9 +151,24 @@ func retry(ctx context.Context, run func() error) error {
 			return fmt.Errorf("%w: %w", cause, err)
 		}
 		if !isBusy(err) || attempt == attempts {
-			return err
+			return told(err)
 		}
 	}
+}
+
+// told is err as core tells it to who asked, where it is of the file and not of
+// what was asked.
+func told(err error) error {
+	var already *core.Error
+	switch {
+	case errors.As(err, &already):
+		return err
+	case isBusy(err):
+		return core.Unavailable(err)
+	case isFull(err):
+		return core.Full(err)
+	}
+	return err
 }
 
 // session is one transaction.
@@ -263,6 +278,13 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", core.ErrConflict, err)
 	}
 	return err
+}
+
+// isFull tells a disk without room; the shared memory of the log has a code of its
+// own for that.
+func isFull(err error) bool {
+	var e *driver.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
 }
 
 func isBusy(err error) bool {

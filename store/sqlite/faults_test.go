@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
 
 	"edgesync/core"
 	"edgesync/store/sqlite"
@@ -26,6 +27,15 @@ func wantFailure(t *testing.T, what string, err error) {
 		t.Fatalf("%s: got error %v, want a failure", what, err)
 	}
 	t.Logf("%s: %v", what, err)
+}
+
+// wantTold is for what whoever asked is told to try again.
+func wantTold(t *testing.T, err error, code codes.Code) {
+	t.Helper()
+	var told *core.Error
+	if !errors.As(err, &told) || told.Code != code || code == codes.ResourceExhausted && told.RetryAfter == 0 {
+		t.Errorf("told %#v, want %s", told, code)
+	}
 }
 
 func sources(t *testing.T, tenant core.TenantStore) (n int) {
@@ -84,6 +94,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	_, err := ingest(t.Context(), handles[0], armis, 1, inventory(0, 5000, 0))
 	wantFailure(t, "ingest to a full disk", err)
+	wantTold(t, err, codes.ResourceExhausted)
 	count(t, handles[0])
 	if stats, err := ingest(t.Context(), handles[0], armis, 1, inventory(0, 50, 0)); err != nil || stats.Stored != 50 {
 		t.Fatalf("ingest what fits: stored %d, error %v", stats.Stored, err)
@@ -163,7 +174,9 @@ func TestBusyFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t, "update while another process writes", putSource(t, store, ids[0]))
+	err = putSource(t, store, ids[0])
+	wantFailure(t, "update while another process writes", err)
+	wantTold(t, err, codes.Unavailable)
 	if n := sources(t, handles[0]); n != 0 {
 		t.Fatalf("%d sources were kept", n)
 	}

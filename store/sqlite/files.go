@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"edgesync/seal/ownfile"
 )
 
 // createFile makes an empty database file that only its owner can read. SQLite
@@ -36,10 +38,4 @@ func removeFiles(path string) error {
 }
 
 // syncDir makes a file's creation or removal survive a power failure.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func syncDir(dir string) error { return ownfile.SyncDir(dir) }

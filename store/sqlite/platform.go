@@ -103,6 +103,7 @@ func (t platformTx) DeleteTenant(ctx context.Context, tenant uuid.UUID) error {
 		`DELETE FROM assignment WHERE tenant_id = ?`,
 		`DELETE FROM revocation WHERE tenant_id = ?`,
 		`DELETE FROM operator WHERE tenant_id = ?`,
+		`DELETE FROM command WHERE tenant_id = ?`,
 	} {
 		if err == nil {
 			_, err = t.s.exec(ctx, statement, id(tenant))

@@ -28,6 +28,7 @@ func Run(t *testing.T, place Place) {
 		"History":       testCertificateHistory,
 		"Revocations":   testRevocations,
 		"Operators":     testOperators,
+		"Commands":      testCommands,
 		"Restorations":  testRestorations,
 		"TenantFiles":   testTenantFiles,
 		"Services":      testServices,

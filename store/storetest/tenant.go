@@ -156,6 +156,7 @@ func testRuns(t *testing.T, place Place) {
 		runs = append(runs, core.Run{
 			ID: fmt.Sprintf("run-%d", 5-i), SourceID: source, Mode: "snapshot", Started: at(i), Finished: at(i + 1),
 			Result: "ok", Devices: int64(i), Received: int64(i), Total: -1, Complete: i%2 == 0, Error: "none",
+			Refused: int64(i + 10), Superseded: int64(i + 20), Held: int64(i + 30),
 			ServiceID: other, TraceID: "0af7651916cd43dd8448eb211c80319c", Chunks: i, TotalChunks: 5, StoredAt: at(i), Stage: "read",
 		})
 	}

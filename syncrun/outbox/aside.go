@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"edgesync/proto/payload"
 )
 
 // What the gateway refuses for good is kept aside for a while, so that it can be
@@ -46,29 +48,27 @@ type verdict struct {
 	Refusals []Refusal `json:"refusals"`
 }
 
-const asideMagic = "esrun\x01r\n"
+const asideMagic = "esrun\x02r\n"
 
-// setAsideLocked keeps the file of a run that has left the outbox under another
-// name; false where that cannot be done. The ledger knows its end already, so a
-// crash in between leaves a file that the next Open removes.
-func (o *Outbox) setAsideLocked(s *stored, refused []Refusal) bool {
+// setAside keeps the file of a run that has left the outbox under another name;
+// false where that cannot be done. The ledger knows its end already, so a crash in
+// between leaves a file that the next Open removes.
+func (o *Outbox) setAside(s *stored, refused []Refusal) (*asideRun, bool) {
 	if len(refused) == 0 || s.Bytes > o.options.MaxBytes/asidePart {
-		return false
+		return nil, false
 	}
 	one := &asideRun{
 		Run: s.Run, path: o.path(s.number, asideSuffix), at: o.options.Now().UTC().Round(0), refusals: refused[:min(len(refused), maxRefusals)],
 	}
 	meta, err := encodeMeta(verdict{At: one.at, Refusals: one.refusals})
 	if err != nil || o.fs.Rename(s.path, one.path) != nil {
-		return false
+		return nil, false
 	}
 	if o.append(one.path, appendFrame(meta, asideMagic, meta)) != nil {
 		_ = o.fs.Remove(one.path)
-		return true
+		return nil, true
 	}
-	o.aside = append(o.aside, one)
-	o.trimAsideLocked()
-	return true
+	return one, true
 }
 
 func (o *Outbox) append(path string, content []byte) error {
@@ -200,11 +200,14 @@ func (o *Outbox) Read(ctx context.Context, kept Kept, visit func(chunk int, json
 		return err
 	}
 	reader := io.NewSectionReader(f, begin, end-begin)
-	var frame, plain []byte
+	var packed, plain []byte
 	for index := 0; ctx.Err() == nil; index++ {
-		frame, plain, _, err = readRecord(reader, o.decoder, index, frame, plain)
+		packed, _, err = readRecord(reader, index, packed)
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if err == nil {
+			plain, err = payload.Unpack(plain, packed, payload.ChunkMax)
 		}
 		if err != nil {
 			return err

@@ -87,7 +87,7 @@ func TestDamagedFileIsPutAsideAndTheRestDelivered(t *testing.T) {
 		for _, restart := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, " restart=", restart), func(t *testing.T) {
 				rapid.Check(t, func(rt *rapid.T) {
-					dir, err := os.MkdirTemp(t.TempDir(), "")
+					dir, err := os.MkdirTemp(inMemory(t), "")
 					if err != nil {
 						rt.Fatal(err)
 					}
@@ -113,7 +113,11 @@ func damageOne(rt *rapid.T, dir, name string, spoil func([]byte, int) []byte, re
 		rt.Fatal(err)
 	}
 	at := rapid.IntRange(1, len(content)-1).Draw(rt, "at")
-	if err := os.WriteFile(files[0], spoil(content, at), 0o600); err != nil {
+	spoilt := spoil(slices.Clone(content), at)
+	if slices.Equal(spoilt, content) {
+		rt.Skip("what was there is there again")
+	}
+	if err := os.WriteFile(files[0], spoilt, 0o600); err != nil {
 		rt.Fatal(err)
 	}
 	damaged := 0
@@ -174,7 +178,7 @@ func deliver(t rapid.TB, box *outbox.Outbox, source string, arrived map[string]i
 	}
 	n := 0
 	for {
-		chunk, err := l.Next()
+		chunk, err := l.Next(outbox.Plain)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -185,7 +189,7 @@ func deliver(t rapid.TB, box *outbox.Outbox, source string, arrived map[string]i
 		if err != nil {
 			t.Fatal(err)
 		}
-		updates, err := payload.DecodeUpdates(chunk.JSON, now)
+		updates, err := payload.DecodeUpdates(chunk.Message, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +247,7 @@ func TestPowerCutAnywhereLosesNothingAcknowledged(t *testing.T) {
 }
 
 func tempDir(rt *rapid.T, t *testing.T) string {
-	dir, err := os.MkdirTemp(t.TempDir(), "")
+	dir, err := os.MkdirTemp(inMemory(t), "")
 	if err != nil {
 		rt.Fatal(err)
 	}
@@ -260,7 +264,7 @@ func live(rt *rapid.T, box *outbox.Outbox, life int, model map[string]int, order
 			}
 			if l != nil {
 				n := 0
-				for chunk, err := l.Next(); err == nil; chunk, err = l.Next() {
+				for chunk, err := l.Next(outbox.Plain); err == nil; chunk, err = l.Next(outbox.Plain) {
 					n += chunk.Updates
 				}
 				if int64(n) != l.Run.Updates {

@@ -1,11 +1,10 @@
 package outbox
 
 import (
-	"errors"
 	"io"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"edgesync/seal/ownfile"
 )
 
 // FS is what an outbox asks of a file system, so that a test can take the disk
@@ -40,10 +39,10 @@ type File interface {
 type Disk struct{}
 
 func (Disk) Create(path string) (File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return ownfile.Create(path)
 }
 
-func (Disk) Open(path string) (File, error) { return os.Open(path) }
+func (Disk) Open(path string) (File, error) { return ownfile.Open(path) }
 
 func (Disk) Append(path string) (File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -54,15 +53,7 @@ func (Disk) ReadDir(path string) ([]os.DirEntry, error) { return os.ReadDir(path
 func (Disk) Rename(from, to string) error               { return os.Rename(from, to) }
 func (Disk) Remove(path string) error                   { return os.Remove(path) }
 
-func (Disk) SyncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func (Disk) SyncDir(path string) error { return ownfile.SyncDir(path) }
 
 // noSpace tells a disk or a quota that is used up from one that is broken.
-func noSpace(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-}
+func noSpace(err error) bool { return ownfile.NoSpace(err) }

@@ -1,11 +1,10 @@
 package outbox
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"edgesync/proto/payload"
 )
@@ -23,15 +22,17 @@ type Lease struct {
 	chunks int64
 	reader *io.SectionReader
 	index  int
-	// frame, plain, meta and full are reused from chunk to chunk.
-	frame, plain, meta, full []byte
+	// plain and late are reused from chunk to chunk, packed and messages in turn.
+	plain, late      []byte
+	packed, messages [2][]byte
 }
 
 // Chunk is one results message.
 type Chunk struct {
 	Index, Total int
-	// JSON is valid until the next call of Next.
-	JSON    []byte
+	// Message is plain JSON, or packed. It is valid until the chunk after the next
+	// is asked for, so that a chunk can be read while the one before is sent.
+	Message []byte
 	Updates int
 }
 
@@ -132,74 +133,54 @@ func (o *Outbox) quarantineLocked(s *stored, err error) *DamagedError {
 	return damaged
 }
 
-// Next returns the next chunk, each update of which says its place in the run.
-// It ends with io.EOF after the last.
-func (l *Lease) Next() (Chunk, error) {
-	return l.next(false)
-}
+// Form is how the chunks of a lease are wanted.
+type Form int
 
-// NextApart returns the next chunk made to be sent as a stream of its own, as a
-// part of its run that is no snapshot.
-func (l *Lease) NextApart() (Chunk, error) {
-	return l.next(true)
-}
+const (
+	// Plain is JSON, each update of which says its place in the run. Apart is
+	// that of chunks to be sent as streams of their own, parts of the run that are
+	// no snapshot. Packed is for a gateway that reads it and the call's metadata.
+	Plain Form = iota
+	Apart
+	Packed
+)
 
-func (l *Lease) next(apart bool) (Chunk, error) {
-	frame, plain, updates, err := readRecord(l.reader, l.outbox.decoder, l.index, l.frame, l.plain)
-	l.frame = frame
+// Next returns the next chunk. It ends with io.EOF after the last.
+func (l *Lease) Next(form Form) (Chunk, error) {
+	slot := l.index % 2
+	packed, updates, err := readRecord(l.reader, l.index, l.packed[slot])
+	l.packed[slot] = packed
 	if errors.Is(err, io.EOF) && l.index == l.Run.Chunks {
 		return Chunk{}, io.EOF
 	}
 	if err == nil && l.index == l.Run.Chunks || errors.Is(err, io.EOF) {
 		err = errDamaged
 	}
+	chunk := Chunk{Index: l.index, Total: l.Run.Chunks, Message: packed, Updates: updates}
+	if err == nil && form != Packed {
+		chunk.Message, err = l.message(chunk, form == Apart)
+	}
 	if err != nil {
 		return Chunk{}, &DamagedError{Run: l.Run, Err: err}
 	}
-	l.plain = plain
-	chunk := Chunk{Index: l.index, Total: l.Run.Chunks, Updates: updates}
 	l.index++
-	l.complete(chunk, apart)
-	chunk.JSON = l.full
 	return chunk, nil
 }
 
-// complete fills in the sync_meta of every update what was not known when it
-// was written: how long the run became and whether it is a snapshot. The run's
-// id is random, so that no update holds the sequence anywhere else.
-func (l *Lease) complete(chunk Chunk, apart bool) {
-	mark := runMark(l.Run.ID)
-	l.meta = append(l.meta[:0], mark...)
-	mode := payload.ModeIncremental
-	if !apart {
-		mode = l.Run.Mode
-		l.meta = fmt.Appendf(l.meta, `,"chunk_index":%d,"total_chunks":%d,"total_devices":%d,"is_final":%t`,
-			chunk.Index, chunk.Total, l.Run.Updates, chunk.Final())
+// message is the chunk in JSON.
+func (l *Lease) message(chunk Chunk, apart bool) (_ []byte, err error) {
+	if l.plain, err = payload.Unpack(l.plain, chunk.Message, payload.ChunkMax); err != nil {
+		return nil, errDamaged
 	}
-	l.meta = fmt.Appendf(l.meta, `,"mode":"%s"`, mode)
-	l.full = replaceAll(l.full[:0], l.plain, mark, l.meta)
-}
-
-// runMark is how a run's id looks in the JSON of each of its updates.
-func runMark(id string) []byte {
-	quoted, err := json.Marshal(id)
-	if err != nil {
-		panic("a string has no JSON: " + err.Error())
+	l.late = lateMeta(l.late[:0], l.Run, chunk.Index, apart)
+	slot := &l.messages[chunk.Index%2]
+	*slot = slices.Grow((*slot)[:0], len(l.plain)+chunk.Updates*len(l.late))
+	message, updates, err := complete(*slot, l.plain, l.late)
+	if err == nil && updates != chunk.Updates {
+		err = errDamaged
 	}
-	return append([]byte(`"sync_run_id":`), quoted...)
-}
-
-// replaceAll is bytes.ReplaceAll into dst's memory.
-func replaceAll(dst, s, old, replacement []byte) []byte {
-	for {
-		i := bytes.Index(s, old)
-		if i < 0 {
-			return append(dst, s...)
-		}
-		dst = append(dst, s[:i]...)
-		dst = append(dst, replacement...)
-		s = s[i+len(old):]
-	}
+	*slot = message
+	return message, err
 }
 
 // Rewind makes Next begin with the first chunk again.
@@ -236,6 +217,7 @@ func (l *Lease) Quarantine(err error) *DamagedError {
 // will be none because its source was dropped meanwhile.
 func (l *Lease) Release() bool {
 	_ = l.file.Close()
+	defer l.outbox.settleSoon()
 	l.outbox.mu.Lock()
 	defer l.outbox.mu.Unlock()
 	l.stored.leased = false
@@ -248,6 +230,7 @@ func (l *Lease) Release() bool {
 
 func (l *Lease) end(add Totals, refused []Refusal) {
 	_ = l.file.Close()
+	defer l.outbox.settleSoon()
 	l.outbox.mu.Lock()
 	defer l.outbox.mu.Unlock()
 	l.stored.leased = false

@@ -3,8 +3,10 @@ package outbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"os"
 	"path/filepath"
 	"strconv"
 )
@@ -51,7 +53,7 @@ type entry struct {
 
 const (
 	ledgerName = "ledger"
-	// maxLedger is the length at which the ledger is written anew.
+	// maxLedger is how much of the ledger may be about runs that have ended.
 	maxLedger = 1 << 20
 )
 
@@ -60,11 +62,12 @@ const (
 // totals are right after any crash. A ledger that cannot be written costs the
 // totals of the runs it misses, never a run.
 type ledger struct {
-	fs     FS
-	path   string
-	file   File
-	size   int64
-	totals Totals
+	fs   FS
+	path string
+	file File
+	// size is how long it is, limit when it is written anew.
+	size, limit int64
+	totals      Totals
 	// open are the runs taken and not ended, with their updates.
 	open map[uint64]int64
 	// behind says that a line is missing in the file.
@@ -138,13 +141,12 @@ func (l *ledger) write(e entry) {
 	if l.gathering {
 		return
 	}
-	if l.behind || l.file == nil || l.size > maxLedger {
+	if l.behind || l.file == nil || l.size > l.limit {
 		l.behind = l.rewrite() != nil
 		return
 	}
 	line := appendEntry(nil, e)
-	// That a run was taken says its file too; that it ended says nothing else.
-	if _, err := l.file.Write(line); err != nil || e.Ends && l.file.Sync() != nil {
+	if _, err := l.file.Write(line); err != nil {
 		// Part of the line may be there; whoever reads it will leave it out.
 		l.behind = true
 		return
@@ -192,8 +194,24 @@ func (l *ledger) rewrite() error {
 		return err
 	}
 	l.close()
-	l.file, l.size = f, int64(len(lines))
+	l.file, l.size, l.limit = f, int64(len(lines)), maxLedger+2*int64(len(lines))
 	return nil
+}
+
+// syncLocked returns what makes the lines written so far durable: that a run was
+// taken says its file too, that it ended nothing else. A ledger written anew
+// meanwhile has them.
+func (l *ledger) syncLocked() func() error {
+	f := l.file
+	if f == nil {
+		return func() error { return nil }
+	}
+	return func() error {
+		if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+			return err
+		}
+		return nil
+	}
 }
 
 func (l *ledger) close() {

@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"edgesync/seal/ownfile"
 )
 
 // lockDir makes the directory this process's own for as long as the returned
@@ -16,7 +16,7 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock outbox: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := ownfile.Lock(f); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("lock outbox %s: another process uses it; give each its own data directory: %w", dir, err)
 	}

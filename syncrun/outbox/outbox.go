@@ -19,10 +19,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"edgesync/proto/payload"
 )
+
+// envelope is what a chunk is sent in. A message of no more than 1 MiB is what
+// gRPC keeps buffers for.
+const envelope = 4 << 10
 
 // DefaultMaxBytes is how much disk an outbox may take when nothing else is said.
 const DefaultMaxBytes = 1 << 30
@@ -43,8 +45,7 @@ var (
 	ErrFull = errors.New("write run to outbox: it is full")
 	// ErrClosed says that the outbox was closed.
 	ErrClosed = errors.New("use outbox: it is closed")
-	// ErrTooLarge refuses a single update that would not fit a chunk, and a run
-	// of more chunks than a stream may have.
+	// ErrTooLarge refuses a run of more chunks than a stream may have.
 	ErrTooLarge = errors.New("write run to outbox: too large")
 )
 
@@ -52,8 +53,8 @@ var (
 type Options struct {
 	// MaxBytes bounds the disk taken, compressed.
 	MaxBytes int64
-	// ChunkTarget is the size of JSON at which a chunk is closed, ChunkUpdates
-	// the number of updates.
+	// ChunkTarget is how long a chunk's JSON may become, unless it is of a single
+	// update, ChunkUpdates how many updates it may hold.
 	ChunkTarget, ChunkUpdates int
 	// Patience is how long a run waits in a full outbox from which nothing
 	// leaves (1 min).
@@ -69,8 +70,9 @@ type Head struct {
 	// Source orders runs: those of one source leave in the order of their
 	// commits. It is unique over all tenants.
 	Source string
-	// Name and Tenant are what people call the source and its tenant.
-	Name, Tenant string
+	// Name and Tenant are what people call the source and its tenant, Type is
+	// the kind of source.
+	Name, Tenant, Type string
 	// TenantID, SourceID and ServiceID are the wire's; each may be empty.
 	TenantID, SourceID, ServiceID string
 	// Share names whose part of the disk the run takes.
@@ -114,8 +116,6 @@ type Outbox struct {
 	lock      *os.File
 	temporary bool
 	options   Options
-	encoder   *zstd.Encoder
-	decoder   *zstd.Decoder
 	found     Found
 
 	mu     sync.Mutex
@@ -134,6 +134,18 @@ type Outbox struct {
 	full    fullness
 	// space is closed and replaced whenever disk is given back.
 	space chan struct{}
+	// leaving are files of runs that have ended, still on the disk; departing counts
+	// them until their room is given back.
+	leaving   []*stored
+	departing int
+
+	// names makes the directory durable, endings the ledger; both are waited for
+	// without mu.
+	names, endings batch
+	// settling says that somebody is removing what leaves, background that it is
+	// nobody else's goroutine.
+	settling   bool
+	background sync.WaitGroup
 }
 
 // Open takes a directory for this process alone and takes over the runs that an
@@ -157,7 +169,7 @@ func Open(dir string, options Options) (*Outbox, error) {
 	if o.lock, err = lockDir(o.dir); err != nil {
 		return nil, err
 	}
-	if err := o.start(); err != nil {
+	if err := o.recover(); err != nil {
 		return nil, errors.Join(err, o.lock.Close())
 	}
 	return o, nil
@@ -168,7 +180,7 @@ func (o Options) withDefaults() Options {
 		o.MaxBytes = DefaultMaxBytes
 	}
 	if o.ChunkTarget <= 0 {
-		o.ChunkTarget = payload.ChunkTarget
+		o.ChunkTarget = payload.ChunkTarget - envelope
 	}
 	if o.ChunkUpdates <= 0 {
 		o.ChunkUpdates = payload.MaxServices
@@ -183,21 +195,6 @@ func (o Options) withDefaults() Options {
 		o.FS = Disk{}
 	}
 	return o
-}
-
-func (o *Outbox) start() (err error) {
-	if err := o.recover(); err != nil {
-		return err
-	}
-	o.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return fmt.Errorf("prepare outbox compression: %w", err)
-	}
-	o.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(payload.ChunkMax), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return fmt.Errorf("prepare outbox compression: %w", err)
-	}
-	return nil
 }
 
 // Stats returns the disk taken and the number of runs that wait.
@@ -258,6 +255,7 @@ func (o *Outbox) Sources() []string {
 // DropSource forgets the runs of a source that nobody is sending, and makes
 // that which is being sent the last of its attempts. It returns what it dropped.
 func (o *Outbox) DropSource(source string) []Run {
+	defer o.settleSoon()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var dropped []Run
@@ -282,9 +280,12 @@ func (o *Outbox) Close() error {
 	}
 	o.closed = true
 	close(o.space)
+	o.mu.Unlock()
+	o.settle()
+	o.background.Wait()
+	o.mu.Lock()
 	o.ledger.close()
 	o.mu.Unlock()
-	o.decoder.Close()
 	var err error
 	if o.temporary {
 		err = os.RemoveAll(o.dir)
@@ -292,18 +293,84 @@ func (o *Outbox) Close() error {
 	return errors.Join(err, o.lock.Close())
 }
 
-// endLocked takes a run off its list and off the disk, and writes down what
-// became of its updates. A reader that has the file open keeps it until it
-// closes.
+// endLocked takes a run off its list and writes down what became of its updates.
+// With settle it leaves the disk.
 func (o *Outbox) endLocked(s *stored, add Totals) {
 	if o.unlistLocked(s) {
 		o.ledger.ended(s.number, add)
-		// A file that cannot be removed is removed by the next Open.
-		if !o.setAsideLocked(s, s.refused) {
-			_ = o.fs.Remove(s.path)
-		}
-		o.freeLocked(s.Share, s.Bytes)
+		o.leaving = append(o.leaving, s)
+		o.departing++
 	}
+}
+
+// settleSoon does not wait where somebody settles already: a process that ends
+// meanwhile sends such a run once more.
+func (o *Outbox) settleSoon() {
+	o.mu.Lock()
+	busy := o.settling
+	o.settling = true
+	o.mu.Unlock()
+	if busy {
+		return
+	}
+	if o.settle(); o.settled() {
+		return
+	}
+	o.background.Go(func() {
+		for {
+			if o.settle(); o.settled() {
+				return
+			}
+		}
+	})
+}
+
+// settled ends the settling unless more has come to leave.
+func (o *Outbox) settled() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.settling = len(o.leaving) > 0
+	return !o.settling
+}
+
+// settle makes durable what was written down of runs that have ended, and then
+// removes their files: together, however many end at once. A reader that has one
+// open keeps it until it closes.
+func (o *Outbox) settle() {
+	_ = o.endings.do(func() error {
+		o.mu.Lock()
+		gone := o.leaving
+		o.leaving = nil
+		sync := o.ledger.syncLocked()
+		o.mu.Unlock()
+		if len(gone) == 0 {
+			return nil
+		}
+		err := sync()
+		var aside []*asideRun
+		for _, s := range gone {
+			one, kept := o.setAside(s, s.refused)
+			if one != nil {
+				aside = append(aside, one)
+			}
+			if !kept {
+				// A file that cannot be removed is removed by the next Open.
+				_ = o.fs.Remove(s.path)
+			}
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if err != nil {
+			o.ledger.behind = true
+		}
+		o.departing -= len(gone)
+		o.aside = append(o.aside, aside...)
+		o.trimAsideLocked()
+		for _, s := range gone {
+			o.freeLocked(s.Share, s.Bytes)
+		}
+		return nil
+	})
 }
 
 func (o *Outbox) unlistLocked(s *stored) bool {

@@ -33,6 +33,22 @@ func open(t testing.TB, o outbox.Options) (*outbox.Outbox, string) {
 	return box, dir
 }
 
+// inMemory is a directory that no test waits for, where the machine has one:
+// what a power cut leaves the tests make themselves.
+func inMemory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "edgesync-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 func wantFiles(t testing.TB, dir string, want int) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.run"))
@@ -91,7 +107,7 @@ func read(t testing.TB, l *outbox.Lease) []payload.Update {
 	t.Helper()
 	var all []payload.Update
 	for i := 0; ; i++ {
-		chunk, err := l.Next()
+		chunk, err := l.Next(outbox.Plain)
 		if errors.Is(err, io.EOF) {
 			if i != l.Run.Chunks {
 				t.Fatalf("%d chunks, want %d", i, l.Run.Chunks)
@@ -104,10 +120,10 @@ func read(t testing.TB, l *outbox.Lease) []payload.Update {
 		if chunk.Index != i || chunk.Total != l.Run.Chunks || chunk.Final() != (i == l.Run.Chunks-1) {
 			t.Fatalf("chunk %d is %+v of %d", i, chunk, l.Run.Chunks)
 		}
-		if len(chunk.JSON) > payload.ChunkMax {
-			t.Fatalf("chunk of %d bytes", len(chunk.JSON))
+		if len(chunk.Message) > payload.ChunkMax {
+			t.Fatalf("chunk of %d bytes", len(chunk.Message))
 		}
-		updates, err := payload.DecodeUpdates(chunk.JSON, now)
+		updates, err := payload.DecodeUpdates(chunk.Message, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,12 +175,12 @@ func TestChunksApartAreNoSnapshot(t *testing.T) {
 	box, _ := open(t, outbox.Options{ChunkUpdates: 2})
 	put(t, box, head("s1", "run-1"), 3, payload.ModeSnapshot)
 	l := lease(t, box, "s1")
-	chunk, err := l.NextApart()
+	chunk, err := l.Next(outbox.Apart)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(chunk.JSON, []byte(`"sync_run_id":"run-1","mode":"incremental"`)) || bytes.Contains(chunk.JSON, []byte("total_chunks")) {
-		t.Fatalf("chunk apart is %s", chunk.JSON)
+	if bytes.Count(chunk.Message, []byte(`"sync_run_id":"run-1","run_started":"2026-03-01T12:00:00Z","mode":"incremental"}}`)) != 2 || bytes.Contains(chunk.Message, []byte("total_chunks")) {
+		t.Fatalf("chunk apart is %s", chunk.Message)
 	}
 	l.Refused("no")
 }
@@ -173,11 +189,11 @@ func TestEmptyRunIsOneEmptyChunk(t *testing.T) {
 	box, _ := open(t, outbox.Options{})
 	put(t, box, head("s1", "run-1"), 0, payload.ModeSnapshot)
 	l := lease(t, box, "s1")
-	chunk, err := l.Next()
-	if err != nil || string(chunk.JSON) != "[]" || !chunk.Final() || chunk.Total != 1 {
+	chunk, err := l.Next(outbox.Plain)
+	if err != nil || string(chunk.Message) != "[]" || !chunk.Final() || chunk.Total != 1 {
 		t.Fatalf("chunk %+v, %v", chunk, err)
 	}
-	if _, err := l.Next(); !errors.Is(err, io.EOF) {
+	if _, err := l.Next(outbox.Plain); !errors.Is(err, io.EOF) {
 		t.Fatalf("after the last chunk: %v", err)
 	}
 	l.Delivered(l.Run.Updates)
@@ -284,7 +300,7 @@ func TestFullOutboxRefusesWhenNothingLeaves(t *testing.T) {
 }
 
 func TestFullOutboxDropsTheSourcesOwnOlderRunFirst(t *testing.T) {
-	box, _ := open(t, outbox.Options{MaxBytes: 6500, ChunkUpdates: 10, Patience: time.Second})
+	box, _ := open(t, outbox.Options{MaxBytes: 9000, ChunkUpdates: 10, Patience: time.Second})
 	put(t, box, head("s2", "other"), 10, payload.ModeSnapshot)
 	put(t, box, head("s1", "old"), 40, payload.ModeSnapshot)
 	_, replaced := put(t, box, head("s1", "new"), 60, payload.ModeSnapshot)
@@ -294,7 +310,7 @@ func TestFullOutboxDropsTheSourcesOwnOlderRunFirst(t *testing.T) {
 }
 
 func TestFullOutboxWaitsForWhatLeaves(t *testing.T) {
-	box, _ := open(t, outbox.Options{MaxBytes: 5500, ChunkUpdates: 10})
+	box, _ := open(t, outbox.Options{MaxBytes: 7000, ChunkUpdates: 10})
 	put(t, box, head("s1", "first"), 50, payload.ModeSnapshot)
 	w, err := box.Begin(head("s2", "second"))
 	if err != nil {
@@ -336,7 +352,8 @@ func TestOversizedUpdateIsRefusedAlone(t *testing.T) {
 	}
 	huge := device(1)
 	huge.Hostname = strings.Repeat("x", 300<<10)
-	if err := w.Add(t.Context(), huge); !errors.Is(err, outbox.ErrTooLarge) {
+	var refused *payload.UpdateError
+	if err := w.Add(t.Context(), huge); !errors.As(err, &refused) {
 		t.Fatalf("got %v", err)
 	}
 	if err := w.Add(t.Context(), device(2)); err != nil {

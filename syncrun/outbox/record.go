@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-
-	"github.com/klauspost/compress/zstd"
+	"slices"
 
 	"edgesync/proto/payload"
 )
@@ -18,12 +17,12 @@ import (
 // behind its JSON, so that it is found from the end of the file and only a file
 // that was written to its end has one.
 //
-// A chunk is recordHead bytes, big endian, and the zstd frame of its JSON:
+// A chunk is recordHead bytes, big endian, and its results message, packed:
 //
-//	0   length of the frame
+//	0   length of the message
 //	4   number of updates
 //	8   place in the run, from 0
-//	12  CRC-32C of the frame and of the twelve bytes before
+//	12  CRC-32C of the message and of the twelve bytes before
 const recordHead = 16
 
 // The frame of head and tail: 8 bytes of magic, the length and the CRC-32C of
@@ -31,8 +30,8 @@ const recordHead = 16
 const frameSize = 16
 
 const (
-	headMagic = "esrun\x01h\n"
-	tailMagic = "esrun\x01t\n"
+	headMagic = "esrun\x02h\n"
+	tailMagic = "esrun\x02t\n"
 	// maxMeta is the longest head or tail that is believed.
 	maxMeta = 64 << 10
 )
@@ -42,15 +41,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // errDamaged says that a file is not what was written.
 var errDamaged = errors.New("the file is damaged")
 
-func appendRecord(dst []byte, encoder *zstd.Encoder, json []byte, updates, index int) []byte {
+func appendRecord(dst, message []byte, updates, index int) []byte {
 	start := len(dst)
-	dst = append(dst, make([]byte, recordHead)...)
-	dst = encoder.EncodeAll(json, dst)
-	head, frame := dst[start:start+recordHead], dst[start+recordHead:]
-	binary.BigEndian.PutUint32(head[0:], uint32(len(frame)))
+	dst = payload.AppendPacked(append(dst, make([]byte, recordHead)...), message)
+	head, packed := dst[start:start+recordHead], dst[start+recordHead:]
+	binary.BigEndian.PutUint32(head[0:], uint32(len(packed)))
 	binary.BigEndian.PutUint32(head[4:], uint32(updates))
 	binary.BigEndian.PutUint32(head[8:], uint32(index))
-	binary.BigEndian.PutUint32(head[12:], checksum(frame, head[:12]))
+	binary.BigEndian.PutUint32(head[12:], checksum(packed, head[:12]))
 	return dst
 }
 
@@ -58,38 +56,31 @@ func checksum(body, head []byte) uint32 {
 	return crc32.Update(crc32.Checksum(body, castagnoli), castagnoli, head)
 }
 
-// readRecord returns the JSON of a chunk, in dst's memory, and its number of
-// updates. It ends with io.EOF.
-func readRecord(r io.Reader, decoder *zstd.Decoder, index int, frame, dst []byte) (newFrame, json []byte, updates int, err error) {
+// readRecord returns the packed message of a chunk, in dst's memory, and its
+// number of updates. It ends with io.EOF.
+func readRecord(r io.Reader, index int, dst []byte) (packed []byte, updates int, err error) {
 	var head [recordHead]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errDamaged
 		}
-		return frame, nil, 0, err
+		return dst, 0, err
 	}
 	size := int(binary.BigEndian.Uint32(head[0:]))
 	if size > payload.ChunkMax || int(binary.BigEndian.Uint32(head[8:])) != index {
-		return frame, nil, 0, errDamaged
+		return dst, 0, errDamaged
 	}
-	if cap(frame) < size {
-		frame = make([]byte, size)
-	}
-	frame = frame[:size]
-	if _, err := io.ReadFull(r, frame); err != nil {
+	packed = slices.Grow(dst[:0], size)[:size]
+	if _, err := io.ReadFull(r, packed); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errDamaged
 		}
-		return frame, nil, 0, err
+		return packed, 0, err
 	}
-	if checksum(frame, head[:12]) != binary.BigEndian.Uint32(head[12:]) {
-		return frame, nil, 0, errDamaged
+	if checksum(packed, head[:12]) != binary.BigEndian.Uint32(head[12:]) {
+		return packed, 0, errDamaged
 	}
-	json, err = decoder.DecodeAll(frame, dst[:0])
-	if err != nil {
-		return frame, nil, 0, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	return frame, json, int(binary.BigEndian.Uint32(head[4:])), nil
+	return packed, int(binary.BigEndian.Uint32(head[4:])), nil
 }
 
 func appendFrame(dst []byte, magic string, meta []byte) []byte {

@@ -98,7 +98,9 @@ func (w *Writer) reserve(ctx context.Context, size int64) error {
 			o.mu.Unlock()
 			return ErrClosed
 		}
-		for o.overLocked(w.head.Share, size) && w.giveUpLocked() {
+		if o.overLocked(w.head.Share, size) && w.giveUpLocked() {
+			o.mu.Unlock()
+			o.settle()
 			continue
 		}
 		if !o.overLocked(w.head.Share, size) {
@@ -107,7 +109,7 @@ func (w *Writer) reserve(ctx context.Context, size int64) error {
 			o.mu.Unlock()
 			return nil
 		}
-		space, leaving, own := o.space, o.pending > 0, o.used+size <= o.options.MaxBytes
+		space, leaving, own := o.space, o.pending+o.departing > 0, o.used+size <= o.options.MaxBytes
 		o.mu.Unlock()
 		if leaving {
 			select {

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,26 +9,28 @@ import (
 	"edgesync/proto/payload"
 )
 
-// maxUpdate is the longest JSON of one update. A chunk is closed once it has
-// reached its target, so it ends below payload.ChunkMax even when the last
-// update is the longest and its sync_meta is completed for sending.
-const maxUpdate = 256 << 10
-
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Writer takes the updates of one run. It belongs to one goroutine, and ends
 // with Commit or Abort.
 type Writer struct {
-	outbox *Outbox
-	head   Head
-	file   File
-	path   string
-	// json is the open chunk, in the buffer's memory; frame is the compressed
-	// one on its way out.
-	json    []byte
-	buffer  *[]byte
-	encoder updateEncoder
-	frame   []byte
+	outbox  *Outbox
+	head    Head
+	file    File
+	path    string
+	encoder *payload.Encoder
+	// meta is how each update ends.
+	meta []byte
+
+	// open is the chunk that grows. spare is the memory of the one before, which
+	// may be on its way to the disk meanwhile.
+	open, spare *[]byte
+	// writing is told once that is done; nil while nothing is on its way. stop
+	// ends its waiting for room.
+	writing chan error
+	stop    context.CancelFunc
+	// record is the one on its way out.
+	record []byte
 
 	inChunk int
 	updates int64
@@ -43,12 +44,11 @@ type Writer struct {
 
 // Begin starts a run. Nothing of it can be delivered before Commit.
 func (o *Outbox) Begin(head Head) (*Writer, error) {
-	// A lease completes it when the totals are known.
-	meta, err := json.Marshal(payload.SyncMeta{SyncServiceID: head.ServiceID, SyncRunID: head.ID, RunStarted: &head.Started})
-	if err != nil {
-		return nil, fmt.Errorf("encode run: %w", err)
-	}
 	first, err := encodeHead(head)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := openMeta(head)
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +64,10 @@ func (o *Outbox) Begin(head Head) (*Writer, error) {
 	if err != nil {
 		return nil, o.writeError(err)
 	}
-	w := &Writer{outbox: o, head: head, file: f, path: path}
-	w.buffer = buffers.Get().(*[]byte)
-	w.json = (*w.buffer)[:0]
-	w.encoder.meta = meta
+	w := &Writer{outbox: o, head: head, file: f, path: path, meta: meta, stop: func() {}}
+	w.encoder = payload.NewEncoder(o.options.Now, head.metadata())
+	w.open = buffers.Get().(*[]byte)
+	*w.open = append((*w.open)[:0], arrayOpen...)
 	// Its place is taken with the first chunk's.
 	if err := w.put(first); err != nil {
 		w.Abort()
@@ -76,30 +76,51 @@ func (o *Outbox) Begin(head Head) (*Writer, error) {
 	return w, nil
 }
 
-// Add appends an update, with the run's sync_meta in place of its own. It waits
-// while the outbox is full of runs that are leaving, and gives up with ErrFull
-// when none is.
+// metadata is what each update of the run says of its source.
+func (h Head) metadata() map[string]string {
+	own := map[string]string{}
+	if h.Type != "" {
+		own[payload.MetaIntegrationType] = h.Type
+	}
+	if h.SourceID != "" {
+		own[payload.MetaIntegrationSourceID] = h.SourceID
+	}
+	return own
+}
+
+// Add appends an update, with the run's source and sync_meta in the place of its
+// own. One that a gateway would refuse is refused with its *payload.UpdateError,
+// and the run goes on without it. Add waits while the outbox is full of runs that
+// are leaving, and gives up with ErrFull when none is.
 func (w *Writer) Add(ctx context.Context, update *payload.Update) error {
 	if w.over {
 		return ErrClosed
 	}
-	before := len(w.json)
-	separator := byte(',')
-	if before == 0 {
-		separator = '['
+	chunk := *w.open
+	before := len(chunk)
+	if w.inChunk > 0 {
+		chunk = append(chunk, separator...)
 	}
-	w.json = w.encoder.append(append(w.json, separator), update)
-	if len(w.json)-before > maxUpdate {
-		w.json = w.json[:before]
-		return fmt.Errorf("%w: one update of more than %d bytes", ErrTooLarge, maxUpdate)
+	start := len(chunk)
+	chunk, err := w.encoder.Append(chunk, update)
+	if err != nil {
+		return err
+	}
+	// Its own end is where its sync_meta goes.
+	chunk = append(chunk[:len(chunk)-1], w.meta...)
+	*w.open = chunk
+	if w.inChunk > 0 && (w.inChunk == w.outbox.options.ChunkUpdates || w.length(w.inChunk+1) > w.outbox.options.ChunkTarget) {
+		if err := w.flush(ctx, before, start); err != nil {
+			return err
+		}
 	}
 	w.inChunk++
 	w.updates++
-	if len(w.json) >= w.outbox.options.ChunkTarget || w.inChunk >= w.outbox.options.ChunkUpdates {
-		return w.flush(ctx)
-	}
 	return nil
 }
+
+// length is how long the open chunk is as it is sent, with so many updates.
+func (w *Writer) length(updates int) int { return len(*w.open) + updates*longestLate + len(arrayClose) }
 
 // Updates and Chunks return how much was added and how many chunks were closed.
 func (w *Writer) Updates() int64 { return w.updates }
@@ -107,22 +128,52 @@ func (w *Writer) Updates() int64 { return w.updates }
 // Chunks returns how many chunks were closed.
 func (w *Writer) Chunks() int { return w.chunks }
 
-func (w *Writer) flush(ctx context.Context) error {
-	if len(w.json) == 0 {
-		w.json = append(w.json, '[')
+// background is how long a chunk must be to be written beside the next one's
+// making.
+const background = 64 << 10
+
+// flush closes the open chunk, which ends at end; what begins at next opens the
+// next one. What became of a chunk may be known only with the next.
+func (w *Writer) flush(ctx context.Context, end, next int) error {
+	if err := w.join(); err != nil {
+		return err
 	}
-	w.json = append(w.json, ']')
 	if w.chunks == payload.MaxServices {
 		return fmt.Errorf("%w: more than %d chunks", ErrTooLarge, payload.MaxServices)
 	}
-	w.frame = appendRecord(w.frame[:0], w.outbox.encoder, w.json, w.inChunk, w.chunks)
-	if err := w.write(ctx, w.frame); err != nil {
-		return err
+	if w.spare == nil {
+		w.spare = buffers.Get().(*[]byte)
 	}
+	*w.spare = append(append((*w.spare)[:0], arrayOpen...), (*w.open)[next:]...)
+	*w.open = append((*w.open)[:end], arrayClose...)
+	chunk, updates, index := *w.open, w.inChunk, w.chunks
+	w.open, w.spare = w.spare, w.open
 	w.chunks++
 	w.inChunk = 0
-	w.json = w.json[:0]
+	if len(chunk) < background {
+		return w.store(ctx, chunk, updates, index)
+	}
+	ctx, w.stop = context.WithCancel(ctx)
+	w.writing = make(chan error, 1)
+	go func() { w.writing <- w.store(ctx, chunk, updates, index) }()
 	return nil
+}
+
+// join waits for the chunk that is on its way to the disk.
+func (w *Writer) join() error {
+	if w.writing == nil {
+		return nil
+	}
+	err := <-w.writing
+	w.stop()
+	w.writing, w.stop = nil, func() {}
+	return err
+}
+
+// store brings a chunk to the disk.
+func (w *Writer) store(ctx context.Context, chunk []byte, updates, index int) error {
+	w.record = appendRecord(w.record[:0], chunk, updates, index)
+	return w.write(ctx, w.record)
 }
 
 // write puts bytes at the end of the file, which then counts with them.
@@ -148,6 +199,7 @@ func (w *Writer) put(data []byte) error {
 }
 
 func (w *Writer) giveUp() bool {
+	defer w.outbox.settle()
 	w.outbox.mu.Lock()
 	defer w.outbox.mu.Unlock()
 	return w.giveUpLocked()
@@ -187,6 +239,7 @@ func (w *Writer) Commit(ctx context.Context, outcome Outcome) (Run, []Run, error
 	}
 	o := w.outbox
 	w.end()
+	defer o.settleSoon()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -208,9 +261,12 @@ func (w *Writer) Commit(ctx context.Context, outcome Outcome) (Run, []Run, error
 func (w *Writer) finish(ctx context.Context, outcome Outcome) (*stored, error) {
 	o := w.outbox
 	if w.inChunk > 0 || w.chunks == 0 {
-		if err := w.flush(ctx); err != nil {
+		if err := w.flush(ctx, len(*w.open), len(*w.open)); err != nil {
 			return nil, err
 		}
+	}
+	if err := w.join(); err != nil {
+		return nil, err
 	}
 	run := Run{Head: w.head, Mode: outcome.Mode, Note: outcome.Note, Refused: outcome.Refused, Updates: w.updates, Chunks: w.chunks, Committed: o.options.Now()}
 	tail, err := encodeTail(run)
@@ -235,7 +291,7 @@ func (w *Writer) finish(ctx context.Context, outcome Outcome) (*stored, error) {
 		return nil, o.writeError(err)
 	}
 	w.path = s.path
-	if err := o.fs.SyncDir(o.dir); err != nil {
+	if err := o.names.do(func() error { return o.fs.SyncDir(o.dir) }); err != nil {
 		return nil, o.writeError(err)
 	}
 	return s, nil
@@ -268,8 +324,12 @@ func (w *Writer) Abort() []Run {
 
 func (w *Writer) end() {
 	w.over = true
+	w.stop()
+	_ = w.join() // Nobody asks any more what became of it.
 	_ = w.file.Close()
-	*w.buffer = w.json
-	buffers.Put(w.buffer)
-	w.json, w.buffer, w.frame = nil, nil, nil
+	buffers.Put(w.open)
+	if w.spare != nil {
+		buffers.Put(w.spare)
+	}
+	w.open, w.spare, w.record = nil, nil, nil
 }

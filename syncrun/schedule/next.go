@@ -21,10 +21,12 @@ const (
 	minJittered   = time.Minute
 	maxRetryAfter = 24 * time.Hour
 	// crowd is how many sources may start at the same instant; more are spread
-	// over firstStep each, never over more than maxSpread.
-	crowd     = 16
-	firstStep = 20 * time.Millisecond
-	maxSpread = 5 * time.Second
+	// over firstStep each up to usualSpread, and over leastStep each beyond: a disk
+	// makes so many runs a second durable and no more.
+	crowd       = 16
+	firstStep   = 20 * time.Millisecond
+	usualSpread = 5 * time.Second
+	leastStep   = time.Millisecond
 )
 
 // Interval returns how often a source is read: the shorter of its poll and
@@ -56,7 +58,7 @@ func First(now time.Time, count int, roll float64) time.Time {
 	if count <= crowd {
 		return now
 	}
-	spread := min(time.Duration(count)*firstStep, maxSpread)
+	spread := min(time.Duration(count)*firstStep, max(usualSpread, time.Duration(count)*leastStep))
 	return now.Add(time.Duration(roll * float64(spread)))
 }
 

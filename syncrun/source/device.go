@@ -8,10 +8,6 @@ import (
 	"edgesync/proto/payload"
 )
 
-// MetaCustomField is the metadata key under which the value of the configured
-// custom field is kept.
-const MetaCustomField = "custom_field"
-
 // How many bytes of an update each thing may take, so that no device, however
 // many ports it has, passes payload.MaxMetadata.
 const (
@@ -101,7 +97,7 @@ func (s *Shaper) metadata(device Device, ips []string) map[string]string {
 		payload.MetaDeviceType:      field(device.Type, maxValue),
 		payload.MetaSite:            field(device.Site, maxValue),
 		payload.MetaTags:            list(device.Tags, maxTags),
-		MetaCustomField:             field(device.CustomField, maxValue),
+		payload.MetaCustomField:     field(device.CustomField, maxValue),
 	}
 	if len(ips) > 0 {
 		metadata[payload.MetaPrimaryIP] = ips[0]

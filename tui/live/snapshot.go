@@ -92,7 +92,7 @@ func (t *Totals) source(s *adminv1.Source) {
 		t.Unrun++
 	case "success":
 		t.Succeeded++
-	case "partial":
+	case "partial", "superseded":
 		t.Partial++
 	default:
 		t.Failed++

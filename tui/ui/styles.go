@@ -50,7 +50,7 @@ func (s *Styles) State(word string) lipgloss.Style {
 		return s.Good
 	case "offline", "failed", "timeout", "revoked", "error", "expired":
 		return s.Bad
-	case "degraded", "partial", "suspended", "retracted", "warning", "disabled", "held":
+	case "degraded", "partial", "superseded", "suspended", "retracted", "warning", "disabled", "held":
 		return s.Warn
 	case "running":
 		return s.Accent
@@ -63,7 +63,7 @@ func Mark(state string) string {
 	switch state {
 	case "online", "active", "success", "enabled":
 		return "●"
-	case "degraded", "partial", "suspended", "retracted", "disabled", "warning", "held":
+	case "degraded", "partial", "superseded", "suspended", "retracted", "disabled", "warning", "held":
 		return "◐"
 	case "running":
 		return "▸"

@@ -109,7 +109,7 @@ func managed(r *Record, e *adminv1.Event) {
 	}
 	if entity.UID == "" && entity.Name == "" {
 		// The schema wants one of the two: what the event is about is in its message.
-		entity.Name = cmp.Or(e.GetMessage(), noun)
+		entity.Name = cmp.Or(e.GetMessage(), noun, "edgesync")
 	}
 	r.Entity = entity
 	r.StatusID, r.Status = 1, "Success"
@@ -139,7 +139,7 @@ func serviceOf(origin string) string {
 
 // finding is an identity that was let in and tried what it may not.
 func finding(r *Record, e *adminv1.Event) {
-	r.Finding = &Finding{UID: e.GetId(), Title: e.GetMessage(), Types: []string{e.GetType()}}
+	r.Finding = &Finding{UID: e.GetId(), Title: cmp.Or(e.GetMessage(), e.GetType()), Types: []string{e.GetType()}}
 	r.StatusID, r.Status = 1, "New"
 }
 

@@ -1829,7 +1829,8 @@ type Source struct {
 	CreatedAt      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	UpdatedAt      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	LastSyncAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_sync_at,json=lastSyncAt,proto3" json:"last_sync_at,omitempty"`
-	// "success", "partial", "failed", "timeout", or empty before the first run.
+	// "success", "partial", "failed", "timeout", "superseded" by a newer run before it was
+	// delivered, or empty before the first run.
 	LastSyncResult      string `protobuf:"bytes,12,opt,name=last_sync_result,json=lastSyncResult,proto3" json:"last_sync_result,omitempty"`
 	LastDeviceCount     int64  `protobuf:"varint,13,opt,name=last_device_count,json=lastDeviceCount,proto3" json:"last_device_count,omitempty"`
 	LastErrorMessage    string `protobuf:"bytes,14,opt,name=last_error_message,json=lastErrorMessage,proto3" json:"last_error_message,omitempty"`
@@ -3939,7 +3940,7 @@ type SyncedSource struct {
 	Name     string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// "waiting", "reading", "sending" or "done".
 	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
-	// "success", "partial", "failed" or "timeout" once it is done.
+	// "success", "partial", "failed", "timeout" or "superseded" once it is done.
 	Result        string `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
 	Devices       int64  `protobuf:"varint,6,opt,name=devices,proto3" json:"devices,omitempty"`
 	Acknowledged  int64  `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
@@ -6147,7 +6148,7 @@ type Run struct {
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// Absent while it is under way.
 	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
-	// "success", "partial", "failed" or "timeout"; empty while it is under way.
+	// "success", "partial", "failed", "timeout" or "superseded"; empty while it is under way.
 	Result string `protobuf:"bytes,8,opt,name=result,proto3" json:"result,omitempty"`
 	// How many devices its service counted.
 	Devices int64 `protobuf:"varint,9,opt,name=devices,proto3" json:"devices,omitempty"`
@@ -7608,6 +7609,234 @@ func (*SettleRestorationsRequest) Descriptor() ([]byte, []int) {
 	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{103}
 }
 
+type ImportSourcesRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Id or name; may be empty in a dry run.
+	Service       string            `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Sources       []*ImportedSource `protobuf:"bytes,3,rep,name=sources,proto3" json:"sources,omitempty"`
+	DryRun        bool              `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportSourcesRequest) Reset() {
+	*x = ImportSourcesRequest{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportSourcesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportSourcesRequest) ProtoMessage() {}
+
+func (x *ImportSourcesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportSourcesRequest.ProtoReflect.Descriptor instead.
+func (*ImportSourcesRequest) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{104}
+}
+
+func (x *ImportSourcesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ImportSourcesRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ImportSourcesRequest) GetSources() []*ImportedSource {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *ImportSourcesRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ImportedSource struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Spec          *SourceSpec            `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	Credentials   map[string][]byte      `protobuf:"bytes,2,rep,name=credentials,proto3" json:"credentials,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedSource) Reset() {
+	*x = ImportedSource{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedSource) ProtoMessage() {}
+
+func (x *ImportedSource) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedSource.ProtoReflect.Descriptor instead.
+func (*ImportedSource) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{105}
+}
+
+func (x *ImportedSource) GetSpec() *SourceSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *ImportedSource) GetCredentials() map[string][]byte {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+type ImportSourcesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the request.
+	Outcomes      []*ImportOutcome `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportSourcesResponse) Reset() {
+	*x = ImportSourcesResponse{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportSourcesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportSourcesResponse) ProtoMessage() {}
+
+func (x *ImportSourcesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportSourcesResponse.ProtoReflect.Descriptor instead.
+func (*ImportSourcesResponse) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{106}
+}
+
+func (x *ImportSourcesResponse) GetOutcomes() []*ImportOutcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+type ImportOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "created", "unchanged" or "refused".
+	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// Why it is refused.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportOutcome) Reset() {
+	*x = ImportOutcome{}
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportOutcome) ProtoMessage() {}
+
+func (x *ImportOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportOutcome.ProtoReflect.Descriptor instead.
+func (*ImportOutcome) Descriptor() ([]byte, []int) {
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{107}
+}
+
+func (x *ImportOutcome) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ImportOutcome) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *ImportOutcome) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type TraceDeviceRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
@@ -7626,7 +7855,7 @@ type TraceDeviceRequest struct {
 
 func (x *TraceDeviceRequest) Reset() {
 	*x = TraceDeviceRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7638,7 +7867,7 @@ func (x *TraceDeviceRequest) String() string {
 func (*TraceDeviceRequest) ProtoMessage() {}
 
 func (x *TraceDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[104]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7651,7 +7880,7 @@ func (x *TraceDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceDeviceRequest.ProtoReflect.Descriptor instead.
 func (*TraceDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{104}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *TraceDeviceRequest) GetTenant() string {
@@ -7710,7 +7939,7 @@ type DeviceTrace struct {
 
 func (x *DeviceTrace) Reset() {
 	*x = DeviceTrace{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7722,7 +7951,7 @@ func (x *DeviceTrace) String() string {
 func (*DeviceTrace) ProtoMessage() {}
 
 func (x *DeviceTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[105]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7735,7 +7964,7 @@ func (x *DeviceTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceTrace.ProtoReflect.Descriptor instead.
 func (*DeviceTrace) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{105}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *DeviceTrace) GetTenant() string {
@@ -7832,7 +8061,7 @@ type SourceTrace struct {
 
 func (x *SourceTrace) Reset() {
 	*x = SourceTrace{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7844,7 +8073,7 @@ func (x *SourceTrace) String() string {
 func (*SourceTrace) ProtoMessage() {}
 
 func (x *SourceTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[106]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7857,7 +8086,7 @@ func (x *SourceTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceTrace.ProtoReflect.Descriptor instead.
 func (*SourceTrace) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{106}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *SourceTrace) GetSource() string {
@@ -7971,7 +8200,7 @@ type TraceStep struct {
 
 func (x *TraceStep) Reset() {
 	*x = TraceStep{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7983,7 +8212,7 @@ func (x *TraceStep) String() string {
 func (*TraceStep) ProtoMessage() {}
 
 func (x *TraceStep) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[107]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7996,7 +8225,7 @@ func (x *TraceStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceStep.ProtoReflect.Descriptor instead.
 func (*TraceStep) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{107}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *TraceStep) GetStage() string {
@@ -8073,7 +8302,7 @@ type EventPosition struct {
 
 func (x *EventPosition) Reset() {
 	*x = EventPosition{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[108]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8085,7 +8314,7 @@ func (x *EventPosition) String() string {
 func (*EventPosition) ProtoMessage() {}
 
 func (x *EventPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[108]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8098,7 +8327,7 @@ func (x *EventPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventPosition.ProtoReflect.Descriptor instead.
 func (*EventPosition) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{108}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *EventPosition) GetTenantId() string {
@@ -8128,7 +8357,7 @@ type ExportEventsRequest struct {
 
 func (x *ExportEventsRequest) Reset() {
 	*x = ExportEventsRequest{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[109]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8140,7 +8369,7 @@ func (x *ExportEventsRequest) String() string {
 func (*ExportEventsRequest) ProtoMessage() {}
 
 func (x *ExportEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[109]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8153,7 +8382,7 @@ func (x *ExportEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportEventsRequest.ProtoReflect.Descriptor instead.
 func (*ExportEventsRequest) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{109}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *ExportEventsRequest) GetTenant() string {
@@ -8188,7 +8417,7 @@ type ExportedEvent struct {
 
 func (x *ExportedEvent) Reset() {
 	*x = ExportedEvent{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[110]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8200,7 +8429,7 @@ func (x *ExportedEvent) String() string {
 func (*ExportedEvent) ProtoMessage() {}
 
 func (x *ExportedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[110]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8213,7 +8442,7 @@ func (x *ExportedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportedEvent.ProtoReflect.Descriptor instead.
 func (*ExportedEvent) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{110}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *ExportedEvent) GetSequence() int64 {
@@ -8239,7 +8468,7 @@ type ExportedEvents struct {
 
 func (x *ExportedEvents) Reset() {
 	*x = ExportedEvents{}
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[111]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8251,7 +8480,7 @@ func (x *ExportedEvents) String() string {
 func (*ExportedEvents) ProtoMessage() {}
 
 func (x *ExportedEvents) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_admin_v1_admin_proto_msgTypes[111]
+	mi := &file_proto_admin_v1_admin_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8264,7 +8493,7 @@ func (x *ExportedEvents) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportedEvents.ProtoReflect.Descriptor instead.
 func (*ExportedEvents) Descriptor() ([]byte, []int) {
-	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{111}
+	return file_proto_admin_v1_admin_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *ExportedEvents) GetEvents() []*ExportedEvent {
@@ -8926,7 +9155,24 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\x17ListRestorationsRequest\"^\n" +
 	"\x18ListRestorationsResponse\x12B\n" +
 	"\frestorations\x18\x01 \x03(\v2\x1e.edgesync.admin.v1.RestorationR\frestorations\"\x1b\n" +
-	"\x19SettleRestorationsRequest\"\x8b\x01\n" +
+	"\x19SettleRestorationsRequest\"\x9e\x01\n" +
+	"\x14ImportSourcesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12;\n" +
+	"\asources\x18\x03 \x03(\v2!.edgesync.admin.v1.ImportedSourceR\asources\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\xd9\x01\n" +
+	"\x0eImportedSource\x121\n" +
+	"\x04spec\x18\x01 \x01(\v2\x1d.edgesync.admin.v1.SourceSpecR\x04spec\x12T\n" +
+	"\vcredentials\x18\x02 \x03(\v22.edgesync.admin.v1.ImportedSource.CredentialsEntryR\vcredentials\x1a>\n" +
+	"\x10CredentialsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"U\n" +
+	"\x15ImportSourcesResponse\x12<\n" +
+	"\boutcomes\x18\x01 \x03(\v2 .edgesync.admin.v1.ImportOutcomeR\boutcomes\"S\n" +
+	"\rImportOutcome\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8b\x01\n" +
 	"\x12TraceDeviceRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05query\x18\x02 \x01(\tR\x05query\x12\x0e\n" +
@@ -8984,7 +9230,7 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12.\n" +
 	"\x05event\x18\x02 \x01(\v2\x18.edgesync.admin.v1.EventR\x05event\"J\n" +
 	"\x0eExportedEvents\x128\n" +
-	"\x06events\x18\x01 \x03(\v2 .edgesync.admin.v1.ExportedEventR\x06events2\xc7&\n" +
+	"\x06events\x18\x01 \x03(\v2 .edgesync.admin.v1.ExportedEventR\x06events2\xab'\n" +
 	"\x05Admin\x12V\n" +
 	"\tBootstrap\x12#.edgesync.admin.v1.BootstrapRequest\x1a$.edgesync.admin.v1.BootstrapResponse\x12Q\n" +
 	"\vGetPlatform\x12%.edgesync.admin.v1.GetPlatformRequest\x1a\x1b.edgesync.admin.v1.Platform\x12\\\n" +
@@ -9041,7 +9287,8 @@ const file_proto_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"RotateRoot\x12$.edgesync.admin.v1.RotateRootRequest\x1a\x1b.edgesync.admin.v1.Rotation\x12k\n" +
 	"\x10ListRestorations\x12*.edgesync.admin.v1.ListRestorationsRequest\x1a+.edgesync.admin.v1.ListRestorationsResponse\x12o\n" +
-	"\x12SettleRestorations\x12,.edgesync.admin.v1.SettleRestorationsRequest\x1a+.edgesync.admin.v1.ListRestorationsResponse\x12T\n" +
+	"\x12SettleRestorations\x12,.edgesync.admin.v1.SettleRestorationsRequest\x1a+.edgesync.admin.v1.ListRestorationsResponse\x12b\n" +
+	"\rImportSources\x12'.edgesync.admin.v1.ImportSourcesRequest\x1a(.edgesync.admin.v1.ImportSourcesResponse\x12T\n" +
 	"\vTraceDevice\x12%.edgesync.admin.v1.TraceDeviceRequest\x1a\x1e.edgesync.admin.v1.DeviceTrace\x12[\n" +
 	"\fExportEvents\x12&.edgesync.admin.v1.ExportEventsRequest\x1a!.edgesync.admin.v1.ExportedEvents0\x01B!Z\x1fedgesync/proto/admin/v1;adminv1b\x06proto3"
 
@@ -9057,7 +9304,7 @@ func file_proto_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_proto_admin_v1_admin_proto_rawDescData
 }
 
-var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 118)
+var file_proto_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 123)
 var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*BootstrapRequest)(nil),          // 0: edgesync.admin.v1.BootstrapRequest
 	(*BootstrapResponse)(nil),         // 1: edgesync.admin.v1.BootstrapResponse
@@ -9163,83 +9410,88 @@ var file_proto_admin_v1_admin_proto_goTypes = []any{
 	(*ListRestorationsRequest)(nil),   // 101: edgesync.admin.v1.ListRestorationsRequest
 	(*ListRestorationsResponse)(nil),  // 102: edgesync.admin.v1.ListRestorationsResponse
 	(*SettleRestorationsRequest)(nil), // 103: edgesync.admin.v1.SettleRestorationsRequest
-	(*TraceDeviceRequest)(nil),        // 104: edgesync.admin.v1.TraceDeviceRequest
-	(*DeviceTrace)(nil),               // 105: edgesync.admin.v1.DeviceTrace
-	(*SourceTrace)(nil),               // 106: edgesync.admin.v1.SourceTrace
-	(*TraceStep)(nil),                 // 107: edgesync.admin.v1.TraceStep
-	(*EventPosition)(nil),             // 108: edgesync.admin.v1.EventPosition
-	(*ExportEventsRequest)(nil),       // 109: edgesync.admin.v1.ExportEventsRequest
-	(*ExportedEvent)(nil),             // 110: edgesync.admin.v1.ExportedEvent
-	(*ExportedEvents)(nil),            // 111: edgesync.admin.v1.ExportedEvents
-	nil,                               // 112: edgesync.admin.v1.SourceSpec.SettingsEntry
-	nil,                               // 113: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
-	nil,                               // 114: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	nil,                               // 115: edgesync.admin.v1.Assertion.MetadataEntry
-	nil,                               // 116: edgesync.admin.v1.Event.DetailsEntry
-	nil,                               // 117: edgesync.admin.v1.TestSourceRequest.CredentialsEntry
-	(*timestamppb.Timestamp)(nil),     // 118: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 119: google.protobuf.Duration
+	(*ImportSourcesRequest)(nil),      // 104: edgesync.admin.v1.ImportSourcesRequest
+	(*ImportedSource)(nil),            // 105: edgesync.admin.v1.ImportedSource
+	(*ImportSourcesResponse)(nil),     // 106: edgesync.admin.v1.ImportSourcesResponse
+	(*ImportOutcome)(nil),             // 107: edgesync.admin.v1.ImportOutcome
+	(*TraceDeviceRequest)(nil),        // 108: edgesync.admin.v1.TraceDeviceRequest
+	(*DeviceTrace)(nil),               // 109: edgesync.admin.v1.DeviceTrace
+	(*SourceTrace)(nil),               // 110: edgesync.admin.v1.SourceTrace
+	(*TraceStep)(nil),                 // 111: edgesync.admin.v1.TraceStep
+	(*EventPosition)(nil),             // 112: edgesync.admin.v1.EventPosition
+	(*ExportEventsRequest)(nil),       // 113: edgesync.admin.v1.ExportEventsRequest
+	(*ExportedEvent)(nil),             // 114: edgesync.admin.v1.ExportedEvent
+	(*ExportedEvents)(nil),            // 115: edgesync.admin.v1.ExportedEvents
+	nil,                               // 116: edgesync.admin.v1.SourceSpec.SettingsEntry
+	nil,                               // 117: edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	nil,                               // 118: edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	nil,                               // 119: edgesync.admin.v1.Assertion.MetadataEntry
+	nil,                               // 120: edgesync.admin.v1.Event.DetailsEntry
+	nil,                               // 121: edgesync.admin.v1.TestSourceRequest.CredentialsEntry
+	nil,                               // 122: edgesync.admin.v1.ImportedSource.CredentialsEntry
+	(*timestamppb.Timestamp)(nil),     // 123: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 124: google.protobuf.Duration
 }
 var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	3,   // 0: edgesync.admin.v1.BootstrapResponse.platform:type_name -> edgesync.admin.v1.Platform
-	118, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
-	118, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
-	118, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	123, // 1: edgesync.admin.v1.Platform.created_at:type_name -> google.protobuf.Timestamp
+	123, // 2: edgesync.admin.v1.IssuedCertificate.not_after:type_name -> google.protobuf.Timestamp
+	123, // 3: edgesync.admin.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
 	6,   // 4: edgesync.admin.v1.ListTenantsResponse.tenants:type_name -> edgesync.admin.v1.Tenant
-	118, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
-	118, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
-	118, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
-	118, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
-	118, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
+	123, // 5: edgesync.admin.v1.SyncService.last_heartbeat_at:type_name -> google.protobuf.Timestamp
+	123, // 6: edgesync.admin.v1.SyncService.first_hello_at:type_name -> google.protobuf.Timestamp
+	123, // 7: edgesync.admin.v1.SyncService.cert_expires_at:type_name -> google.protobuf.Timestamp
+	123, // 8: edgesync.admin.v1.SyncService.created_at:type_name -> google.protobuf.Timestamp
+	123, // 9: edgesync.admin.v1.SyncService.config_applied_at:type_name -> google.protobuf.Timestamp
 	14,  // 10: edgesync.admin.v1.OnboardServiceResponse.service:type_name -> edgesync.admin.v1.SyncService
 	5,   // 11: edgesync.admin.v1.OnboardServiceResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	14,  // 12: edgesync.admin.v1.ListServicesResponse.services:type_name -> edgesync.admin.v1.SyncService
 	24,  // 13: edgesync.admin.v1.SourceSpec.queries:type_name -> edgesync.admin.v1.Query
-	119, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
-	119, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
-	119, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
-	112, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
+	124, // 14: edgesync.admin.v1.SourceSpec.poll_interval:type_name -> google.protobuf.Duration
+	124, // 15: edgesync.admin.v1.SourceSpec.discovery_interval:type_name -> google.protobuf.Duration
+	124, // 16: edgesync.admin.v1.SourceSpec.sweep_interval:type_name -> google.protobuf.Duration
+	116, // 17: edgesync.admin.v1.SourceSpec.settings:type_name -> edgesync.admin.v1.SourceSpec.SettingsEntry
 	25,  // 18: edgesync.admin.v1.Source.spec:type_name -> edgesync.admin.v1.SourceSpec
-	118, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
-	118, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
-	118, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
+	123, // 19: edgesync.admin.v1.Source.created_at:type_name -> google.protobuf.Timestamp
+	123, // 20: edgesync.admin.v1.Source.updated_at:type_name -> google.protobuf.Timestamp
+	123, // 21: edgesync.admin.v1.Source.last_sync_at:type_name -> google.protobuf.Timestamp
 	25,  // 22: edgesync.admin.v1.CreateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	113, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
+	117, // 23: edgesync.admin.v1.CreateSourceRequest.credentials:type_name -> edgesync.admin.v1.CreateSourceRequest.CredentialsEntry
 	26,  // 24: edgesync.admin.v1.ListSourcesResponse.sources:type_name -> edgesync.admin.v1.Source
 	25,  // 25: edgesync.admin.v1.UpdateSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	114, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
-	118, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
-	118, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
-	118, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
-	118, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
-	118, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
-	115, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
+	118, // 26: edgesync.admin.v1.UpdateSourceRequest.credentials:type_name -> edgesync.admin.v1.UpdateSourceRequest.CredentialsEntry
+	123, // 27: edgesync.admin.v1.UpdateSourceRequest.if_updated_at:type_name -> google.protobuf.Timestamp
+	123, // 28: edgesync.admin.v1.Device.first_seen:type_name -> google.protobuf.Timestamp
+	123, // 29: edgesync.admin.v1.Device.last_seen:type_name -> google.protobuf.Timestamp
+	123, // 30: edgesync.admin.v1.Assertion.first_seen:type_name -> google.protobuf.Timestamp
+	123, // 31: edgesync.admin.v1.Assertion.last_seen:type_name -> google.protobuf.Timestamp
+	119, // 32: edgesync.admin.v1.Assertion.metadata:type_name -> edgesync.admin.v1.Assertion.MetadataEntry
 	35,  // 33: edgesync.admin.v1.DeviceDetail.device:type_name -> edgesync.admin.v1.Device
 	36,  // 34: edgesync.admin.v1.DeviceDetail.assertions:type_name -> edgesync.admin.v1.Assertion
-	118, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
-	116, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
-	118, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	123, // 35: edgesync.admin.v1.Event.time:type_name -> google.protobuf.Timestamp
+	120, // 36: edgesync.admin.v1.Event.details:type_name -> edgesync.admin.v1.Event.DetailsEntry
+	123, // 37: edgesync.admin.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	41,  // 38: edgesync.admin.v1.ListEventsResponse.events:type_name -> edgesync.admin.v1.Event
-	119, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
+	124, // 39: edgesync.admin.v1.CreateJoinTokenRequest.ttl:type_name -> google.protobuf.Duration
 	46,  // 40: edgesync.admin.v1.CreateJoinTokenResponse.join_token:type_name -> edgesync.admin.v1.JoinToken
 	14,  // 41: edgesync.admin.v1.CreateJoinTokenResponse.service:type_name -> edgesync.admin.v1.SyncService
-	118, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
-	118, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
-	118, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
-	118, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
+	123, // 42: edgesync.admin.v1.JoinToken.created_at:type_name -> google.protobuf.Timestamp
+	123, // 43: edgesync.admin.v1.JoinToken.expires_at:type_name -> google.protobuf.Timestamp
+	123, // 44: edgesync.admin.v1.JoinToken.used_at:type_name -> google.protobuf.Timestamp
+	123, // 45: edgesync.admin.v1.JoinToken.cancelled_at:type_name -> google.protobuf.Timestamp
 	46,  // 46: edgesync.admin.v1.ListJoinTokensResponse.tokens:type_name -> edgesync.admin.v1.JoinToken
 	53,  // 47: edgesync.admin.v1.SyncNowProgress.sources:type_name -> edgesync.admin.v1.SyncedSource
 	25,  // 48: edgesync.admin.v1.TestSourceRequest.spec:type_name -> edgesync.admin.v1.SourceSpec
-	117, // 49: edgesync.admin.v1.TestSourceRequest.credentials:type_name -> edgesync.admin.v1.TestSourceRequest.CredentialsEntry
+	121, // 49: edgesync.admin.v1.TestSourceRequest.credentials:type_name -> edgesync.admin.v1.TestSourceRequest.CredentialsEntry
 	56,  // 50: edgesync.admin.v1.TestSourceResponse.samples:type_name -> edgesync.admin.v1.SampleDevice
-	119, // 51: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
-	118, // 52: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
+	124, // 51: edgesync.admin.v1.TestSourceResponse.took:type_name -> google.protobuf.Duration
+	123, // 52: edgesync.admin.v1.Decision.at:type_name -> google.protobuf.Timestamp
 	58,  // 53: edgesync.admin.v1.Decision.identifiers:type_name -> edgesync.admin.v1.Identifier
 	57,  // 54: edgesync.admin.v1.Decision.assertions:type_name -> edgesync.admin.v1.AssertionRef
 	58,  // 55: edgesync.admin.v1.Join.identifier:type_name -> edgesync.admin.v1.Identifier
 	57,  // 56: edgesync.admin.v1.Join.assertions:type_name -> edgesync.admin.v1.AssertionRef
-	118, // 57: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
-	118, // 58: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
+	123, // 57: edgesync.admin.v1.Join.at:type_name -> google.protobuf.Timestamp
+	123, // 58: edgesync.admin.v1.KeptApart.at:type_name -> google.protobuf.Timestamp
 	57,  // 59: edgesync.admin.v1.FieldValue.from:type_name -> edgesync.admin.v1.AssertionRef
 	37,  // 60: edgesync.admin.v1.DeviceExplanation.detail:type_name -> edgesync.admin.v1.DeviceDetail
 	58,  // 61: edgesync.admin.v1.DeviceExplanation.identifiers:type_name -> edgesync.admin.v1.Identifier
@@ -9254,158 +9506,164 @@ var file_proto_admin_v1_admin_proto_depIdxs = []int32{
 	57,  // 70: edgesync.admin.v1.Regroup.assertions:type_name -> edgesync.admin.v1.AssertionRef
 	72,  // 71: edgesync.admin.v1.SimulateRulesResponse.merges:type_name -> edgesync.admin.v1.Regroup
 	72,  // 72: edgesync.admin.v1.SimulateRulesResponse.splits:type_name -> edgesync.admin.v1.Regroup
-	118, // 73: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
-	118, // 74: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
+	123, // 73: edgesync.admin.v1.HeldRetractions.run_started:type_name -> google.protobuf.Timestamp
+	123, // 74: edgesync.admin.v1.HeldRetractions.held_at:type_name -> google.protobuf.Timestamp
 	75,  // 75: edgesync.admin.v1.ListRetractionsResponse.retractions:type_name -> edgesync.admin.v1.HeldRetractions
 	6,   // 76: edgesync.admin.v1.TenantSummary.tenant:type_name -> edgesync.admin.v1.Tenant
 	14,  // 77: edgesync.admin.v1.TenantSummary.services:type_name -> edgesync.admin.v1.SyncService
 	26,  // 78: edgesync.admin.v1.TenantSummary.sources:type_name -> edgesync.admin.v1.Source
-	118, // 79: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
+	123, // 79: edgesync.admin.v1.WatchUpdate.time:type_name -> google.protobuf.Timestamp
 	3,   // 80: edgesync.admin.v1.WatchUpdate.platform:type_name -> edgesync.admin.v1.Platform
 	80,  // 81: edgesync.admin.v1.WatchUpdate.tenants:type_name -> edgesync.admin.v1.TenantSummary
 	14,  // 82: edgesync.admin.v1.WatchUpdate.platform_services:type_name -> edgesync.admin.v1.SyncService
 	41,  // 83: edgesync.admin.v1.WatchUpdate.events:type_name -> edgesync.admin.v1.Event
 	85,  // 84: edgesync.admin.v1.WatchUpdate.caller:type_name -> edgesync.admin.v1.Operator
-	118, // 85: edgesync.admin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	118, // 86: edgesync.admin.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
-	118, // 87: edgesync.admin.v1.Run.stored_at:type_name -> google.protobuf.Timestamp
+	123, // 85: edgesync.admin.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	123, // 86: edgesync.admin.v1.Run.finished_at:type_name -> google.protobuf.Timestamp
+	123, // 87: edgesync.admin.v1.Run.stored_at:type_name -> google.protobuf.Timestamp
 	83,  // 88: edgesync.admin.v1.ListRunsResponse.runs:type_name -> edgesync.admin.v1.Run
-	118, // 89: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
-	118, // 90: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
+	123, // 89: edgesync.admin.v1.Operator.cert_expires_at:type_name -> google.protobuf.Timestamp
+	123, // 90: edgesync.admin.v1.Operator.created_at:type_name -> google.protobuf.Timestamp
 	85,  // 91: edgesync.admin.v1.AddOperatorResponse.operator:type_name -> edgesync.admin.v1.Operator
 	5,   // 92: edgesync.admin.v1.AddOperatorResponse.certificate:type_name -> edgesync.admin.v1.IssuedCertificate
 	85,  // 93: edgesync.admin.v1.ListOperatorsResponse.operators:type_name -> edgesync.admin.v1.Operator
-	118, // 94: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
-	118, // 95: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	118, // 96: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
+	123, // 94: edgesync.admin.v1.Certificate.issued_at:type_name -> google.protobuf.Timestamp
+	123, // 95: edgesync.admin.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	123, // 96: edgesync.admin.v1.Certificate.revoked_at:type_name -> google.protobuf.Timestamp
 	91,  // 97: edgesync.admin.v1.ListCertificatesResponse.certificates:type_name -> edgesync.admin.v1.Certificate
-	118, // 98: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
-	118, // 99: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	118, // 100: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
+	123, // 98: edgesync.admin.v1.Authority.created_at:type_name -> google.protobuf.Timestamp
+	123, // 99: edgesync.admin.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	123, // 100: edgesync.admin.v1.Authority.ends_at:type_name -> google.protobuf.Timestamp
 	94,  // 101: edgesync.admin.v1.ListAuthoritiesResponse.authorities:type_name -> edgesync.admin.v1.Authority
-	118, // 102: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
-	118, // 103: edgesync.admin.v1.Restoration.backup_at:type_name -> google.protobuf.Timestamp
-	118, // 104: edgesync.admin.v1.Restoration.restored_at:type_name -> google.protobuf.Timestamp
-	118, // 105: edgesync.admin.v1.Restoration.settled_at:type_name -> google.protobuf.Timestamp
+	123, // 102: edgesync.admin.v1.Rotation.ends_at:type_name -> google.protobuf.Timestamp
+	123, // 103: edgesync.admin.v1.Restoration.backup_at:type_name -> google.protobuf.Timestamp
+	123, // 104: edgesync.admin.v1.Restoration.restored_at:type_name -> google.protobuf.Timestamp
+	123, // 105: edgesync.admin.v1.Restoration.settled_at:type_name -> google.protobuf.Timestamp
 	100, // 106: edgesync.admin.v1.ListRestorationsResponse.restorations:type_name -> edgesync.admin.v1.Restoration
-	35,  // 107: edgesync.admin.v1.DeviceTrace.devices:type_name -> edgesync.admin.v1.Device
-	106, // 108: edgesync.admin.v1.DeviceTrace.sources:type_name -> edgesync.admin.v1.SourceTrace
-	107, // 109: edgesync.admin.v1.SourceTrace.steps:type_name -> edgesync.admin.v1.TraceStep
-	118, // 110: edgesync.admin.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	108, // 111: edgesync.admin.v1.ExportEventsRequest.after:type_name -> edgesync.admin.v1.EventPosition
-	41,  // 112: edgesync.admin.v1.ExportedEvent.event:type_name -> edgesync.admin.v1.Event
-	110, // 113: edgesync.admin.v1.ExportedEvents.events:type_name -> edgesync.admin.v1.ExportedEvent
-	0,   // 114: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
-	2,   // 115: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
-	4,   // 116: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
-	7,   // 117: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
-	8,   // 118: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
-	10,  // 119: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
-	11,  // 120: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
-	12,  // 121: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
-	15,  // 122: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
-	17,  // 123: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
-	19,  // 124: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
-	20,  // 125: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
-	21,  // 126: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
-	22,  // 127: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
-	27,  // 128: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
-	28,  // 129: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
-	30,  // 130: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
-	31,  // 131: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
-	32,  // 132: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
-	33,  // 133: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
-	38,  // 134: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	38,  // 135: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
-	40,  // 136: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	42,  // 137: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	42,  // 138: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
-	44,  // 139: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
-	47,  // 140: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
-	49,  // 141: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
-	50,  // 142: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
-	51,  // 143: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
-	54,  // 144: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
-	40,  // 145: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
-	64,  // 146: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
-	65,  // 147: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
-	66,  // 148: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
-	68,  // 149: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
-	71,  // 150: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
-	74,  // 151: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
-	77,  // 152: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	77,  // 153: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
-	79,  // 154: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
-	82,  // 155: edgesync.admin.v1.Admin.ListRuns:input_type -> edgesync.admin.v1.ListRunsRequest
-	86,  // 156: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
-	88,  // 157: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
-	90,  // 158: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
-	92,  // 159: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
-	95,  // 160: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
-	97,  // 161: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
-	98,  // 162: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
-	101, // 163: edgesync.admin.v1.Admin.ListRestorations:input_type -> edgesync.admin.v1.ListRestorationsRequest
-	103, // 164: edgesync.admin.v1.Admin.SettleRestorations:input_type -> edgesync.admin.v1.SettleRestorationsRequest
-	104, // 165: edgesync.admin.v1.Admin.TraceDevice:input_type -> edgesync.admin.v1.TraceDeviceRequest
-	109, // 166: edgesync.admin.v1.Admin.ExportEvents:input_type -> edgesync.admin.v1.ExportEventsRequest
-	1,   // 167: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
-	3,   // 168: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
-	5,   // 169: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
-	6,   // 170: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
-	9,   // 171: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
-	6,   // 172: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
-	6,   // 173: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
-	13,  // 174: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
-	16,  // 175: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
-	18,  // 176: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
-	14,  // 177: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 178: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
-	14,  // 179: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
-	23,  // 180: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
-	26,  // 181: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
-	29,  // 182: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
-	26,  // 183: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
-	26,  // 184: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
-	26,  // 185: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
-	34,  // 186: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
-	35,  // 187: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
-	39,  // 188: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
-	37,  // 189: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
-	43,  // 190: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
-	41,  // 191: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
-	45,  // 192: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
-	48,  // 193: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
-	46,  // 194: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
-	5,   // 195: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
-	52,  // 196: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
-	55,  // 197: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
-	63,  // 198: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
-	37,  // 199: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
-	67,  // 200: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
-	67,  // 201: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
-	70,  // 202: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
-	73,  // 203: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
-	76,  // 204: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
-	78,  // 205: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	78,  // 206: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
-	81,  // 207: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
-	84,  // 208: edgesync.admin.v1.Admin.ListRuns:output_type -> edgesync.admin.v1.ListRunsResponse
-	87,  // 209: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
-	89,  // 210: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
-	85,  // 211: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
-	93,  // 212: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
-	96,  // 213: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
-	99,  // 214: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
-	99,  // 215: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
-	102, // 216: edgesync.admin.v1.Admin.ListRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
-	102, // 217: edgesync.admin.v1.Admin.SettleRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
-	105, // 218: edgesync.admin.v1.Admin.TraceDevice:output_type -> edgesync.admin.v1.DeviceTrace
-	111, // 219: edgesync.admin.v1.Admin.ExportEvents:output_type -> edgesync.admin.v1.ExportedEvents
-	167, // [167:220] is the sub-list for method output_type
-	114, // [114:167] is the sub-list for method input_type
-	114, // [114:114] is the sub-list for extension type_name
-	114, // [114:114] is the sub-list for extension extendee
-	0,   // [0:114] is the sub-list for field type_name
+	105, // 107: edgesync.admin.v1.ImportSourcesRequest.sources:type_name -> edgesync.admin.v1.ImportedSource
+	25,  // 108: edgesync.admin.v1.ImportedSource.spec:type_name -> edgesync.admin.v1.SourceSpec
+	122, // 109: edgesync.admin.v1.ImportedSource.credentials:type_name -> edgesync.admin.v1.ImportedSource.CredentialsEntry
+	107, // 110: edgesync.admin.v1.ImportSourcesResponse.outcomes:type_name -> edgesync.admin.v1.ImportOutcome
+	35,  // 111: edgesync.admin.v1.DeviceTrace.devices:type_name -> edgesync.admin.v1.Device
+	110, // 112: edgesync.admin.v1.DeviceTrace.sources:type_name -> edgesync.admin.v1.SourceTrace
+	111, // 113: edgesync.admin.v1.SourceTrace.steps:type_name -> edgesync.admin.v1.TraceStep
+	123, // 114: edgesync.admin.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	112, // 115: edgesync.admin.v1.ExportEventsRequest.after:type_name -> edgesync.admin.v1.EventPosition
+	41,  // 116: edgesync.admin.v1.ExportedEvent.event:type_name -> edgesync.admin.v1.Event
+	114, // 117: edgesync.admin.v1.ExportedEvents.events:type_name -> edgesync.admin.v1.ExportedEvent
+	0,   // 118: edgesync.admin.v1.Admin.Bootstrap:input_type -> edgesync.admin.v1.BootstrapRequest
+	2,   // 119: edgesync.admin.v1.Admin.GetPlatform:input_type -> edgesync.admin.v1.GetPlatformRequest
+	4,   // 120: edgesync.admin.v1.Admin.IssueGateway:input_type -> edgesync.admin.v1.IssueGatewayRequest
+	7,   // 121: edgesync.admin.v1.Admin.CreateTenant:input_type -> edgesync.admin.v1.CreateTenantRequest
+	8,   // 122: edgesync.admin.v1.Admin.ListTenants:input_type -> edgesync.admin.v1.ListTenantsRequest
+	10,  // 123: edgesync.admin.v1.Admin.GetTenant:input_type -> edgesync.admin.v1.GetTenantRequest
+	11,  // 124: edgesync.admin.v1.Admin.SuspendTenant:input_type -> edgesync.admin.v1.SuspendTenantRequest
+	12,  // 125: edgesync.admin.v1.Admin.RemoveTenant:input_type -> edgesync.admin.v1.RemoveTenantRequest
+	15,  // 126: edgesync.admin.v1.Admin.OnboardService:input_type -> edgesync.admin.v1.OnboardServiceRequest
+	17,  // 127: edgesync.admin.v1.Admin.ListServices:input_type -> edgesync.admin.v1.ListServicesRequest
+	19,  // 128: edgesync.admin.v1.Admin.GetService:input_type -> edgesync.admin.v1.GetServiceRequest
+	20,  // 129: edgesync.admin.v1.Admin.RenameService:input_type -> edgesync.admin.v1.RenameServiceRequest
+	21,  // 130: edgesync.admin.v1.Admin.RevokeService:input_type -> edgesync.admin.v1.RevokeServiceRequest
+	22,  // 131: edgesync.admin.v1.Admin.RemoveService:input_type -> edgesync.admin.v1.RemoveServiceRequest
+	27,  // 132: edgesync.admin.v1.Admin.CreateSource:input_type -> edgesync.admin.v1.CreateSourceRequest
+	28,  // 133: edgesync.admin.v1.Admin.ListSources:input_type -> edgesync.admin.v1.ListSourcesRequest
+	30,  // 134: edgesync.admin.v1.Admin.GetSource:input_type -> edgesync.admin.v1.GetSourceRequest
+	31,  // 135: edgesync.admin.v1.Admin.UpdateSource:input_type -> edgesync.admin.v1.UpdateSourceRequest
+	32,  // 136: edgesync.admin.v1.Admin.SetSourceEnabled:input_type -> edgesync.admin.v1.SetSourceEnabledRequest
+	33,  // 137: edgesync.admin.v1.Admin.RemoveSource:input_type -> edgesync.admin.v1.RemoveSourceRequest
+	38,  // 138: edgesync.admin.v1.Admin.ListDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	38,  // 139: edgesync.admin.v1.Admin.CountDevices:input_type -> edgesync.admin.v1.ListDevicesRequest
+	40,  // 140: edgesync.admin.v1.Admin.GetDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	42,  // 141: edgesync.admin.v1.Admin.ListEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	42,  // 142: edgesync.admin.v1.Admin.TailEvents:input_type -> edgesync.admin.v1.ListEventsRequest
+	44,  // 143: edgesync.admin.v1.Admin.CreateJoinToken:input_type -> edgesync.admin.v1.CreateJoinTokenRequest
+	47,  // 144: edgesync.admin.v1.Admin.ListJoinTokens:input_type -> edgesync.admin.v1.ListJoinTokensRequest
+	49,  // 145: edgesync.admin.v1.Admin.CancelJoinToken:input_type -> edgesync.admin.v1.CancelJoinTokenRequest
+	50,  // 146: edgesync.admin.v1.Admin.IssueEnrolmentCA:input_type -> edgesync.admin.v1.IssueEnrolmentCARequest
+	51,  // 147: edgesync.admin.v1.Admin.SyncNow:input_type -> edgesync.admin.v1.SyncNowRequest
+	54,  // 148: edgesync.admin.v1.Admin.TestSource:input_type -> edgesync.admin.v1.TestSourceRequest
+	40,  // 149: edgesync.admin.v1.Admin.ExplainDevice:input_type -> edgesync.admin.v1.GetDeviceRequest
+	64,  // 150: edgesync.admin.v1.Admin.MergeDevices:input_type -> edgesync.admin.v1.MergeDevicesRequest
+	65,  // 151: edgesync.admin.v1.Admin.UnmergeDevice:input_type -> edgesync.admin.v1.UnmergeDeviceRequest
+	66,  // 152: edgesync.admin.v1.Admin.SplitDevice:input_type -> edgesync.admin.v1.SplitDeviceRequest
+	68,  // 153: edgesync.admin.v1.Admin.ListDuplicates:input_type -> edgesync.admin.v1.ListDuplicatesRequest
+	71,  // 154: edgesync.admin.v1.Admin.SimulateRules:input_type -> edgesync.admin.v1.SimulateRulesRequest
+	74,  // 155: edgesync.admin.v1.Admin.ListRetractions:input_type -> edgesync.admin.v1.ListRetractionsRequest
+	77,  // 156: edgesync.admin.v1.Admin.ReleaseRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	77,  // 157: edgesync.admin.v1.Admin.RejectRetractions:input_type -> edgesync.admin.v1.SettleRetractionsRequest
+	79,  // 158: edgesync.admin.v1.Admin.Watch:input_type -> edgesync.admin.v1.WatchRequest
+	82,  // 159: edgesync.admin.v1.Admin.ListRuns:input_type -> edgesync.admin.v1.ListRunsRequest
+	86,  // 160: edgesync.admin.v1.Admin.AddOperator:input_type -> edgesync.admin.v1.AddOperatorRequest
+	88,  // 161: edgesync.admin.v1.Admin.ListOperators:input_type -> edgesync.admin.v1.ListOperatorsRequest
+	90,  // 162: edgesync.admin.v1.Admin.RevokeOperator:input_type -> edgesync.admin.v1.RevokeOperatorRequest
+	92,  // 163: edgesync.admin.v1.Admin.ListCertificates:input_type -> edgesync.admin.v1.ListCertificatesRequest
+	95,  // 164: edgesync.admin.v1.Admin.ListAuthorities:input_type -> edgesync.admin.v1.ListAuthoritiesRequest
+	97,  // 165: edgesync.admin.v1.Admin.RotateAuthority:input_type -> edgesync.admin.v1.RotateAuthorityRequest
+	98,  // 166: edgesync.admin.v1.Admin.RotateRoot:input_type -> edgesync.admin.v1.RotateRootRequest
+	101, // 167: edgesync.admin.v1.Admin.ListRestorations:input_type -> edgesync.admin.v1.ListRestorationsRequest
+	103, // 168: edgesync.admin.v1.Admin.SettleRestorations:input_type -> edgesync.admin.v1.SettleRestorationsRequest
+	104, // 169: edgesync.admin.v1.Admin.ImportSources:input_type -> edgesync.admin.v1.ImportSourcesRequest
+	108, // 170: edgesync.admin.v1.Admin.TraceDevice:input_type -> edgesync.admin.v1.TraceDeviceRequest
+	113, // 171: edgesync.admin.v1.Admin.ExportEvents:input_type -> edgesync.admin.v1.ExportEventsRequest
+	1,   // 172: edgesync.admin.v1.Admin.Bootstrap:output_type -> edgesync.admin.v1.BootstrapResponse
+	3,   // 173: edgesync.admin.v1.Admin.GetPlatform:output_type -> edgesync.admin.v1.Platform
+	5,   // 174: edgesync.admin.v1.Admin.IssueGateway:output_type -> edgesync.admin.v1.IssuedCertificate
+	6,   // 175: edgesync.admin.v1.Admin.CreateTenant:output_type -> edgesync.admin.v1.Tenant
+	9,   // 176: edgesync.admin.v1.Admin.ListTenants:output_type -> edgesync.admin.v1.ListTenantsResponse
+	6,   // 177: edgesync.admin.v1.Admin.GetTenant:output_type -> edgesync.admin.v1.Tenant
+	6,   // 178: edgesync.admin.v1.Admin.SuspendTenant:output_type -> edgesync.admin.v1.Tenant
+	13,  // 179: edgesync.admin.v1.Admin.RemoveTenant:output_type -> edgesync.admin.v1.RemoveTenantResponse
+	16,  // 180: edgesync.admin.v1.Admin.OnboardService:output_type -> edgesync.admin.v1.OnboardServiceResponse
+	18,  // 181: edgesync.admin.v1.Admin.ListServices:output_type -> edgesync.admin.v1.ListServicesResponse
+	14,  // 182: edgesync.admin.v1.Admin.GetService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 183: edgesync.admin.v1.Admin.RenameService:output_type -> edgesync.admin.v1.SyncService
+	14,  // 184: edgesync.admin.v1.Admin.RevokeService:output_type -> edgesync.admin.v1.SyncService
+	23,  // 185: edgesync.admin.v1.Admin.RemoveService:output_type -> edgesync.admin.v1.RemoveServiceResponse
+	26,  // 186: edgesync.admin.v1.Admin.CreateSource:output_type -> edgesync.admin.v1.Source
+	29,  // 187: edgesync.admin.v1.Admin.ListSources:output_type -> edgesync.admin.v1.ListSourcesResponse
+	26,  // 188: edgesync.admin.v1.Admin.GetSource:output_type -> edgesync.admin.v1.Source
+	26,  // 189: edgesync.admin.v1.Admin.UpdateSource:output_type -> edgesync.admin.v1.Source
+	26,  // 190: edgesync.admin.v1.Admin.SetSourceEnabled:output_type -> edgesync.admin.v1.Source
+	34,  // 191: edgesync.admin.v1.Admin.RemoveSource:output_type -> edgesync.admin.v1.RemoveSourceResponse
+	35,  // 192: edgesync.admin.v1.Admin.ListDevices:output_type -> edgesync.admin.v1.Device
+	39,  // 193: edgesync.admin.v1.Admin.CountDevices:output_type -> edgesync.admin.v1.CountDevicesResponse
+	37,  // 194: edgesync.admin.v1.Admin.GetDevice:output_type -> edgesync.admin.v1.DeviceDetail
+	43,  // 195: edgesync.admin.v1.Admin.ListEvents:output_type -> edgesync.admin.v1.ListEventsResponse
+	41,  // 196: edgesync.admin.v1.Admin.TailEvents:output_type -> edgesync.admin.v1.Event
+	45,  // 197: edgesync.admin.v1.Admin.CreateJoinToken:output_type -> edgesync.admin.v1.CreateJoinTokenResponse
+	48,  // 198: edgesync.admin.v1.Admin.ListJoinTokens:output_type -> edgesync.admin.v1.ListJoinTokensResponse
+	46,  // 199: edgesync.admin.v1.Admin.CancelJoinToken:output_type -> edgesync.admin.v1.JoinToken
+	5,   // 200: edgesync.admin.v1.Admin.IssueEnrolmentCA:output_type -> edgesync.admin.v1.IssuedCertificate
+	52,  // 201: edgesync.admin.v1.Admin.SyncNow:output_type -> edgesync.admin.v1.SyncNowProgress
+	55,  // 202: edgesync.admin.v1.Admin.TestSource:output_type -> edgesync.admin.v1.TestSourceResponse
+	63,  // 203: edgesync.admin.v1.Admin.ExplainDevice:output_type -> edgesync.admin.v1.DeviceExplanation
+	37,  // 204: edgesync.admin.v1.Admin.MergeDevices:output_type -> edgesync.admin.v1.DeviceDetail
+	67,  // 205: edgesync.admin.v1.Admin.UnmergeDevice:output_type -> edgesync.admin.v1.PartedDevices
+	67,  // 206: edgesync.admin.v1.Admin.SplitDevice:output_type -> edgesync.admin.v1.PartedDevices
+	70,  // 207: edgesync.admin.v1.Admin.ListDuplicates:output_type -> edgesync.admin.v1.ListDuplicatesResponse
+	73,  // 208: edgesync.admin.v1.Admin.SimulateRules:output_type -> edgesync.admin.v1.SimulateRulesResponse
+	76,  // 209: edgesync.admin.v1.Admin.ListRetractions:output_type -> edgesync.admin.v1.ListRetractionsResponse
+	78,  // 210: edgesync.admin.v1.Admin.ReleaseRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	78,  // 211: edgesync.admin.v1.Admin.RejectRetractions:output_type -> edgesync.admin.v1.SettleRetractionsResponse
+	81,  // 212: edgesync.admin.v1.Admin.Watch:output_type -> edgesync.admin.v1.WatchUpdate
+	84,  // 213: edgesync.admin.v1.Admin.ListRuns:output_type -> edgesync.admin.v1.ListRunsResponse
+	87,  // 214: edgesync.admin.v1.Admin.AddOperator:output_type -> edgesync.admin.v1.AddOperatorResponse
+	89,  // 215: edgesync.admin.v1.Admin.ListOperators:output_type -> edgesync.admin.v1.ListOperatorsResponse
+	85,  // 216: edgesync.admin.v1.Admin.RevokeOperator:output_type -> edgesync.admin.v1.Operator
+	93,  // 217: edgesync.admin.v1.Admin.ListCertificates:output_type -> edgesync.admin.v1.ListCertificatesResponse
+	96,  // 218: edgesync.admin.v1.Admin.ListAuthorities:output_type -> edgesync.admin.v1.ListAuthoritiesResponse
+	99,  // 219: edgesync.admin.v1.Admin.RotateAuthority:output_type -> edgesync.admin.v1.Rotation
+	99,  // 220: edgesync.admin.v1.Admin.RotateRoot:output_type -> edgesync.admin.v1.Rotation
+	102, // 221: edgesync.admin.v1.Admin.ListRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
+	102, // 222: edgesync.admin.v1.Admin.SettleRestorations:output_type -> edgesync.admin.v1.ListRestorationsResponse
+	106, // 223: edgesync.admin.v1.Admin.ImportSources:output_type -> edgesync.admin.v1.ImportSourcesResponse
+	109, // 224: edgesync.admin.v1.Admin.TraceDevice:output_type -> edgesync.admin.v1.DeviceTrace
+	115, // 225: edgesync.admin.v1.Admin.ExportEvents:output_type -> edgesync.admin.v1.ExportedEvents
+	172, // [172:226] is the sub-list for method output_type
+	118, // [118:172] is the sub-list for method input_type
+	118, // [118:118] is the sub-list for extension type_name
+	118, // [118:118] is the sub-list for extension extendee
+	0,   // [0:118] is the sub-list for field type_name
 }
 
 func init() { file_proto_admin_v1_admin_proto_init() }
@@ -9419,7 +9677,7 @@ func file_proto_admin_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_admin_v1_admin_proto_rawDesc), len(file_proto_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   118,
+			NumMessages:   123,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

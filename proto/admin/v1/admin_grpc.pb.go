@@ -77,6 +77,7 @@ const (
 	Admin_RotateRoot_FullMethodName         = "/edgesync.admin.v1.Admin/RotateRoot"
 	Admin_ListRestorations_FullMethodName   = "/edgesync.admin.v1.Admin/ListRestorations"
 	Admin_SettleRestorations_FullMethodName = "/edgesync.admin.v1.Admin/SettleRestorations"
+	Admin_ImportSources_FullMethodName      = "/edgesync.admin.v1.Admin/ImportSources"
 	Admin_TraceDevice_FullMethodName        = "/edgesync.admin.v1.Admin/TraceDevice"
 	Admin_ExportEvents_FullMethodName       = "/edgesync.admin.v1.Admin/ExportEvents"
 )
@@ -186,6 +187,9 @@ type AdminClient interface {
 	// Takes the caller's word that what was revoked between the backups and their
 	// restorations is revoked again. Answers with those that were open.
 	SettleRestorations(ctx context.Context, in *SettleRestorationsRequest, opts ...grpc.CallOption) (*ListRestorationsResponse, error)
+	// Makes sources together: all that are not there yet or, while one is refused,
+	// none. Only new ones are given to the service.
+	ImportSources(ctx context.Context, in *ImportSourcesRequest, opts ...grpc.CallOption) (*ImportSourcesResponse, error)
 	// TraceDevice follows a device from its sources to where it is, and says why
 	// it is not on the platform where it is not. Unless only what is stored is asked
 	// for, the services that run the sources look for it on their pages.
@@ -749,6 +753,16 @@ func (c *adminClient) SettleRestorations(ctx context.Context, in *SettleRestorat
 	return out, nil
 }
 
+func (c *adminClient) ImportSources(ctx context.Context, in *ImportSourcesRequest, opts ...grpc.CallOption) (*ImportSourcesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportSourcesResponse)
+	err := c.cc.Invoke(ctx, Admin_ImportSources_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) TraceDevice(ctx context.Context, in *TraceDeviceRequest, opts ...grpc.CallOption) (*DeviceTrace, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeviceTrace)
@@ -883,6 +897,9 @@ type AdminServer interface {
 	// Takes the caller's word that what was revoked between the backups and their
 	// restorations is revoked again. Answers with those that were open.
 	SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error)
+	// Makes sources together: all that are not there yet or, while one is refused,
+	// none. Only new ones are given to the service.
+	ImportSources(context.Context, *ImportSourcesRequest) (*ImportSourcesResponse, error)
 	// TraceDevice follows a device from its sources to where it is, and says why
 	// it is not on the platform where it is not. Unless only what is stored is asked
 	// for, the services that run the sources look for it on their pages.
@@ -1052,6 +1069,9 @@ func (UnimplementedAdminServer) ListRestorations(context.Context, *ListRestorati
 }
 func (UnimplementedAdminServer) SettleRestorations(context.Context, *SettleRestorationsRequest) (*ListRestorationsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SettleRestorations not implemented")
+}
+func (UnimplementedAdminServer) ImportSources(context.Context, *ImportSourcesRequest) (*ImportSourcesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportSources not implemented")
 }
 func (UnimplementedAdminServer) TraceDevice(context.Context, *TraceDeviceRequest) (*DeviceTrace, error) {
 	return nil, status.Error(codes.Unimplemented, "method TraceDevice not implemented")
@@ -1970,6 +1990,24 @@ func _Admin_SettleRestorations_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_ImportSources_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportSourcesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ImportSources(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ImportSources_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ImportSources(ctx, req.(*ImportSourcesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_TraceDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(TraceDeviceRequest)
 	if err := dec(in); err != nil {
@@ -2193,6 +2231,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SettleRestorations",
 			Handler:    _Admin_SettleRestorations_Handler,
+		},
+		{
+			MethodName: "ImportSources",
+			Handler:    _Admin_ImportSources_Handler,
 		},
 		{
 			MethodName: "TraceDevice",

@@ -353,7 +353,7 @@ func TestTheCustomFieldIsRead(t *testing.T) {
 	_, config := serve(t, faker.Options{Armis: 1}, nil)
 	config.CustomField = "Owner"
 	found, _, err := discover(t, config, source.Options{})
-	if err != nil || !strings.HasPrefix(found["1"].Metadata[source.MetaCustomField], "IT ") {
+	if err != nil || !strings.HasPrefix(found["1"].Metadata[payload.MetaCustomField], "IT ") {
 		t.Errorf("%+v, %v", found["1"], err)
 	}
 }
