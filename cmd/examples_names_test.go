@@ -48,10 +48,12 @@ var staying = map[string]string{
 // screen is what a terminal shows, the key that leaves it and the exit code then.
 type screen struct{ shows, key, code string }
 
-// onTerminal are the commands that take a terminal over.
+// onTerminal are the commands that take a terminal over, and that ask plain
+// questions at one with --accessible.
 var onTerminal = map[string]screen{
-	"edgesync tui":     {"acme", "q", "0"},
-	"edgesync onboard": {"Whose network it stands in", "C-c", "1"},
+	"edgesync tui":              {"acme", "q", "0"},
+	"edgesync tui --accessible": {"What now", "C-d", "0"},
+	"edgesync onboard":          {"Whose network it stands in", "C-c", "1"},
 }
 
 // live are the examples that want the platform served, and hq-sync online. They

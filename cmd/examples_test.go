@@ -107,7 +107,11 @@ func (w *world) tryExample(path, example, dir, state string, ports addrs) {
 		prepare(w, dir, state, example)
 	}
 	script := strings.NewReplacer(w.names(dir, ports, database)...).Replace(example)
-	if screen, ok := onTerminal[path]; ok && !strings.Contains(example, "--no-input") {
+	shown := path
+	if strings.Contains(example, "--accessible") {
+		shown += " --accessible"
+	}
+	if screen, ok := onTerminal[shown]; ok && !strings.Contains(example, "--no-input") {
 		w.tryOnTerminal(dir, state, script, screen)
 		return
 	}
