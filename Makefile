@@ -7,7 +7,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X edgesync/cmd/cmdutil.Version=$(VERSION)
 GOFILES  = $(shell git ls-files '*.go' | grep -v '\.pb\.go$$')
 
-.PHONY: build test check demo bench generate screenshots dist clean fmt
+.PHONY: build test check demo bench bench-screen generate screenshots dist clean fmt
 
 build: ## the binary, static, in bin/
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/edgesync ./cmd/edgesync
@@ -51,6 +51,9 @@ generate: ## protocol code, the command reference and the coverage page
 
 bench: ## the measured promises
 	go test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
+
+bench-screen: ## key press to frame and first frame of the dashboard, with a million devices and a thousand events a second
+	go test -tags $(TAGS) -run '^$$' -bench 'KeyToRedraw|Start$$' -benchtime 1x ./cmd/
 
 screenshots: build ## the pictures in docs/images, from the real program on demo data; needs tmux
 	go run -tags $(TAGS) ./docs/screenshots bin/edgesync

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,7 +115,8 @@ func (m *million) serve(args ...string) {
 	})
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		if _, err := os.Stat(state.Socket(m.state())); err == nil {
+		if conn, err := net.Dial("unix", state.Socket(m.state())); err == nil {
+			_ = conn.Close()
 			return
 		}
 		if time.Now().After(deadline) {
@@ -286,11 +288,34 @@ func (w *screenWriter) Write(text []byte) (int, error) {
 	return n, err
 }
 
+// lateness measures how much later than asked the machine lets something go on,
+// whatever it is: where that is much, other work is measured and not this. What
+// is returned ends it, and is the 99th of 100.
+func lateness(ctx context.Context) func() time.Duration {
+	const nap = 5 * time.Millisecond
+	ctx, cancel := context.WithCancel(ctx)
+	var took []time.Duration
+	var napping sync.WaitGroup
+	napping.Go(func() {
+		for ctx.Err() == nil {
+			began := time.Now()
+			time.Sleep(nap)
+			took = append(took, time.Since(began)-nap)
+		}
+	})
+	return func() time.Duration {
+		cancel()
+		napping.Wait()
+		slices.Sort(took)
+		return took[len(took)*99/100]
+	}
+}
+
 // BenchmarkKeyToRedraw types into the search of a million devices at a real
 // terminal, over the admin socket of a platform served by another process that
 // records a thousand events a second, and takes the time from the key's byte to
-// the frame with it being written. The limit is 16 ms for 99 of 100 keys. It also
-// takes how long after the last key of a word its devices are drawn.
+// the frame with it being written. The limit is 16 ms for 99 of 100 keys, on a
+// machine that is not late itself. It also takes how long after the last key of a word its devices are drawn.
 func BenchmarkKeyToRedraw(b *testing.B) {
 	const limit = 16 * time.Millisecond
 	m := newMillion(b)
@@ -336,9 +361,13 @@ func BenchmarkKeyToRedraw(b *testing.B) {
 			}
 		}
 	}
-	see := func(text string) time.Duration {
+	see := func(text, without string) time.Duration {
 		began := time.Now()
-		for !strings.Contains(ansi.Strip(*p.frame.Load()), text) {
+		for {
+			frame := ansi.Strip(*p.frame.Load())
+			if strings.Contains(frame, text) && (without == "" || !strings.Contains(frame, without)) {
+				break
+			}
 			if time.Since(began) > 20*time.Second {
 				b.Fatalf("%q is not drawn:\n%s", text, *p.frame.Load())
 			}
@@ -350,18 +379,20 @@ func BenchmarkKeyToRedraw(b *testing.B) {
 		time.Sleep(time.Millisecond) // Between two looks.
 	}
 	press("4")
-	see("1,000,000 devices")
+	see("1,000,000 devices", "")
 	press("/")
+	late := lateness(ctx)
 	from, start := recorded.Load(), time.Now()
 	var keys, found []time.Duration
 	for i := range max(b.N, 24) {
-		word := fmt.Sprintf("a%06d", (i*7919+1)%millionDevices)
+		word := fmt.Sprintf("a%06d", (i*7919+7919)%millionDevices)
 		for _, letter := range word {
 			keys = append(keys, press(string(letter)))
 			time.Sleep(30 * time.Millisecond) // Nobody types faster.
 		}
-		found = append(found, see("-"+word))
+		found = append(found, see("-"+word, ""))
 		keys = append(keys, press("\x15")) // Ctrl-U.
+		see("1,000,000 devices", "-"+word) // A list of one has nowhere to go down to.
 		for range 5 {
 			keys = append(keys, press("\x1b[B")) // Down.
 		}
@@ -376,6 +407,7 @@ func BenchmarkKeyToRedraw(b *testing.B) {
 	b.ReportMetric(ms(keys[len(keys)-1]), "worst-ms")
 	b.ReportMetric(float64(p99)/float64(limit), "p99/limit")
 	b.ReportMetric(ms(found[len(found)*9/10]), "found-p90-ms")
+	b.ReportMetric(ms(late()), "machine-late-p99-ms")
 	b.ReportMetric(rate, "events/s")
 	b.ReportMetric(float64(len(keys)), "keys")
 	b.ReportMetric(0, "ns/op")
