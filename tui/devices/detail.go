@@ -3,6 +3,7 @@ package devices
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -220,17 +221,12 @@ func assertion(env *ui.Env, a *adminv1.Assertion, width int) []string {
 	if a.GetState() == "retracted" {
 		head += s.Warn.Render("  retracted")
 	}
-	lines := []string{ui.Cut(head, width), ui.Pair(s, "  last seen", ui.Ago(a.GetLastSeen(), env.Now())+", run "+a.GetRunId(), width)}
+	pairs := [][2]string{{"  last seen", ui.Ago(a.GetLastSeen(), env.Now()) + ", run " + a.GetRunId()}}
 	if a.GetHomeId() != "" {
-		lines = append(lines, ui.Pair(s, "  home id", a.GetHomeId(), width))
+		pairs = append(pairs, [2]string{"  home id", a.GetHomeId()})
 	}
-	keys := make([]string, 0, len(a.GetMetadata()))
-	for key := range a.GetMetadata() {
-		keys = append(keys, key)
+	for _, key := range slices.Sorted(maps.Keys(a.GetMetadata())) {
+		pairs = append(pairs, [2]string{"  " + key, a.GetMetadata()[key]})
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		lines = append(lines, ui.Pair(s, "  "+ui.Clean(key), a.GetMetadata()[key], width))
-	}
-	return lines
+	return append([]string{ui.Cut(head, width)}, ui.Pairs(s, pairs, width)...)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Sheet is a dialog that takes the place of the page while it is open, and not a
@@ -216,10 +217,30 @@ func Notice(env *Env, heading, text string, bad bool) Dialog {
 	}}
 }
 
+// labels is how wide the labels of details are.
+const labels = 16
+
 // Pair is one line of a detail: a label and a value, which is cleaned.
 func Pair(s *Styles, label, value string, width int) string {
-	const labels = 16
-	return s.Label.Render(Fit(label, labels)) + " " + Cut(Clean(value), width-labels-1)
+	return pair(s, label, value, labels, width)
+}
+
+// Pairs are lines of a detail whose labels come from outside: the longest has
+// room in a third of the width.
+func Pairs(s *Styles, pairs [][2]string, width int) []string {
+	room := labels
+	for _, p := range pairs {
+		room = max(room, min(ansi.StringWidth(Clean(p[0])), width/3))
+	}
+	lines := make([]string, len(pairs))
+	for i, p := range pairs {
+		lines[i] = pair(s, Clean(p[0]), p[1], room, width)
+	}
+	return lines
+}
+
+func pair(s *Styles, label, value string, room, width int) string {
+	return s.Label.Render(Fit(label, room)) + " " + Cut(Clean(value), width-room-1)
 }
 
 // Choice is a dialog to choose one of a list.
