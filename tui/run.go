@@ -24,6 +24,9 @@ type Terminal struct {
 // a person notices.
 const FramesPerSecond = 120
 
+// patience is how long the interface may take to end when it is asked to.
+const patience = 2 * time.Second
+
 // Run shows the interface until the operator quits or ctx ends. However it ends
 // the terminal is as it was; a *Fault tells of a bug that ended it.
 func Run(ctx context.Context, opts Options, terminal Terminal) error {
@@ -39,7 +42,7 @@ func Run(ctx context.Context, opts Options, terminal Terminal) error {
 func run(ctx context.Context, cancel func(), shown tea.Model, feed *live.Feed, terminal Terminal, more ...tea.ProgramOption) error {
 	g := &guard{inner: shown}
 	program := tea.NewProgram(g, append([]tea.ProgramOption{
-		tea.WithContext(ctx), tea.WithInput(terminal.In), tea.WithOutput(terminal.Out),
+		tea.WithContext(context.WithoutCancel(ctx)), tea.WithInput(terminal.In), tea.WithOutput(terminal.Out),
 		tea.WithEnvironment(terminal.Env), tea.WithFPS(FramesPerSecond), tea.WithoutSignalHandler(),
 	}, more...)...)
 	var helping sync.WaitGroup
@@ -50,7 +53,18 @@ func run(ctx context.Context, cancel func(), shown tea.Model, feed *live.Feed, t
 		defer g.catch("follow the platform")
 		feed.Run(ctx)
 	})
+	ended := make(chan struct{})
+	// Ended by its context a program leaves its keyboard to whoever still reads it.
+	// Asked to quit it waits for that; one that does not answer is ended all the same.
+	helping.Go(func() {
+		<-ctx.Done()
+		late := time.AfterFunc(patience, program.Kill)
+		defer late.Stop()
+		program.Quit()
+		<-ended
+	})
 	_, err := program.Run()
+	close(ended)
 	if fault := g.Fault(); fault != nil {
 		return fault
 	}
