@@ -15,6 +15,9 @@ func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventL
 	if err != nil {
 		return dire.Plan{}, fmt.Errorf("probe batch: %w", err)
 	}
+	if probe, err = tx.Touch(ctx, probe); err != nil {
+		return dire.Plan{}, fmt.Errorf("see devices again: %w", err)
+	}
 	neighbourhood, err := tx.Neighbourhood(ctx, probe)
 	if err != nil {
 		return dire.Plan{}, fmt.Errorf("read neighbourhood: %w", err)

@@ -125,8 +125,13 @@ type TenantTx interface {
 	// Events are the latest that match, oldest first.
 	Events(ctx context.Context, filter EventFilter) ([]Event, error)
 
+	// Touch writes what is new of what the probe's batch only repeats, of as much
+	// of it as it likes, and returns the probe of the rest (dire.Repeat).
+	Touch(ctx context.Context, probe dire.Probe) (dire.Probe, error)
 	// Neighbourhood reads every stored row that the probe's batch can touch, in
-	// a number of statements that does not depend on the size of the batch.
+	// a number of statements that does not depend on the size of the batch. It may
+	// leave Homes out where Update runs its function again, with them, once Apply
+	// finds that a home was taken.
 	Neighbourhood(ctx context.Context, probe dire.Probe) (dire.Neighbourhood, error)
 	// Apply carries a plan out, likewise.
 	Apply(ctx context.Context, plan dire.Plan) error

@@ -52,11 +52,17 @@ func factsOf(b *Batch, u *Update) Facts {
 	return f
 }
 
+// nativeKey begins the key of a thing that its source knows by an id of its own.
+const nativeKey = "id:"
+
+// IsNative tells whether an Assertion.Key is of that kind.
+func IsNative(key string) bool { return strings.HasPrefix(key, nativeKey) }
+
 // keyOf returns what a thing with these facts and identifiers is known by within
 // its source, or "" when it has nothing to be known by.
 func keyOf(f *Facts, ids []Identifier) string {
 	if f.NativeID != "" {
-		return "id:" + f.NativeID
+		return nativeKey + f.NativeID
 	}
 	mac, serial := "", ""
 	for _, id := range ids {

@@ -96,7 +96,8 @@ func (r *reports) waiting() []payload.RunReport {
 	return all
 }
 
-// pending returns every report not answered yet, oldest first.
+// pending returns every report not answered yet, oldest first, those of one source
+// always in the order in which its runs ended.
 func (r *reports) pending() []report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,11 +105,11 @@ func (r *reports) pending() []report {
 	for _, list := range r.bySource {
 		all = append(all, list...)
 	}
-	slices.SortFunc(all, func(a, b report) int {
+	slices.SortStableFunc(all, func(a, b report) int {
 		if c := a.FinishedAt.Compare(b.FinishedAt); c != 0 {
 			return c
 		}
-		return strings.Compare(a.RunID, b.RunID)
+		return strings.Compare(a.SourceID, b.SourceID)
 	})
 	return all
 }

@@ -18,7 +18,8 @@ type Memory struct {
 	Links   map[dire.Pair]dire.Link
 	// Decisions are all that were kept.
 	Decisions []dire.Decision
-	// seed decides which rows are left out where any will do.
+	// seed decides which rows are left out where any will do, and what is written
+	// without a plan.
 	seed uint64
 }
 
@@ -283,12 +284,43 @@ func (m *Memory) Ingest(t T, b dire.Batch) dire.Plan {
 	t.Helper()
 	b.Updates = slices.Clone(b.Updates)
 	probe, err := dire.DefaultRules().ProbeFor(b)
+	if err == nil {
+		probe = m.touch(&probe)
+	}
 	plan := m.carryOut(t, probe, err)
 	s := plan.Stats
 	if sum := s.Stored + s.Unchanged + s.Superseded + s.Refused; sum != len(b.Updates) {
 		t.Fatalf("stats %+v add up to %d of %d updates", s, sum, len(b.Updates))
 	}
 	return plan
+}
+
+// touch writes some of what a batch only repeats, as the seed decides, and returns
+// the rest.
+func (m *Memory) touch(p *dire.Probe) dire.Probe {
+	var touched []int
+	run := p.Run()
+	for _, r := range p.Repeats() {
+		ref := dire.Ref{Source: p.Source, Key: r.Key}
+		a, ok := m.Rows[ref]
+		if !ok || a.Hash != r.Hash || a.Retracted() || a.Run.Started.IsZero() || a.Run.Started.After(run.Started) || (m.rank(ref)+m.seed)%2 == 0 {
+			continue
+		}
+		touched = append(touched, r.Place)
+		if a.Run.ID == run.ID && a.Run.Started.Equal(run.Started) && !r.LastSeen.After(a.LastSeen) {
+			continue
+		}
+		a.Run = run
+		if r.LastSeen.After(a.LastSeen) {
+			a.LastSeen = r.LastSeen
+		}
+		m.Rows[ref] = a
+		if d := m.Devices[a.DeviceID]; d.LastSeen.Before(a.LastSeen) {
+			d.LastSeen = a.LastSeen
+			m.Devices[a.DeviceID] = d
+		}
+	}
+	return p.Without(touched)
 }
 
 // Relink changes pairs.

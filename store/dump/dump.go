@@ -231,16 +231,16 @@ type Rule struct{ Name, Count string }
 
 // Rules are those of a tenant's store, in SQL that every kind of store runs.
 var Rules = []Rule{
-	{"assertions without a standing", `SELECT count(*) FROM assertion a WHERE NOT EXISTS (SELECT 1 FROM standing s WHERE s.assertion = a.id)`},
-	{"standings without an assertion", `SELECT count(*) FROM standing s WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = s.assertion)`},
-	{"assertions part of no device", `SELECT count(*) FROM standing s WHERE NOT EXISTS (SELECT 1 FROM device d WHERE d.id = s.device)`},
-	{"devices without an assertion", `SELECT count(*) FROM device d WHERE NOT EXISTS (SELECT 1 FROM standing s WHERE s.device = d.id)`},
-	{"devices whose id is nobody's home", `SELECT count(*) FROM device d WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = d.id AND a.home_id = d.device_id)`},
+	{"assertions that say nothing", `SELECT count(*) FROM assertion a WHERE NOT EXISTS (SELECT 1 FROM fact f WHERE f.assertion = a.id)`},
+	{"facts without an assertion", `SELECT count(*) FROM fact f WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = f.assertion)`},
+	{"assertions part of no device", `SELECT count(*) FROM assertion a WHERE NOT EXISTS (SELECT 1 FROM device d WHERE d.id = a.device)`},
+	{"devices without an assertion", `SELECT count(*) FROM device d WHERE d.id NOT IN (SELECT a.device FROM assertion a)`},
+	{"devices whose id is nobody's home", `SELECT count(*) FROM device d WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = d.id)`},
 	{"devices that cannot be searched", `SELECT count(*) FROM device d WHERE NOT EXISTS (SELECT 1 FROM device_text t WHERE t.id = d.id)`},
 	{"identifiers of no assertion", `SELECT count(*) FROM identifier i WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = i.assertion AND a.source = i.source AND a.partition = i.partition)`},
 	{"sources or partitions without a name", `SELECT count(*) FROM assertion a WHERE NOT EXISTS (SELECT 1 FROM name n WHERE n.id = a.source) OR NOT EXISTS (SELECT 1 FROM name n WHERE n.id = a.partition)`},
 	{"texts of no device", `SELECT count(*) FROM device_text t WHERE NOT EXISTS (SELECT 1 FROM device d WHERE d.id = t.id)`},
-	{"assertions whose standing is not theirs", `SELECT count(*) FROM standing s JOIN assertion a ON a.id = s.assertion WHERE s.source <> a.source OR s.retracted <> (a.retracted_at IS NOT NULL)`},
+	{"identifiers that are found where their assertion is not", `SELECT count(*) FROM identifier i JOIN assertion a ON a.id = i.assertion WHERE i.class % 2 <> CASE WHEN a.retracted_at IS NULL THEN 0 ELSE 1 END`},
 	{"links of no assertion", `SELECT count(*) FROM link l WHERE NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = l.assertion) OR NOT EXISTS (SELECT 1 FROM assertion a WHERE a.id = l.other)`},
 	{"links that are there on one side only", `SELECT count(*) FROM link l WHERE NOT EXISTS (SELECT 1 FROM link m WHERE m.assertion = l.other AND m.other = l.assertion)`},
 	{"subjects of no decision", `SELECT count(*) FROM decision_subject s WHERE NOT EXISTS (SELECT 1 FROM decision d WHERE d.id = s.decision)`},

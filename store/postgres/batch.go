@@ -1,95 +1,94 @@
 package postgres
 
 import (
-	"context"
-	"fmt"
+	"strconv"
 	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"edgesync/store/relational"
 )
 
 // A statement reads a whole batch of rows as arrays, one for each column: it
 // carries any number of rows in one round trip.
 
-// column is a column of a batch.
-type column struct {
-	name string
-	kind kind
-}
+// rewrites holds the queries of this program, which are few, as PostgreSQL has
+// them.
+var rewrites sync.Map // rewritten → string
 
-// kind is the type of a column of a batch.
-type kind string
+type rewritten struct{ query, columns string }
 
-const (
-	number kind = "bigint"
-	text   kind = "text"
-	octets kind = "bytea"
-	truth  kind = "boolean"
-)
-
-func columnNames(columns []column) []string {
-	names := make([]string, len(columns))
-	for i := range columns {
-		names[i] = columns[i].name
-	}
-	return names
-}
-
-// batch carries rows out with one statement, whose middle is the batch as a
-// table b, or with none when there are no rows.
-func (s *session) batch(ctx context.Context, before string, columns []column, rows [][]any, after string) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	_, err := s.exec(ctx, before+unnest(columns)+after, arrays(columns, rows)...)
-	return err
-}
-
-// unnest is the batch as a table.
-func unnest(columns []column) string {
-	parameters := make([]string, len(columns))
-	for i, c := range columns {
-		parameters[i] = fmt.Sprintf("$%d::%s[]", i+1, c.kind)
-	}
-	return `unnest(` + strings.Join(parameters, ", ") + `) b (` + strings.Join(columnNames(columns), ", ") + `)`
-}
-
-// arrays turns rows into columns.
-func arrays(columns []column, rows [][]any) []any {
-	args := make([]any, len(columns))
-	for i, c := range columns {
-		switch c.kind {
-		case number:
-			args[i] = array[int64](rows, i)
-		case text:
-			args[i] = array[string](rows, i)
-		case octets:
-			args[i] = array[[]byte](rows, i)
-		case truth:
-			args[i] = array[bool](rows, i)
+// bind puts a query of relational's into PostgreSQL's words.
+func bind(query string, args []any) (bound string, values []any) {
+	var signature strings.Builder
+	values = make([]any, 0, len(args))
+	for _, arg := range args {
+		rows, ok := arg.(*relational.Rows)
+		if !ok {
+			values = append(values, arg)
+			continue
+		}
+		signature.WriteByte('\n')
+		for _, c := range rows.Columns {
+			signature.WriteString(c.Name())
+			signature.WriteByte(' ')
+			values = append(values, array(c))
 		}
 	}
-	return args
-}
-
-// array is one column; a cell that is nil is NULL.
-func array[T any](rows [][]any, i int) []*T {
-	cells := make([]T, len(rows))
-	column := make([]*T, len(rows))
-	for j, row := range rows {
-		if row[i] != nil {
-			cells[j] = row[i].(T)
-			column[j] = &cells[j]
+	key := rewritten{query, signature.String()}
+	if text, ok := rewrites.Load(key); ok {
+		return text.(string), values
+	}
+	n := 0
+	text := relational.Rewrite(query, "JOIN", args, func(_ int, rows *relational.Rows) string {
+		if rows == nil {
+			n++
+			return "$" + strconv.Itoa(n)
 		}
-	}
-	return column
+		arrays, names := make([]string, rows.Width()), make([]string, rows.Width())
+		for i, c := range rows.Columns {
+			n++
+			arrays[i], names[i] = "$"+strconv.Itoa(n)+"::"+typeOf(c)+"[]", c.Name()
+		}
+		return `(SELECT * FROM unnest(` + strings.Join(arrays, ", ") + `) r (` + strings.Join(names, ", ") + `))`
+	})
+	rewrites.Store(key, text)
+	return text, values
 }
 
-// upsert inserts rows, or replaces those of the same first column.
-func (s *session) upsert(ctx context.Context, table string, columns []column, rows [][]any) error {
-	names := columnNames(columns)
-	sets := make([]string, 0, len(names))
-	for _, name := range names[1:] {
-		sets = append(sets, name+" = excluded."+name)
+func typeOf(column relational.Column) string {
+	switch column.(type) {
+	case *relational.Ints:
+		return "bigint"
+	case *relational.Texts:
+		return "text"
+	case *relational.Blobs:
+		return "bytea"
+	case *relational.Truths:
+		return "boolean"
 	}
-	return s.batch(ctx, `INSERT INTO `+table+` (`+strings.Join(names, ", ")+`) SELECT * FROM `, columns, rows,
-		` ON CONFLICT (`+names[0]+`) DO UPDATE SET `+strings.Join(sets, ", "))
+	panic("a column of a kind that is none")
+}
+
+// array is a column as a parameter.
+func array(column relational.Column) any {
+	switch c := column.(type) {
+	case *relational.Ints:
+		if c.Nulls == nil {
+			return c.Cells
+		}
+		cells := make(pgtype.FlatArray[pgtype.Int8], len(c.Cells))
+		for i, n := range c.Cells {
+			cells[i] = pgtype.Int8{Int64: n, Valid: !c.Nulls[i]}
+		}
+		return cells
+	case *relational.Texts:
+		return c.Cells
+	case *relational.Blobs:
+		return pgtype.FlatArray[[]byte](c.Cells)
+	case *relational.Truths:
+		return c.Cells
+	}
+	panic("a column of a kind that is none")
 }

@@ -74,7 +74,7 @@ func timeIngest(b *testing.B, tenant core.TenantStore, run, from, to, epoch int)
 
 // bulk are the tables a batch fills, each with what its rows are numbered by.
 var bulk = [][2]string{
-	{"assertion", "id"}, {"device", "id"}, {"device_text", "id"}, {"standing", "assertion"}, {"identifier", "assertion"},
+	{"assertion", "id"}, {"device", "id"}, {"device_text", "id"}, {"fact", "assertion"}, {"identifier", "assertion"},
 }
 
 // timeRaw copies the rows after a number into tables of their own, in the binary

@@ -10,6 +10,7 @@ import (
 
 	"edgesync/core"
 	"edgesync/store/dump"
+	"edgesync/store/relational"
 )
 
 // stagingSchema is the platform's schema while a store is being filled.
@@ -85,7 +86,7 @@ func (b *Blank) isFilled(ctx context.Context) (bool, error) {
 	}
 	filled := false
 	err = b.store.view(ctx, home, func(w *session) error {
-		return w.one(ctx, `SELECT EXISTS (SELECT 1 FROM platform) OR EXISTS (SELECT 1 FROM tenant)`, nil, &filled)
+		return relational.One(ctx, w, `SELECT EXISTS (SELECT 1 FROM platform) OR EXISTS (SELECT 1 FROM tenant)`, nil, &filled)
 	})
 	return filled, err
 }

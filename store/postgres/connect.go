@@ -113,6 +113,7 @@ func parameters(opts Options) map[string]string {
 		"idle_in_transaction_session_timeout": milliseconds(opts.StatementTimeout),
 		"jit":                                 "off",
 		"plan_cache_mode":                     "force_custom_plan",
+		"enable_memoize":                      "off",
 		"enable_hashjoin":                     "off",
 		"enable_mergejoin":                    "off",
 	}

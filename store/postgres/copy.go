@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"edgesync/store/relational"
 )
 
 // A COPY is under way while the rows of the next are made ready: the server and
@@ -20,22 +22,19 @@ type copying struct {
 	ended chan error
 }
 
-// copy adds rows to a table, all of them new. An error may be that of the copy
-// before; the last one's is told by settle.
-func (s *session) copy(ctx context.Context, table string, columns []string, rows [][]any) error {
-	if len(rows) == 0 {
+// Insert copies rows into a table. An error may be that of the copy before; the
+// last one's is told by settle.
+func (s *session) Insert(ctx context.Context, table string, rows *relational.Rows) error {
+	if rows.Len() == 0 {
 		return nil
 	}
-	data, err := encodeCopy(rows)
-	if err != nil {
-		return fmt.Errorf("copy to %s: %w", table, err)
-	}
+	data := encodeCopy(rows)
 	if err := s.settle(); err != nil {
 		return err
 	}
-	quoted := make([]string, len(columns))
-	for i, name := range columns {
-		quoted[i] = quote(name)
+	columns, quoted := make([]string, rows.Width()), make([]string, rows.Width())
+	for i, c := range rows.Columns {
+		columns[i], quoted[i] = c.Name(), quote(c.Name())
 	}
 	statement := `COPY ` + quote(table) + ` (` + strings.Join(quoted, ", ") + `) FROM STDIN (FORMAT binary)`
 	under := &copying{table: table, ended: make(chan error, 1)}
@@ -74,43 +73,55 @@ func (s *session) abandon() { _ = s.settle() }
 
 // encodeCopy writes rows in PostgreSQL's binary COPY format: a header, for each
 // row its number of cells and each cell with its length, and an end.
-func encodeCopy(rows [][]any) ([]byte, error) {
-	size := 0
-	for _, cell := range rows[0] {
-		size += 12
-		switch v := cell.(type) {
-		case string:
-			size += len(v)
-		case []byte:
-			size += len(v)
+func encodeCopy(rows *relational.Rows) []byte {
+	data := make([]byte, 0, 32+rows.Len()*(2+12*rows.Width())+content(rows))
+	data = append(data, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+	for row := range rows.Len() {
+		data = binary.BigEndian.AppendUint16(data, uint16(rows.Width()))
+		for _, column := range rows.Columns {
+			data = appendCell(data, column, row)
 		}
 	}
-	data := make([]byte, 0, (size+size/4)*len(rows)+64)
-	data = append(data, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
-	for _, row := range rows {
-		data = binary.BigEndian.AppendUint16(data, uint16(len(row)))
-		for _, cell := range row {
-			switch v := cell.(type) {
-			case nil:
-				data = append(data, 0xff, 0xff, 0xff, 0xff)
-			case int64:
-				data = append(data, 0, 0, 0, 8)
-				data = binary.BigEndian.AppendUint64(data, uint64(v))
-			case string:
-				data = binary.BigEndian.AppendUint32(data, uint32(len(v)))
-				data = append(data, v...)
-			case []byte:
-				data = binary.BigEndian.AppendUint32(data, uint32(len(v)))
-				data = append(data, v...)
-			case bool:
-				data = append(data, 0, 0, 0, 1, 0)
-				if v {
-					data[len(data)-1] = 1
-				}
-			default:
-				return nil, fmt.Errorf("a cell is a %T", cell)
+	return append(data, 0xff, 0xff)
+}
+
+// content is how many bytes are in the texts and blobs of rows.
+func content(rows *relational.Rows) int {
+	size := 0
+	for _, column := range rows.Columns {
+		switch c := column.(type) {
+		case *relational.Texts:
+			for _, cell := range c.Cells {
+				size += len(cell)
+			}
+		case *relational.Blobs:
+			for _, cell := range c.Cells {
+				size += len(cell)
 			}
 		}
 	}
-	return append(data, 0xff, 0xff), nil
+	return size
+}
+
+func appendCell(data []byte, column relational.Column, row int) []byte {
+	switch c := column.(type) {
+	case *relational.Ints:
+		if c.IsNull(row) {
+			return append(data, 0xff, 0xff, 0xff, 0xff)
+		}
+		data = append(data, 0, 0, 0, 8)
+		return binary.BigEndian.AppendUint64(data, uint64(c.Cells[row]))
+	case *relational.Texts:
+		data = binary.BigEndian.AppendUint32(data, uint32(len(c.Cells[row])))
+		return append(data, c.Cells[row]...)
+	case *relational.Blobs:
+		data = binary.BigEndian.AppendUint32(data, uint32(len(c.Cells[row])))
+		return append(data, c.Cells[row]...)
+	case *relational.Truths:
+		if c.Cells[row] {
+			return append(data, 0, 0, 0, 1, 1)
+		}
+		return append(data, 0, 0, 0, 1, 0)
+	}
+	panic("a column of a kind that is none")
 }

@@ -13,6 +13,7 @@ import (
 
 	"edgesync/core"
 	"edgesync/store/dump"
+	"edgesync/store/relational"
 )
 
 // scope is a tenant's schema, or with the zero id the platform's.
@@ -47,6 +48,19 @@ func (s *session) takeTime(ctx context.Context) error {
 
 const takeTime = `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL enable_hashjoin = on`
 
+// column is a column of a table and its type.
+type column struct{ name, kind string }
+
+const truth = "boolean"
+
+func columnNames(columns []column) []string {
+	names := make([]string, len(columns))
+	for i := range columns {
+		names[i] = columns[i].name
+	}
+	return names
+}
+
 // column types by table, in the order of their names; what a store keeps of
 // itself is left out.
 func (s *session) tables(ctx context.Context) (names []string, columns map[string][]column, err error) {
@@ -65,7 +79,7 @@ func (s *session) tables(ctx context.Context) (names []string, columns map[strin
 			if columns[table] == nil {
 				names = append(names, table)
 			}
-			columns[table] = append(columns[table], column{name, kind(typed)})
+			columns[table] = append(columns[table], column{name, typed})
 			return nil
 		})
 	return names, columns, err
@@ -132,7 +146,7 @@ func (s *Store) Load(ctx context.Context, tenant uuid.UUID, from dump.Source) er
 		if err := w.loadAll(ctx, from); err != nil {
 			return err
 		}
-		w.note(core.Signal{Topic: core.TopicTenant, Tenant: tenant})
+		w.Note(core.Signal{Topic: core.TopicTenant, Tenant: tenant})
 		return nil
 	})
 }
@@ -176,7 +190,7 @@ func (s *session) load(ctx context.Context, table dump.Table, columns []column) 
 // restartNumbers has columns that number themselves go on after what was loaded.
 func (s *session) restartNumbers(ctx context.Context, tables []string) error {
 	for _, table := range tables {
-		columns, err := all(ctx, s, func(row scanner) (name string, err error) { return name, row.Scan(&name) }, `
+		columns, err := relational.All(ctx, s, func(row scanner) (name string, err error) { return name, row.Scan(&name) }, `
 			SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> ''`, quote(table))
 		if err != nil {
 			return err
@@ -209,7 +223,7 @@ func (s *Store) Version(ctx context.Context, tenant uuid.UUID) (int64, error) {
 func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, err error) {
 	err = s.read(ctx, tenant, func(w *session) error {
 		found = nil
-		invalid, err := all(ctx, w, func(row scanner) (name string, err error) { return name, row.Scan(&name) }, `
+		invalid, err := relational.All(ctx, w, func(row scanner) (name string, err error) { return name, row.Scan(&name) }, `
 			SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 			WHERE c.relnamespace = current_schema()::regnamespace AND NOT i.indisvalid`)
 		if err != nil {
@@ -227,7 +241,7 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 		}
 		for _, rule := range dump.Rules {
 			var n int64
-			if err := w.one(ctx, rule.Count, nil, &n); err != nil {
+			if err := relational.One(ctx, w, rule.Count, nil, &n); err != nil {
 				return fmt.Errorf("check for %s: %w", rule.Name, err)
 			}
 			if n > 0 {
@@ -248,7 +262,7 @@ func (s *session) skipped(ctx context.Context, platform bool) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	applied, err := all(ctx, s, func(row scanner) (v int64, err error) { return v, row.Scan(&v) },
+	applied, err := relational.All(ctx, s, func(row scanner) (v int64, err error) { return v, row.Scan(&v) },
 		`SELECT version_id FROM goose_db_version WHERE is_applied`)
 	if err != nil {
 		return nil, fmt.Errorf("read versions of schema: %w", err)

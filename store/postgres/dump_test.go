@@ -119,7 +119,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Fatalf("check of a sound store: %q, error %v", problems, err)
 	}
 	err := store.AsTenant(t.Context(), ids[0], func(tx pgx.Tx) error {
-		_, err := tx.Exec(t.Context(), `DELETE FROM device WHERE id = 3; DELETE FROM standing WHERE assertion = 5;
+		_, err := tx.Exec(t.Context(), `DELETE FROM device WHERE id = 3; DELETE FROM fact WHERE assertion = 5;
 			DELETE FROM assertion WHERE id = 7; DELETE FROM device_text WHERE id = 9; DELETE FROM name WHERE value = 'default'`)
 		return err
 	})

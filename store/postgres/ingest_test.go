@@ -70,6 +70,10 @@ func probeFor(source string, run int, updates []dire.Update) (dire.Probe, error)
 }
 
 func reconcile(ctx context.Context, tx core.TenantTx, probe dire.Probe) (dire.Stats, error) {
+	probe, err := tx.Touch(ctx, probe)
+	if err != nil {
+		return dire.Stats{}, err
+	}
 	near, err := tx.Neighbourhood(ctx, probe)
 	if err != nil {
 		return dire.Stats{}, err

@@ -16,6 +16,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"edgesync/store/dump"
+	"edgesync/store/relational"
 )
 
 //go:embed migrations
@@ -88,7 +89,7 @@ func (s *Store) version(ctx context.Context, target *schema) (int64, error) {
 }
 
 func version(ctx context.Context, w *session) (v int64, err error) {
-	err = w.one(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
+	err = relational.One(ctx, w, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
 	return v, err
 }
 

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"edgesync/core"
+	"edgesync/store/relational"
 )
 
 // session is one transaction.
@@ -18,23 +21,39 @@ type session struct {
 	tx pgx.Tx
 	// under is the COPY under way, if any.
 	under *copying
-	// probed is what the last Neighbourhood found out of the tenant's assertions,
-	// until something is written.
-	probed *probed
-	// numbers are the tenant's names, once read.
-	numbers *names
+	state relational.State
 	// cursors is how many listings were begun.
 	cursors int
 	// notices are what the commit tells the other processes.
 	notices []core.Signal
 }
 
-// note has the commit tell the other processes. A tenant's own transaction need
+var _ relational.Session = (*session)(nil)
+
+// State is what the transaction has found out.
+func (s *session) State() *relational.State { return &s.state }
+
+// Dialect is PostgreSQL's.
+func (s *session) Dialect() *relational.Dialect { return &dialect }
+
+// Note has the commit tell the other processes. A tenant's own transaction need
 // not name the tenant.
-func (s *session) note(notice core.Signal) {
+func (s *session) Note(notice core.Signal) {
 	if !slices.Contains(s.notices, notice) {
 		s.notices = append(s.notices, notice)
 	}
+}
+
+// Exec carries out a statement of relational's.
+func (s *session) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	query, args = bind(query, args)
+	return s.exec(ctx, query, args...)
+}
+
+// Each calls fn for every row of a query of relational's.
+func (s *session) Each(ctx context.Context, query string, args []any, fn func(scanner) error) error {
+	query, args = bind(query, args)
+	return s.each(ctx, query, args, fn)
 }
 
 // exec returns how many rows it changed.
@@ -46,16 +65,8 @@ func (s *session) exec(ctx context.Context, query string, args ...any) (int64, e
 	return tag.RowsAffected(), classify(err)
 }
 
-// one scans the single row of a query, or returns core.ErrNotFound.
-func (s *session) one(ctx context.Context, query string, args []any, into ...any) error {
-	if err := s.settle(); err != nil {
-		return err
-	}
-	return classify(s.tx.QueryRow(ctx, query, args...).Scan(into...))
-}
-
 // scanner is a row that can be read once.
-type scanner interface{ Scan(into ...any) error }
+type scanner = relational.Row
 
 // each calls fn for every row of a query.
 func (s *session) each(ctx context.Context, query string, args []any, fn func(scanner) error) error {
@@ -75,57 +86,70 @@ func (s *session) each(ctx context.Context, query string, args []any, fn func(sc
 	return classify(rows.Err())
 }
 
-// all collects every row of a query.
-func all[T any](ctx context.Context, s *session, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
-	var found []T
-	err := s.each(ctx, query, args, func(row scanner) error {
-		one, err := scan(row)
-		if err != nil {
-			return err
-		}
-		found = append(found, one)
-		return nil
-	})
-	return found, err
-}
-
 // page is how many rows of a stream are read at once.
 const page = 500
 
-// stream calls yield for each row of a query. It reads through a cursor, so that
-// yield may use the transaction, and that a listing of any length holds few rows
-// at a time.
-func stream[T any](ctx context.Context, s *session, scan func(scanner) (T, error), yield func(T) error, query string, args ...any) error {
+// Stream calls fn for each row of a query of relational's. It reads through a
+// cursor, so that fn may use the transaction, and that a listing of any length
+// holds few rows at a time.
+func (s *session) Stream(ctx context.Context, query string, args []any, fn func(scanner) error) error {
+	query, args = bind(query, args)
 	s.cursors++
 	cursor := "stream_" + strconv.Itoa(s.cursors)
 	if _, err := s.exec(ctx, `DECLARE `+cursor+` NO SCROLL CURSOR FOR `+query, args...); err != nil {
 		return err
 	}
 	for {
-		found, err := all(ctx, s, scan, `FETCH `+strconv.Itoa(page)+` FROM `+cursor)
+		rows, err := s.fetch(ctx, cursor)
 		if err != nil {
 			return err
 		}
-		for _, one := range found {
-			if err := yield(one); err != nil {
+		for _, row := range rows {
+			if err := fn(row); err != nil {
 				return err
 			}
 		}
-		if len(found) < page {
+		if len(rows) < page {
 			_, err := s.exec(ctx, `CLOSE `+cursor)
 			return err
 		}
 	}
 }
 
-// first is the single row of a query, or core.ErrNotFound.
-func first[T any](ctx context.Context, s *session, scan func(scanner) (T, error), query string, args ...any) (T, error) {
-	if err := s.settle(); err != nil {
-		var none T
-		return none, err
+func (s *session) fetch(ctx context.Context, cursor string) ([]fetched, error) {
+	rows, err := s.tx.Query(ctx, `FETCH `+strconv.Itoa(page)+` FROM `+cursor)
+	if err != nil {
+		return nil, classify(err)
 	}
-	one, err := scan(s.tx.QueryRow(ctx, query, args...))
-	return one, classify(err)
+	defer rows.Close()
+	var found []fetched
+	for rows.Next() {
+		row := fetched{types: s.tx.Conn().TypeMap(), fields: rows.FieldDescriptions(), values: make([][]byte, len(rows.RawValues()))}
+		for i, value := range rows.RawValues() {
+			row.values[i] = bytes.Clone(value)
+		}
+		found = append(found, row)
+	}
+	return found, classify(rows.Err())
+}
+
+// fetched is a row that outlives its query.
+type fetched struct {
+	types  *pgtype.Map
+	fields []pgconn.FieldDescription
+	values [][]byte
+}
+
+func (f fetched) Scan(into ...any) error {
+	if len(into) != len(f.values) {
+		return fmt.Errorf("read row: it has %d columns, not %d", len(f.values), len(into))
+	}
+	for i := range into {
+		if err := f.types.Scan(f.fields[i].DataTypeOID, f.fields[i].Format, f.values[i], into[i]); err != nil {
+			return fmt.Errorf("read column %s: %w", f.fields[i].Name, err)
+		}
+	}
+	return nil
 }
 
 // classify gives core's name to the two outcomes that have one. Everything else
@@ -138,7 +162,10 @@ func classify(err error) error {
 		return core.ErrNotFound
 	}
 	var e *pgconn.PgError
-	if errors.As(err, &e) && e.Code == "23505" {
+	if errors.As(err, &e) && e.Code == "23505" && e.ConstraintName == "assertion_home" {
+		return fmt.Errorf("%w: %w", relational.ErrHomeTaken, err)
+	}
+	if e != nil && e.Code == "23505" {
 		return fmt.Errorf("%w: %w", core.ErrConflict, err)
 	}
 	return err

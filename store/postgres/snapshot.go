@@ -11,6 +11,7 @@ import (
 
 	"edgesync/core"
 	"edgesync/store/dump"
+	"edgesync/store/relational"
 )
 
 // dropLock is shared by snapshots under way, and taken whole by who drops a
@@ -104,13 +105,13 @@ func (s *Snapshot) schema(ctx context.Context, tenant uuid.UUID) (*schema, error
 // list reads whose platform it is and which tenants it has. It asks only for what
 // a schema of any version has.
 func (s *Snapshot) list(ctx context.Context) error {
-	err := s.session().one(ctx, `SELECT tenant_id, slug, trust_domain FROM platform`, nil,
-		idColumn{&s.platform.TenantID}, &s.platform.Slug, &s.platform.TrustDomain)
+	err := relational.One(ctx, s.session(), `SELECT tenant_id, slug, trust_domain FROM platform`, nil,
+		relational.ScanID(&s.platform.TenantID), &s.platform.Slug, &s.platform.TrustDomain)
 	if err != nil {
 		return fmt.Errorf("read platform: %w", err)
 	}
-	tenants, err := all(ctx, s.session(), func(row scanner) (tenant dump.Part, err error) {
-		return tenant, row.Scan(idColumn{&tenant.Tenant}, &tenant.Slug)
+	tenants, err := relational.All(ctx, s.session(), func(row scanner) (tenant dump.Part, err error) {
+		return tenant, row.Scan(relational.ScanID(&tenant.Tenant), &tenant.Slug)
 	}, `SELECT id, slug FROM tenant WHERE state <> $1 ORDER BY slug`, string(core.TenantRemoving))
 	if err != nil {
 		return fmt.Errorf("list tenants: %w", err)

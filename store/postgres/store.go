@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"edgesync/core"
+	"edgesync/store/relational"
 )
 
 // Options tune a Store. The zero value means the defaults.
@@ -231,13 +232,13 @@ type tenantStore struct {
 
 func (t tenantStore) View(ctx context.Context, fn func(core.TenantTx) error) error {
 	return t.with(ctx, func(target *schema) error {
-		return t.store.view(ctx, target, func(s *session) error { return fn(tenantTx{s}) })
+		return t.store.view(ctx, target, func(s *session) error { return fn(relational.NewTenant(s)) })
 	})
 }
 
 func (t tenantStore) Update(ctx context.Context, fn func(core.TenantTx) error) error {
 	return t.with(ctx, func(target *schema) error {
-		return t.store.update(ctx, target, func(s *session) error { return fn(tenantTx{s}) })
+		return t.store.update(ctx, target, func(s *session) error { return fn(relational.NewTenant(s)) })
 	})
 }
 

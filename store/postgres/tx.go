@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"edgesync/core"
+	"edgesync/store/relational"
 )
 
 // view runs fn on one snapshot.
@@ -40,27 +41,37 @@ func (s *Store) update(ctx context.Context, target *schema, fn func(*session) er
 		return context.Cause(ctx)
 	}
 	return s.again(ctx, func() error {
-		token := uuid.New()
-		err := s.transaction(ctx, target, `BEGIN ISOLATION LEVEL READ COMMITTED`, func(tx pgx.Tx) error {
-			if err := begin(ctx, tx, target, token); err != nil {
-				return err
-			}
-			w := &session{tx: tx}
-			defer w.abandon()
-			if err := fn(w); err != nil {
-				return err
-			}
-			if err := w.settle(); err != nil {
-				return err
-			}
-			return s.tell(ctx, tx, target, w)
-		})
-		var unknown *unknownOutcome
-		if errors.As(err, &unknown) {
-			return s.resolve(ctx, target, token, unknown)
+		err := s.try(ctx, target, fn, false)
+		if errors.Is(err, relational.ErrHomeTaken) {
+			err = s.try(ctx, target, fn, true)
 		}
 		return err
 	})
+}
+
+// try runs fn in one transaction, and finds out what became of it.
+func (s *Store) try(ctx context.Context, target *schema, fn func(*session) error, careful bool) error {
+	token := uuid.New()
+	err := s.transaction(ctx, target, `BEGIN ISOLATION LEVEL READ COMMITTED`, func(tx pgx.Tx) error {
+		if err := begin(ctx, tx, target, token); err != nil {
+			return err
+		}
+		w := &session{tx: tx}
+		w.state.Careful = careful
+		defer w.abandon()
+		if err := fn(w); err != nil {
+			return err
+		}
+		if err := w.settle(); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, target, w)
+	})
+	var unknown *unknownOutcome
+	if errors.As(err, &unknown) {
+		return s.resolve(ctx, target, token, unknown)
+	}
+	return err
 }
 
 // begin takes the writer's lock and leaves a mark by which a commit whose answer

@@ -20,13 +20,26 @@ const batchColumns = 32
 
 // batches holds the rows that statements under way read, by handle.
 var batches struct {
-	rows sync.Map // int64 → [][]driver.Value
+	rows sync.Map // int64 → cells
 	last atomic.Int64
 }
 
-// withBatch makes rows readable as batch(handle) while fn runs. Cells are nil,
-// int64, string or []byte.
-func withBatch(rows [][]driver.Value, fn func(handle int64) error) error {
+// cells are the rows of a batch: nil, int64, string, bool or []byte.
+type cells interface {
+	Len() int
+	Width() int
+	Cell(row, column int) any
+}
+
+// kept are rows that were read one by one.
+type kept [][]driver.Value
+
+func (k kept) Len() int                 { return len(k) }
+func (k kept) Width() int               { return len(k[0]) }
+func (k kept) Cell(row, column int) any { return k[row][column] }
+
+// withBatch makes rows readable as batch(handle) while fn runs.
+func withBatch(rows cells, fn func(handle int64) error) error {
 	handle := batches.last.Add(1)
 	batches.rows.Store(handle, rows)
 	defer batches.rows.Delete(handle)
@@ -64,8 +77,11 @@ func (c batchConnector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, fmt.Errorf("prepare connection: %w", err)
 		}
 	}
+	if !c.readOnly {
+		conn = newPreparing(conn)
+	}
 	if c.wrap != nil {
-		return c.wrap(conn), nil
+		conn = c.wrap(conn)
 	}
 	return conn, nil
 }
@@ -105,7 +121,8 @@ func (batchTable) Disconnect() error          { return nil }
 func (batchTable) Destroy() error             { return nil }
 
 type batchCursor struct {
-	rows [][]driver.Value
+	rows cells
+	len  int
 	at   int
 }
 
@@ -118,19 +135,30 @@ func (c *batchCursor) Filter(_ int, _ string, args []vtab.Value) error {
 	if !ok {
 		return fmt.Errorf("read batch: no batch has handle %v", args[0])
 	}
-	c.rows, c.at = rows.([][]driver.Value), 0
+	c.rows, c.at = rows.(cells), 0
+	c.len = c.rows.Len()
 	return nil
 }
 
 func (c *batchCursor) Next() error           { c.at++; return nil }
-func (c *batchCursor) Eof() bool             { return c.at >= len(c.rows) }
+func (c *batchCursor) Eof() bool             { return c.at >= c.len }
 func (c *batchCursor) Rowid() (int64, error) { return int64(c.at), nil }
 func (c *batchCursor) Close() error          { return nil }
 
 func (c *batchCursor) Column(column int) (vtab.Value, error) {
-	row := c.rows[c.at]
-	if column == 0 || column > len(row) {
+	if column == 0 || column > c.rows.Width() {
 		return nil, nil
 	}
-	return row[column-1], nil
+	cell := c.rows.Cell(c.at, column-1)
+	if truth, ok := cell.(bool); ok {
+		return flag(truth), nil
+	}
+	return cell, nil
+}
+
+func flag(set bool) int64 {
+	if set {
+		return 1
+	}
+	return 0
 }

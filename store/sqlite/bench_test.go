@@ -92,7 +92,7 @@ func copyFile(b *testing.B, path string) string {
 
 // bulk are the tables a batch fills, each with what its rows are numbered by.
 var bulk = [][2]string{
-	{"assertion", "id"}, {"device", "id"}, {"device_text", "id"}, {"standing", "assertion"}, {"identifier", "assertion"},
+	{"assertion", "id"}, {"device", "id"}, {"device_text", "id"}, {"fact", "assertion"}, {"identifier", "assertion"},
 }
 
 // timeRaw inserts the rows that twin lacks.

@@ -17,6 +17,7 @@ import (
 
 	"edgesync/core"
 	"edgesync/store/dump"
+	"edgesync/store/relational"
 )
 
 // StagingDir is where a store is filled, in the directory it will be in. While it is
@@ -166,7 +167,7 @@ func (f *filling) begin(ctx context.Context) (err error) {
 }
 
 func (f *filling) load(ctx context.Context, table dump.Table) error {
-	columns, err := all(ctx, newSession(f.tx), scanText, `SELECT name FROM pragma_table_info(?) ORDER BY name`, table.Name)
+	columns, err := relational.All(ctx, newSession(f.tx), scanText, `SELECT name FROM pragma_table_info(?) ORDER BY name`, table.Name)
 	if err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func (f *filling) load(ctx context.Context, table dump.Table) error {
 		cells[i] = fmt.Sprintf("c%d", i)
 	}
 	insert := `INSERT INTO "` + table.Name + `" ("` + strings.Join(columns, `", "`) + `") SELECT ` + strings.Join(cells, ", ") + ` FROM batch(?)`
-	group := make([][]driver.Value, 0, fillRows)
+	group := make(kept, 0, fillRows)
 	for {
 		row, err := table.Next()
 		if err != nil {
@@ -211,7 +212,7 @@ func copyRow(row []any) []driver.Value {
 	return kept
 }
 
-func (f *filling) insert(ctx context.Context, statement string, rows [][]driver.Value) error {
+func (f *filling) insert(ctx context.Context, statement string, rows kept) error {
 	err := withBatch(rows, func(handle int64) error {
 		_, err := f.tx.ExecContext(ctx, statement, handle)
 		return err

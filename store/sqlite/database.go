@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"edgesync/core"
+	"edgesync/store/relational"
 )
 
 // database is one open file: a single connection that writes, so that writers
@@ -65,7 +67,7 @@ func connect(path string, opts Options, readOnly bool) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return sql.OpenDB(batchConnector{Connector: connector, readOnly: readOnly, wrap: opts.wrap}), nil
+	return sql.OpenDB(batchConnector{connector, readOnly, opts.wrap}), nil
 }
 
 // dsn names a file that must exist. Synchronous FULL is what makes a commit an
@@ -109,6 +111,14 @@ func (d *database) view(ctx context.Context, fn func(session) error) error {
 
 // update runs fn in one transaction that holds the write lock from its start.
 func (d *database) update(ctx context.Context, fn func(session) error) error {
+	err := d.try(ctx, fn, false)
+	if errors.Is(err, relational.ErrHomeTaken) {
+		err = d.try(ctx, fn, true)
+	}
+	return err
+}
+
+func (d *database) try(ctx context.Context, fn func(session) error, careful bool) error {
 	return retry(ctx, func() error {
 		// The turn comes first: who waits for it must not keep the gate from closing.
 		conn, err := d.write.Conn(ctx)
@@ -127,7 +137,9 @@ func (d *database) update(ctx context.Context, fn func(session) error) error {
 		}
 		// After a commit this does nothing; before it, fn's error is what counts.
 		defer func() { _ = tx.Rollback() }()
-		if err := fn(newSession(tx)); err != nil {
+		s := newSession(tx)
+		s.state.Careful = careful
+		if err := fn(s); err != nil {
 			return err
 		}
 		if err := tx.Commit(); err != nil {
@@ -171,95 +183,6 @@ func told(err error) error {
 	return err
 }
 
-// session is one transaction.
-type session struct {
-	tx *sql.Tx
-	// prepared are the statements that once has prepared.
-	prepared map[string]*sql.Stmt
-}
-
-func newSession(tx *sql.Tx) session { return session{tx, map[string]*sql.Stmt{}} }
-
-// once prepares a statement once for the transaction, which closes it: a long
-// one costs more to prepare than to run for a few rows.
-func (s session) once(ctx context.Context, query string) (*sql.Stmt, error) {
-	if statement, ok := s.prepared[query]; ok {
-		return statement, nil
-	}
-	statement, err := s.tx.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, classify(err)
-	}
-	s.prepared[query] = statement
-	return statement, nil
-}
-
-// exec returns how many rows it changed.
-func (s session) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := s.tx.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, classify(err)
-	}
-	return result.RowsAffected()
-}
-
-// one scans the single row of a query, or returns core.ErrNotFound.
-func (s session) one(ctx context.Context, query string, args []any, into ...any) error {
-	return classify(s.tx.QueryRowContext(ctx, query, args...).Scan(into...))
-}
-
-// scanner is a row that can be read once.
-type scanner interface{ Scan(into ...any) error }
-
-// each calls fn for every row of a query.
-func (s session) each(ctx context.Context, query string, args []any, fn func(scanner) error) error {
-	rows, err := s.tx.QueryContext(ctx, query, args...)
-	return eachRow(rows, err, fn)
-}
-
-// eachOnce is each for a statement to prepare once.
-func (s session) eachOnce(ctx context.Context, query string, args []any, fn func(scanner) error) error {
-	statement, err := s.once(ctx, query)
-	if err != nil {
-		return err
-	}
-	rows, err := statement.QueryContext(ctx, args...)
-	return eachRow(rows, err, fn)
-}
-
-func eachRow(rows *sql.Rows, err error, fn func(scanner) error) error {
-	if err != nil {
-		return classify(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return classify(rows.Err())
-}
-
-// all collects every row of a query.
-func all[T any](ctx context.Context, s session, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
-	var found []T
-	err := s.each(ctx, query, args, func(row scanner) error {
-		one, err := scan(row)
-		if err != nil {
-			return err
-		}
-		found = append(found, one)
-		return nil
-	})
-	return found, err
-}
-
-// first is the single row of a query, or core.ErrNotFound.
-func first[T any](ctx context.Context, s session, scan func(scanner) (T, error), query string, args ...any) (T, error) {
-	one, err := scan(s.tx.QueryRowContext(ctx, query, args...))
-	return one, classify(err)
-}
-
 // classify gives core's name to the two outcomes that have one. Everything else
 // stays an error of its own: a full disk is not "not found".
 func classify(err error) error {
@@ -272,6 +195,9 @@ func classify(err error) error {
 	var e *driver.Error
 	if !errors.As(err, &e) {
 		return err
+	}
+	if e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE && strings.Contains(e.Error(), "assertion.home") {
+		return fmt.Errorf("%w: %w", relational.ErrHomeTaken, err)
 	}
 	switch e.Code() {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:

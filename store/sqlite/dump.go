@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/store/dump"
+	"edgesync/store/relational"
 )
 
 // Dump hands out every table of a tenant's file, or with the zero id of
@@ -22,7 +23,7 @@ func (s *Store) Dump(ctx context.Context, tenant uuid.UUID, visit func(dump.Tabl
 }
 
 func (s session) tables(ctx context.Context) ([]string, error) {
-	return all(ctx, s, scanText, `
+	return relational.All(ctx, s, scanText, `
 		SELECT name FROM pragma_table_list
 		WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name <> 'goose_db_version'
 		ORDER BY name`)
@@ -49,7 +50,7 @@ func (s *Store) read(ctx context.Context, tenant uuid.UUID, fn func(session) err
 func scanText(row scanner) (text string, err error) { return text, row.Scan(&text) }
 
 func (s session) dump(ctx context.Context, table string, visit func(dump.Table) error) error {
-	columns, err := all(ctx, s, scanText, `SELECT name FROM pragma_table_info(?) ORDER BY name`, table)
+	columns, err := relational.All(ctx, s, scanText, `SELECT name FROM pragma_table_info(?) ORDER BY name`, table)
 	if err != nil {
 		return fmt.Errorf("read columns of %s: %w", table, err)
 	}
@@ -62,7 +63,7 @@ func (s session) dump(ctx context.Context, table string, visit func(dump.Table) 
 	for i := range row {
 		into[i] = &row[i]
 	}
-	never, err := all(ctx, s, scanText, `SELECT name FROM pragma_table_info(?) WHERE "notnull"`, table)
+	never, err := relational.All(ctx, s, scanText, `SELECT name FROM pragma_table_info(?) WHERE "notnull"`, table)
 	if err != nil {
 		return fmt.Errorf("read columns of %s: %w", table, err)
 	}
@@ -88,7 +89,7 @@ func (s session) dump(ctx context.Context, table string, visit func(dump.Table) 
 // platform's.
 func (s *Store) Version(ctx context.Context, tenant uuid.UUID) (v int64, err error) {
 	err = s.read(ctx, tenant, func(tx session) error {
-		return tx.one(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
+		return relational.One(ctx, tx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
 	})
 	return v, err
 }
@@ -98,7 +99,7 @@ func (s *Store) Version(ctx context.Context, tenant uuid.UUID) (v int64, err err
 func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, err error) {
 	err = s.read(ctx, tenant, func(tx session) error {
 		found = nil
-		damage, err := all(ctx, tx, scanText, `PRAGMA integrity_check(10)`)
+		damage, err := relational.All(ctx, tx, scanText, `PRAGMA integrity_check(10)`)
 		if err != nil {
 			return err
 		}
@@ -116,7 +117,7 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 		}
 		for _, rule := range dump.Rules {
 			var n int64
-			if err := tx.one(ctx, rule.Count, nil, &n); err != nil {
+			if err := relational.One(ctx, tx, rule.Count, nil, &n); err != nil {
 				return fmt.Errorf("check for %s: %w", rule.Name, err)
 			}
 			if n > 0 {
@@ -133,7 +134,7 @@ func (s session) skipped(ctx context.Context, platform bool) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	applied, err := all(ctx, s, func(row scanner) (v int64, err error) { return v, row.Scan(&v) },
+	applied, err := relational.All(ctx, s, func(row scanner) (v int64, err error) { return v, row.Scan(&v) },
 		`SELECT version_id FROM goose_db_version WHERE is_applied`)
 	if err != nil {
 		return nil, fmt.Errorf("read versions of schema: %w", err)

@@ -50,6 +50,10 @@ func ingest(ctx context.Context, tenant core.TenantStore, source string, run int
 		return dire.Stats{}, err
 	}
 	err = tenant.Update(ctx, func(tx core.TenantTx) error {
+		probe, err := tx.Touch(ctx, probe)
+		if err != nil {
+			return err
+		}
 		near, err := tx.Neighbourhood(ctx, probe)
 		if err != nil {
 			return err

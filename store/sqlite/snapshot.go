@@ -15,6 +15,7 @@ import (
 
 	"edgesync/core"
 	"edgesync/store/dump"
+	"edgesync/store/relational"
 )
 
 const (
@@ -184,14 +185,14 @@ type querier interface {
 // for what a file of any version has.
 func (s *Snapshot) listTenants(ctx context.Context, q querier) (tenants []dump.Part, err error) {
 	err = q.QueryRowContext(ctx, `SELECT tenant_id, slug, trust_domain FROM platform`).Scan(
-		idColumn{&s.platform.TenantID}, &s.platform.Slug, &s.platform.TrustDomain)
+		relational.ScanID(&s.platform.TenantID), &s.platform.Slug, &s.platform.TrustDomain)
 	if err != nil {
 		return nil, fmt.Errorf("read platform: %w", classify(err))
 	}
 	rows, err := q.QueryContext(ctx, `SELECT id, slug FROM tenant WHERE state <> ? ORDER BY slug`, string(core.TenantRemoving))
 	err = eachRow(rows, err, func(row scanner) error {
 		var tenant dump.Part
-		err := row.Scan(idColumn{&tenant.Tenant}, &tenant.Slug)
+		err := row.Scan(relational.ScanID(&tenant.Tenant), &tenant.Slug)
 		tenants = append(tenants, tenant)
 		return err
 	})
@@ -202,7 +203,7 @@ func (s *Snapshot) listTenants(ctx context.Context, q querier) (tenants []dump.P
 }
 
 func (s *Snapshot) version(ctx context.Context, tenant uuid.UUID) (v int64, err error) {
-	err = newSession(s.files[tenant].tx).one(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
+	err = relational.One(ctx, newSession(s.files[tenant].tx), `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil, &v)
 	return v, err
 }
 
@@ -222,7 +223,7 @@ func (s *Snapshot) Dump(ctx context.Context, tenant uuid.UUID, visit func(dump.T
 	session := newSession(file.tx)
 	err := session.dumpAll(ctx, visit)
 	// Files stay open to the end, and there may be thousands.
-	_, freed := session.exec(ctx, `PRAGMA shrink_memory`)
+	_, freed := session.Exec(ctx, `PRAGMA shrink_memory`)
 	return errors.Join(err, freed)
 }
 

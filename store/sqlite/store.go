@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/core"
+	"edgesync/store/relational"
 )
 
 // Options tune a Store. The zero value means the defaults.
@@ -146,13 +147,13 @@ type tenantStore struct {
 
 func (t tenantStore) View(ctx context.Context, fn func(core.TenantTx) error) error {
 	return t.with(ctx, func(db *database) error {
-		return db.view(ctx, func(s session) error { return fn(newTenantTx(s)) })
+		return db.view(ctx, func(s session) error { return fn(relational.NewTenant(s)) })
 	})
 }
 
 func (t tenantStore) Update(ctx context.Context, fn func(core.TenantTx) error) error {
 	return t.with(ctx, func(db *database) error {
-		return db.update(ctx, func(s session) error { return fn(newTenantTx(s)) })
+		return db.update(ctx, func(s session) error { return fn(relational.NewTenant(s)) })
 	})
 }
 

@@ -373,11 +373,13 @@ func testOlderVersion(t *testing.T, place Kept) {
 			equal(t, "rows of "+name, sums[name].Rows, 1)
 		}
 	}
-	load(dump.Part{Tenant: id, Slug: "platform", Version: 1}, map[string]map[string]any{"service": {
+	tables := olderRows(t)
+	tables["service"] = map[string]any{
 		"id": service.String(), "name": "s", "component_id": "s", "partition": "default", "type": "on_prem", "is_platform_sync": int64(1),
 		"endpoint": "", "state": "active", "version": "", "capabilities": "[]", "hostname": "", "os": "", "arch": "",
 		"cert_serial": "77", "cert_expires_at": at(100).UnixMicro(), "first_hello_at": nil, "last_heartbeat_at": nil, "created_at": at(1).UnixMicro(),
-	}})
+	}
+	load(dump.Part{Tenant: id, Slug: "platform", Version: 1}, tables)
 	load(dump.Part{Version: 1}, map[string]map[string]any{
 		"platform":  {"id": int64(1), "tenant_id": id.String(), "slug": "platform", "trust_domain": "x", "gateway_addr": "", "ca_addr": "", "created_at": nil},
 		"tenant":    {"id": id.String(), "slug": "platform", "name": "", "is_platform": int64(1), "state": "active", "platform_sync": int64(0), "created_at": nil},
@@ -406,4 +408,9 @@ func testOlderVersion(t *testing.T, place Kept) {
 		equal(t, "component of the certificate that a migration recorded", certificate.Component, "s")
 		return err
 	})
+	checkOlder(t, tenant)
+	problems, err := store.Check(t.Context(), id)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("check: %q, %v", problems, err)
+	}
 }

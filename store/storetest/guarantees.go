@@ -102,6 +102,9 @@ type transaction struct {
 func (s *transaction) Ingest(t diretest.T, b dire.Batch) dire.Plan {
 	b.Updates = slices.Clone(b.Updates)
 	probe, err := dire.DefaultRules().ProbeFor(b)
+	if err == nil {
+		probe, err = s.tx.Touch(s.ctx, probe)
+	}
 	return s.carryOut(t, probe, err)
 }
 

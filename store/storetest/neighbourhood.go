@@ -278,23 +278,49 @@ func testKnown(t *testing.T, place Place) {
 	head := stored(t, "s0", "p", dire.Update{NativeID: "1"})
 	thing := stored(t, "s1", "p", update).partOf(head)
 	thing.a.RetractedAt, thing.a.LastSeen = at(7), at(6)
-	// Another source's assertion has the home this one would like.
-	probe = probeFor(t, "s1", "p", update, dire.Update{NativeID: "8"})
-	thief := newThing("s9", "id:1", "q")
-	thief.a.HomeID = probe.Reach(nil).Homes[1]
-	thief.a.DeviceID = thief.a.HomeID
 	other := stored(t, "s2", "p", update)
-	apply(t, tenant, planOf(head, thing, thief, other))
+	apply(t, tenant, planOf(head, thing, other))
 
 	near = neighbourhood(t, tenant, probe)
 	equal(t, "known", near.Known, []dire.Known{{
 		Key: "id:7", Partition: "p", Hash: thing.a.Hash, Run: thing.a.Run, DeviceID: head.a.HomeID,
 		LastSeen: at(6), RetractedAt: at(7),
 	}})
-	equal(t, "homes taken", near.Homes, []string{thief.a.HomeID})
 
 	near = neighbourhood(t, tenant, probeFor(t, "s1", "elsewhere", dire.Update{NativeID: "99"}))
 	equal(t, "neighbourhood of a stranger", len(near.Known)+len(near.Assertions), 0)
+}
+
+// testTakenHomes checks that an assertion whose home another one has gets one of
+// its own, and that what is new beside it is stored as ever.
+func testTakenHomes(t *testing.T, place Place) {
+	tenant := openTenant(t, place)
+	probe := probeFor(t, "s1", "p", dire.Update{NativeID: "7"}, dire.Update{NativeID: "8"})
+	wanted := probe.Reach(nil).Homes
+	thief := newThing("s9", "id:1", "q")
+	thief.a.HomeID, thief.a.DeviceID = wanted[1], wanted[1]
+	apply(t, tenant, thief.plan())
+	update(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
+		near, err := tx.Neighbourhood(ctx, probe)
+		if err != nil {
+			return err
+		}
+		plan, err := dire.DefaultRules().Plan(probe, near)
+		if err != nil {
+			return err
+		}
+		return tx.Apply(ctx, plan)
+	})
+	homes := map[string]string{}
+	view(t, tenant, func(ctx context.Context, tx core.TenantTx) error {
+		return tx.Assertions(ctx, func(a dire.Assertion) error {
+			homes[a.Source+" "+a.Key] = a.HomeID
+			return nil
+		})
+	})
+	if len(homes) != 3 || homes["s9 id:1"] != wanted[1] || homes["s1 id:7"] != wanted[0] || homes["s1 id:8"] == wanted[1] {
+		t.Errorf("homes %v, where %v were wanted", homes, wanted)
+	}
 }
 
 // testCrowds checks that an identifier a whole inventory shares does not lead to

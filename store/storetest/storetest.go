@@ -49,6 +49,7 @@ func Run(t *testing.T, place Place) {
 		"Search":        testSearch,
 		"Neighbourhood": testNeighbourhood,
 		"Known":         testKnown,
+		"TakenHomes":    testTakenHomes,
 		"Crowds":        testCrowds,
 		"Lock":          testLock,
 		"Snapshots":     testSnapshots,
