@@ -145,11 +145,12 @@ func (m *million) fill() {
 				printf('00:14:22:%02x:%02x:%02x', i / 65536, (i / 256) % 256, i % 256) AS mac,
 				printf('%s-%s-a%06d', substr('srvwebfwlwapmacrtrscndbswks', 1 + 3 * (i % 9), 3), substr('tordubmadpraoslhelchi', 1 + 3 * ((i / 9) % 7), 3), i) AS host
 			FROM n`,
-		`INSERT INTO assertion (id, source, key, partition, home_id, hash, first_seen, changed, facts) SELECT i, 2, 'k' || i, 1, id, x'00', 1, 1, '{}' FROM thing`,
-		`INSERT INTO device (id, device_id, partition, retracted, ip, mac, hostname, ips, macs, serial_number, manufacturer, model, os, device_type, site, tags, available, sources, first_seen)
-			SELECT i, id, 1, 0, ip, mac, host, json_array(ip), json_array(mac), '', 'Dell', 'R650', 'Linux', 'Server', 'Toronto', '[]', 1, '["source"]', 1 FROM thing`,
+		`INSERT INTO assertion (id, source, partition, device, run_started, chunk, last_seen, device_last_seen, home, hash, key, run_id)
+			SELECT i, 2, 1, i, 1, 1, 1, 1, unhex(substr(id, 4), '-'), x'00', 'k' || i, 'run' FROM thing`,
+		`INSERT INTO fact (assertion, first_seen, changed, identifiers, facts) SELECT i, 1, 1, '', '{}' FROM thing`,
+		`INSERT INTO device (id, partition, retracted, ip, mac, hostname, ips, macs, serial_number, manufacturer, model, os, device_type, site, tags, available, sources, first_seen)
+			SELECT i, 1, 0, ip, mac, host, json_array(ip), json_array(mac), '', 'Dell', 'R650', 'Linux', 'Server', 'Toronto', '[]', 1, '["source"]', 1 FROM thing`,
 		`INSERT INTO device_text (id, text) SELECT i, id || char(10) || host || char(10) || ip || char(10) || mac || char(10) FROM thing`,
-		`INSERT INTO standing (assertion, device, source, last_seen, device_last_seen, run_started, run_id) SELECT i, i, 2, 1, 1, 1, 'run' FROM thing`,
 		`DROP TABLE thing`,
 	} {
 		_, err := db.ExecContext(b.Context(), statement)
