@@ -40,7 +40,7 @@ import (
 // million is a platform of a million devices that is served by a process of its
 // own, with an edge sync service whose sources fail and recover all the time.
 type million struct {
-	b    *testing.B
+	b    testing.TB
 	dir  string
 	self string
 	env  []string
@@ -54,7 +54,7 @@ const (
 	beats       = 500 * time.Millisecond
 )
 
-func newMillion(b *testing.B) *million {
+func newMillion(b testing.TB, devices int) *million {
 	self, err := os.Executable()
 	check(b, err)
 	// The path of the socket in it must be short.
@@ -70,7 +70,7 @@ func newMillion(b *testing.B) *million {
 	m.do("tenant", "create", "acme")
 	m.do("onboard", "--tenant", "acme", "--name", "HQ", "--out", dir, "--no-input")
 	check(b, exec.Command("tar", "-xzf", filepath.Join(dir, "edge-package-hq.tar.gz"), "-C", dir).Run())
-	m.fill()
+	m.fill(devices)
 	m.serve("serve", "--listen", gateway, "--ca-listen", "", "--metrics-listen", "")
 	return m
 }
@@ -126,9 +126,9 @@ func (m *million) serve(args ...string) {
 	}
 }
 
-// fill writes a million devices as an ingestion leaves them, but all at once: what
+// fill writes devices as an ingestion leaves them, but all at once: what
 // is measured here is reading.
-func (m *million) fill() {
+func (m *million) fill(devices int) {
 	b := m.b
 	var tenants []struct{ ID, Slug string }
 	check(b, json.Unmarshal(m.do("tenant", "list", "-o", "json"), &tenants))
@@ -139,14 +139,14 @@ func (m *million) fill() {
 	db.SetMaxOpenConns(1)
 	for _, statement := range []string{
 		`INSERT INTO name (id, value) VALUES (1, 'default'), (2, 'source')`,
-		`CREATE TEMP TABLE thing AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ` + fmt.Sprint(millionDevices) + `)
+		`CREATE TEMP TABLE thing AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ` + fmt.Sprint(devices) + `)
 			SELECT i, printf('sr:%08x-%04x-8%03x-a%03x-%012x', (i * 2654435761) % 4294967296, i % 65536, i % 4096, (i / 7) % 4096, i * 7919) AS id,
 				printf('10.%d.%d.%d', i / 65536, (i / 256) % 256, i % 256) AS ip,
 				printf('00:14:22:%02x:%02x:%02x', i / 65536, (i / 256) % 256, i % 256) AS mac,
 				printf('%s-%s-a%06d', substr('srvwebfwlwapmacrtrscndbswks', 1 + 3 * (i % 9), 3), substr('tordubmadpraoslhelchi', 1 + 3 * ((i / 9) % 7), 3), i) AS host
 			FROM n`,
 		`INSERT INTO assertion (id, source, partition, device, run_started, chunk, last_seen, device_last_seen, home, hash, key, run_id)
-			SELECT i, 2, 1, i, 1, 1, 1, 1, unhex(substr(id, 4), '-'), x'00', 'k' || i, 'run' FROM thing`,
+			SELECT i, 2, 1, i, 1, 1, 1, 1, unhex(substr(id, 4), '-'), zeroblob(32), 'k' || i, 'run' FROM thing`,
 		`INSERT INTO fact (assertion, first_seen, changed, identifiers, facts) SELECT i, 1, 1, '', '{}' FROM thing`,
 		`INSERT INTO device (id, partition, retracted, ip, mac, hostname, ips, macs, serial_number, manufacturer, model, os, device_type, site, tags, available, sources, first_seen)
 			SELECT i, 1, 0, ip, mac, host, json_array(ip), json_array(mac), '', 'Dell', 'R650', 'Linux', 'Server', 'Toronto', '[]', 1, '["source"]', 1 FROM thing`,
@@ -226,6 +226,20 @@ func heartbeat(agent string, ids []string, n int) *wire.GatewayStatusRequest {
 		request.Services = append(request.Services, &wire.GatewayServiceStatus{ServiceName: "sync", ServiceType: "sync", Source: "status", Available: true, Message: message})
 	}
 	return request
+}
+
+// TestMeasuredPlatformIsOne keeps what the benchmarks fill in step with the store.
+func TestMeasuredPlatformIsOne(t *testing.T) {
+	m := newMillion(t, 60)
+	if found := m.do("device", "list", "--tenant", "acme", "--search", "a000042", "-o", "json"); !bytes.Contains(found, []byte("-a000042")) {
+		t.Errorf("the search finds %s", found)
+	}
+	var found []struct{ ID string }
+	check(t, json.Unmarshal(m.do("device", "list", "--tenant", "acme", "-o", "json"), &found))
+	if len(found) != 60 {
+		t.Fatalf("it has %d devices", len(found))
+	}
+	m.do("device", "show", found[0].ID, "--tenant", "acme", "--why")
 }
 
 // openPTY is a terminal of 120 × 40.
@@ -319,7 +333,7 @@ func lateness(ctx context.Context) func() time.Duration {
 // machine that is not late itself. It also takes how long after the last key of a word its devices are drawn.
 func BenchmarkKeyToRedraw(b *testing.B) {
 	const limit = 16 * time.Millisecond
-	m := newMillion(b)
+	m := newMillion(b, millionDevices)
 	recorded := m.disturb()
 	client, err := admin.Dial(state.Socket(m.state()), admin.WithOrigin("tui"))
 	check(b, err)
@@ -418,7 +432,7 @@ func BenchmarkKeyToRedraw(b *testing.B) {
 // process to the first frame that has all the platform told. The limit is 150 ms.
 func BenchmarkStart(b *testing.B) {
 	const limit = 150 * time.Millisecond
-	m := newMillion(b)
+	m := newMillion(b, millionDevices)
 	var took []time.Duration
 	for range max(b.N, 12) {
 		host, self := openPTY(b)
