@@ -63,7 +63,7 @@ func newMillion(b testing.TB, devices int) *million {
 	b.Cleanup(func() { _ = os.RemoveAll(dir) })
 	m := &million{b: b, dir: dir, self: filepath.Join(dir, "edgesync")}
 	check(b, os.Symlink(self, m.self))
-	m.env = append(os.Environ(), "EDGESYNC_STATE_DIR="+m.state(), "HOME="+dir, "TERM=xterm-256color", "EDGESYNC_CONFIG="+os.DevNull)
+	m.env = append(os.Environ(), "EDGESYNC_STATE_DIR="+m.state(), "HOME="+dir, "TERM=xterm-256color", "EDGESYNC_CONFIG="+os.DevNull, "GORACE=atexit_sleep_ms=20")
 	gateway, err := freeAddr()
 	check(b, err)
 	m.do("bootstrap", "--gateway-addr", gateway)
