@@ -265,6 +265,21 @@ func TestOverTheSocketTheKernelSaysWhoCalls(t *testing.T) {
 	}
 }
 
+// TestACallThatPanicsEndsNoOther asks a server that has no platform behind it.
+func TestACallThatPanicsEndsNoOther(t *testing.T) {
+	client, stop := overSocket(t, nil)
+	for range 2 {
+		_, err := client.GetPlatform(t.Context(), &adminv1.GetPlatformRequest{})
+		wantCode(t, err, codes.Internal)
+		tail := must[adminv1.Admin_TailEventsClient](t)(client.TailEvents(t.Context(), &adminv1.ListEventsRequest{Limit: 1}))
+		_, err = tail.Recv()
+		wantCode(t, err, codes.Internal)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestATailEndsWithTheServerAndDoesNotHoldItUp(t *testing.T) {
 	client, stop := overSocket(t, newCore(t))
 	platform(t, client)

@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
+	"runtime/debug"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,7 +23,10 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if err != nil {
 		return nil, s.told(ctx, info.FullMethod, err)
 	}
-	answer, err := handler(ctx, req)
+	answer, err := func() (answer any, err error) {
+		defer caught(&err)
+		return handler(ctx, req)
+	}()
 	return answer, s.told(ctx, info.FullMethod, err)
 }
 
@@ -34,11 +39,22 @@ func (s *Server) stream(stopping context.Context, service any, stream grpc.Serve
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(stopping, cancel)()
-	err = handler(service, boundStream{stream, ctx, info.FullMethod})
+	err = func() (err error) {
+		defer caught(&err)
+		return handler(service, boundStream{stream, ctx, info.FullMethod})
+	}()
 	if stopping.Err() != nil && errors.Is(err, context.Canceled) {
 		return status.Error(codes.Unavailable, "serve administration: the platform is stopping: try again")
 	}
 	return s.told(ctx, info.FullMethod, err)
+}
+
+// caught turns a panic into the error of its call: one call's fault does not end the
+// platform.
+func caught(err *error) {
+	if panicked := recover(); panicked != nil {
+		*err = fmt.Errorf("call panicked: %v\n%s", panicked, debug.Stack())
+	}
 }
 
 // boundStream is a stream with a context that also ends with the server and the

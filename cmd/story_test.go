@@ -24,6 +24,9 @@ type terminal struct {
 // binary under its own name.
 func newTerminal(t *testing.T, dir string) *terminal {
 	t.Helper()
+	if raceDetector {
+		t.Skip("it is about what a person sees: the pages' own tests run under the race detector")
+	}
 	if _, err := exec.LookPath("tmux"); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal("there is no tmux: CI installs it")

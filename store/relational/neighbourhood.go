@@ -100,7 +100,10 @@ func (t Tenant) known(ctx context.Context, names *names, probe *dire.Probe) ([]d
 		if k.Partition, err = names.of(partition); err != nil {
 			return err
 		}
-		k.Key, k.DeviceID, k.Hash = probe.Keys[row], formatHome(home), [32]byte(hash)
+		if k.Hash, err = hashOf(hash); err != nil {
+			return err
+		}
+		k.Key, k.DeviceID = probe.Keys[row], formatHome(home)
 		k.Run.Started, k.Run.Chunk, k.LastSeen, k.RetractedAt = timeOf(started), int(chunk), timeOf(seen), timeOf(retracted)
 		asked.keys[k.Key] = at
 		found = append(found, k)
@@ -151,10 +154,21 @@ func (n *names) scanAssertion(row Row) (dire.Assertion, error) {
 	if a.Facts, err = dire.DecodeFacts(facts); err != nil {
 		return a, err
 	}
-	a.Hash, a.HomeID, a.DeviceID = [32]byte(hash), formatHome(home), formatHome(device)
+	if a.Hash, err = hashOf(hash); err != nil {
+		return a, err
+	}
+	a.HomeID, a.DeviceID = formatHome(home), formatHome(device)
 	a.Run.Started, a.Run.Chunk = timeOf(started), int(chunk)
 	a.FirstSeen, a.LastSeen, a.Changed, a.RetractedAt = timeOf(first), timeOf(last), timeOf(changed), timeOf(retracted)
 	return a, nil
+}
+
+// hashOf is a stored hash: what somebody else wrote there is an error.
+func hashOf(stored []byte) (hash [32]byte, err error) {
+	if len(stored) != len(hash) {
+		return hash, fmt.Errorf("read assertion: its hash has %d bytes, not %d: check the store", len(stored), len(hash))
+	}
+	return [32]byte(stored), nil
 }
 
 // nearMembers adds the assertions of the devices near to the common tables.
