@@ -5,19 +5,34 @@
 TAGS    := nobadger,nomysql,nobbolt,nopgx
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X edgesync/cmd/cmdutil.Version=$(VERSION)
-# The race detector does not look into SQLite itself, which is C made Go: its memory
-# is outside of what the detector knows, and looking costs most of the time. No
-# package with generic code may be named: its copies are everybody's.
+
+# Everything but what the race detector runs is compiled in one way, the way in
+# which it is given out: so it is compiled once.
+export CGO_ENABLED := 0
+export GOFLAGS     := $(strip $(GOFLAGS) -trimpath)
+
+# Tests wait for clocks and other processes as much as they compute.
+AT_ONCE := -p $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+
+# The race detector is for packages that start goroutines, in their tests or
+# otherwise. Not for cmd, which starts the whole program again and again: cmd/e2e
+# has it in one process.
+RACED = $(shell git grep -lE -e '^\s*go [a-z]' -e '\.Go\b' -e '\bt\.Parallel\b' -- '*.go' | \
+	sed -E 's|^|./|; s|/[^/]*$$||' | sort -u | grep -vxE './cmd|./deploy.*|./packaging.*')
+# It does not look into SQLite itself, which is C made Go: its memory is outside of
+# what the detector knows, and looking costs most of the time. No package with
+# generic code may be named: its copies are everybody's.
 UNWATCHED := modernc.org/sqlite/lib=-race=false
+
 GOFILES  = $(shell git ls-files '*.go' | grep -v '\.pb\.go$$')
 
 .PHONY: build test check demo bench bench-screen generate screenshots dist clean fmt
 
 build: ## the binary, static, in bin/
-	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/edgesync ./cmd/edgesync
+	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/edgesync ./cmd/edgesync
 
 test: ## every test
-	go test -tags $(TAGS) ./...
+	go test -vet=off $(AT_ONCE) -tags $(TAGS) ./...
 	@$(MAKE) --no-print-directory postgres
 
 .PHONY: postgres
@@ -35,13 +50,16 @@ check: ## what has to hold before a change lands
 	go tool staticcheck -tags $(TAGS) ./...
 	$(MAKE) --no-print-directory generated
 	@command -v $${CC:-cc} >/dev/null || { echo "make check: the race detector needs a C compiler: install gcc and the C library's headers"; exit 1; }
-	CGO_ENABLED=1 go test -race '-gcflags=$(UNWATCHED)' -tags $(TAGS) -timeout 20m ./...
+	CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(RACED)
 	$(MAKE) --no-print-directory guarantees
 
-.PHONY: guarantees
+.PHONY: guarantees of-rules of-stores
 guarantees: ## the guarantees of device identity, each over ten thousand random streams
-	EDGESYNC_STREAMS=10000 go test -tags $(TAGS) -timeout 20m ./dire
-	EDGESYNC_STREAMS=10000 go test -tags $(TAGS) -timeout 20m -run '^TestStore$$/^Guarantees$$' ./store/...
+	$(MAKE) --no-print-directory -j 2 of-rules of-stores
+of-rules:
+	EDGESYNC_STREAMS=10000 go test -vet=off -tags $(TAGS) -timeout 20m ./dire
+of-stores:
+	EDGESYNC_STREAMS=10000 go test -vet=off -tags $(TAGS) -timeout 20m -run '^TestStore$$/^Guarantees$$' ./store/postgres ./store/sqlite
 
 .PHONY: generated
 generated: ## fails when generated files are not what make generate makes
