@@ -24,6 +24,9 @@ RACED = $(shell git grep -lE -e '^\s*go [a-z]' -e '\.Go\b' -e '\bt\.Parallel\b' 
 # generic code may be named: its copies are everybody's.
 UNWATCHED := modernc.org/sqlite/lib=-race=false
 
+# Where a run of tests is long, memory is cheaper than collecting it.
+ROOMY := GOGC=400
+
 GOFILES  = $(shell git ls-files '*.go' | grep -v '\.pb\.go$$')
 
 .PHONY: build test check demo bench bench-screen generate screenshots dist clean fmt
@@ -50,16 +53,16 @@ check: ## what has to hold before a change lands
 	go tool staticcheck -tags $(TAGS) ./...
 	$(MAKE) --no-print-directory generated
 	@command -v $${CC:-cc} >/dev/null || { echo "make check: the race detector needs a C compiler: install gcc and the C library's headers"; exit 1; }
-	CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(RACED)
+	$(ROOMY) CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(RACED)
 	$(MAKE) --no-print-directory guarantees
 
 .PHONY: guarantees of-rules of-stores
 guarantees: ## the guarantees of device identity, each over ten thousand random streams
 	$(MAKE) --no-print-directory -j 2 of-rules of-stores
 of-rules:
-	EDGESYNC_STREAMS=10000 go test -vet=off -tags $(TAGS) -timeout 20m ./dire
+	$(ROOMY) EDGESYNC_STREAMS=10000 go test -vet=off -tags $(TAGS) -timeout 20m ./dire
 of-stores:
-	EDGESYNC_STREAMS=10000 go test -vet=off -tags $(TAGS) -timeout 20m -run '^TestStore$$/^Guarantees$$' ./store/postgres ./store/sqlite
+	$(ROOMY) EDGESYNC_STREAMS=10000 go test -vet=off -tags $(TAGS) -timeout 20m -run '^TestStore$$/^Guarantees$$' ./store/postgres ./store/sqlite
 
 .PHONY: generated
 generated: ## fails when generated files are not what make generate makes
