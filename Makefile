@@ -7,9 +7,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X edgesync/cmd/cmdutil.Version=$(VERSION)
 
 # Everything but what the race detector runs is compiled in one way, the way in
-# which it is given out: so it is compiled once.
+# which it is given out: so it is compiled once. The compiler need not be short of
+# memory.
 export CGO_ENABLED := 0
-export GOFLAGS     := $(strip $(GOFLAGS) -trimpath)
+export GOFLAGS     := $(strip $(GOFLAGS) -trimpath '-toolexec=env GOGC=400')
 
 # Tests wait for clocks and other processes as much as they compute.
 AT_ONCE := -p $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
@@ -49,8 +50,8 @@ demo: build ## a whole platform on loopback, from two fake inventories to device
 
 check: ## what has to hold before a change lands
 	@test -z "$$(gofmt -l $(GOFILES))" || { echo "not formatted (run make fmt):"; gofmt -l $(GOFILES); exit 1; }
-	go vet -tags $(TAGS) ./...
-	go tool staticcheck -tags $(TAGS) ./...
+	$(ROOMY) go vet -tags $(TAGS) ./...
+	$(ROOMY) go tool staticcheck -tags $(TAGS) ./...
 	$(MAKE) --no-print-directory generated
 	@command -v $${CC:-cc} >/dev/null || { echo "make check: the race detector needs a C compiler: install gcc and the C library's headers"; exit 1; }
 	$(ROOMY) CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(RACED)
