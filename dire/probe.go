@@ -3,7 +3,9 @@ package dire
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -34,25 +36,40 @@ func (r Rules) ProbeFor(b Batch) (Probe, error) {
 	}
 	b.Received = b.Received.UTC().Truncate(time.Microsecond)
 	b.Run.Started = clamp(b.Run.Started, b.Received)
-	m := maker{
-		rules: r,
-		batch: &b,
-		probe: Probe{
-			Source:    b.Source,
-			Keys:      make([]string, 0, len(b.Updates)),
-			partition: b.Partition,
-			run:       b.Run,
-			received:  b.Received,
-			index:     make(map[string]int, len(b.Updates)),
-			items:     make([]item, 0, len(b.Updates)),
-		},
-		ids: make([]Identifier, 0, 3*len(b.Updates)),
+	p := Probe{
+		Source:    b.Source,
+		Keys:      make([]string, len(b.Updates)),
+		partition: b.Partition,
+		run:       b.Run,
+		received:  b.Received,
+		index:     make(map[string]int, len(b.Updates)),
+		items:     make([]item, len(b.Updates)),
 	}
-	for i := range b.Updates {
-		m.add(&b.Updates[i])
+	shared(len(b.Updates), func(from, to int) {
+		m := maker{rules: r, batch: &b, ids: make([]Identifier, 0, 3*(to-from))}
+		for i := from; i < to; i++ {
+			p.Keys[i], p.items[i] = m.make(&b.Updates[i])
+		}
+	})
+	p.unite()
+	return p, nil
+}
+
+// leastShare is how many updates are worth a goroutine.
+const leastShare = 512
+
+// shared has the processors share n equal pieces of work.
+func shared(n int, work func(from, to int)) {
+	parts := min(runtime.GOMAXPROCS(0), n/leastShare)
+	if parts < 2 {
+		work(0, n)
+		return
 	}
-	m.probe.identifiers = len(m.ids)
-	return m.probe, nil
+	var all sync.WaitGroup
+	for part := range parts {
+		all.Go(func() { work(part*n/parts, (part+1)*n/parts) })
+	}
+	all.Wait()
 }
 
 // clamp brings a time to what a store keeps; one that is missing or from the
@@ -64,45 +81,55 @@ func clamp(t, received time.Time) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-// maker makes a probe, update by update.
+// maker makes items of updates.
 type maker struct {
 	rules  Rules
 	batch  *Batch
-	probe  Probe
 	ids    []Identifier
 	digest digest
 }
 
-func (m *maker) add(u *Update) {
+// make returns an empty key for what cannot be told from anything else.
+func (m *maker) make(u *Update) (string, item) {
 	facts := factsOf(m.batch, u)
 	first := len(m.ids)
 	m.ids = m.rules.appendIdentifiers(m.ids, &facts)
 	ids := m.ids[first:len(m.ids):len(m.ids)]
-	key := keyOf(&facts, ids)
-	if key == "" {
-		m.probe.refused++
-		return
-	}
 	seen := clamp(u.SeenAt, m.batch.Received)
-	next := item{
+	return keyOf(&facts, ids), item{
 		facts: facts, ids: ids, strong: isStrong(&facts, ids),
 		hash:     m.digest.sum(m.batch.Partition, &facts),
 		asserted: !u.Deleted, deleted: u.Deleted,
 		firstSeen: seen, lastSeen: seen,
 	}
-	i, ok := m.probe.index[key]
-	if !ok {
-		m.probe.index[key] = len(m.probe.items)
-		m.probe.Keys = append(m.probe.Keys, key)
-		m.probe.items = append(m.probe.items, next)
-		return
+}
+
+// unite leaves one item of each key.
+func (p *Probe) unite() {
+	n := 0
+	for i := range p.items {
+		key, next := p.Keys[i], &p.items[i]
+		if key == "" {
+			p.refused++
+			continue
+		}
+		p.identifiers += len(next.ids)
+		if first, ok := p.index[key]; ok {
+			p.merge(&p.items[first], *next)
+			continue
+		}
+		p.index[key] = n
+		if n < i {
+			p.Keys[n], p.items[n] = key, *next
+		}
+		n++
 	}
-	m.merge(&m.probe.items[i], next)
+	p.Keys, p.items = p.Keys[:n], p.items[:n]
 }
 
 // merge adds a further update with one key. The result is the same in whatever
 // order they come: what asserts has the facts, and of like ones the greater hash.
-func (m *maker) merge(held *item, next item) {
+func (p *Probe) merge(held *item, next item) {
 	firstSeen := next.firstSeen
 	if held.firstSeen.Before(firstSeen) {
 		firstSeen = held.firstSeen
@@ -112,7 +139,7 @@ func (m *maker) merge(held *item, next item) {
 	switch {
 	case held.asserted != next.asserted:
 		if held.deleted && next.deleted {
-			m.probe.repeated++
+			p.repeated++
 		}
 		if next.asserted {
 			*held = next
@@ -121,12 +148,12 @@ func (m *maker) merge(held *item, next item) {
 		if held.lastSeen.Before(next.lastSeen) {
 			held.lastSeen = next.lastSeen
 		}
-		m.probe.repeated++
+		p.repeated++
 	case order > 0:
 		*held = next
-		m.probe.superseded++
+		p.superseded++
 	default:
-		m.probe.superseded++
+		p.superseded++
 	}
 	held.firstSeen, held.asserted, held.deleted = firstSeen, asserted, deleted
 }
