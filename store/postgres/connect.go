@@ -102,9 +102,9 @@ func configure(database string, opts Options) (*pgxpool.Config, error) {
 // parameters are what a session runs under unless the URL says otherwise. Every
 // join here is meant to follow an index from few rows to few: the planner, which
 // cannot know how many rows a batch brings or a walk meets, must not read whole
-// tables instead. A plan is made for each statement, from the size that tables
-// have by then: one that was kept from when a tenant was empty would be wrong for
-// as long as nobody gathers statistics.
+// tables instead. What only reads has a plan made for each statement, from the
+// size that tables have by then: one that was kept from when a tenant was empty
+// would be wrong for as long as nobody gathers statistics.
 func parameters(opts Options) map[string]string {
 	return map[string]string{
 		"application_name":                    "edgesync",

@@ -49,10 +49,14 @@ func (s *Store) update(ctx context.Context, target *schema, fn func(*session) er
 	})
 }
 
+// writing begins a transaction whose statements follow indexes, whatever the size
+// of a table seems to be: so one plan is good for every size, and is kept.
+const writing = `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan`
+
 // try runs fn in one transaction, and finds out what became of it.
 func (s *Store) try(ctx context.Context, target *schema, fn func(*session) error, careful bool) error {
 	token := uuid.New()
-	err := s.transaction(ctx, target, `BEGIN ISOLATION LEVEL READ COMMITTED`, func(tx pgx.Tx) error {
+	err := s.transaction(ctx, target, writing, func(tx pgx.Tx) error {
 		if err := begin(ctx, tx, target, token); err != nil {
 			return err
 		}

@@ -31,6 +31,11 @@ func (t Tenant) Touch(ctx context.Context, probe dire.Probe) (dire.Probe, error)
 	if !ok {
 		return probe, nil
 	}
+	if known, err := t.isKnown(ctx, source, repeats); err != nil {
+		return fail(err)
+	} else if !known {
+		return probe, nil
+	}
 	b := newTouching(source, repeats)
 	if err := t.s.Dialect().Touch(ctx, t.s, probe.Run(), b); err != nil {
 		return fail(err)
@@ -44,10 +49,20 @@ func (t Tenant) Touch(ctx context.Context, probe dire.Probe) (dire.Probe, error)
 	return probe.Without(b.places), nil
 }
 
+// isKnown tells whether any of a few of a batch's keys is stored.
+func (t Tenant) isKnown(ctx context.Context, source int64, repeats []dire.Repeat) (known bool, err error) {
+	some := min(len(repeats), samples)
+	sample := NewTexts("key", some)
+	for i := range some {
+		sample.Add(repeats[i*len(repeats)/some].Key)
+	}
+	err = One(ctx, t.s, `SELECT EXISTS (SELECT 1 FROM rows(?) b STRAIGHT_JOIN assertion a ON a.source = ? AND a.key = b.key)`,
+		[]any{NewRows(sample), source}, &known)
+	return known, err
+}
+
 // Touching is what of a batch may be stored already.
 type Touching struct {
-	// Sample are a few of Rows, as the rows (source, key).
-	Sample *Rows
 	// Rows are (source, key, hash, at): at is when the thing was seen.
 	Rows *Rows
 	// place and at are those of Rows in the probe, and when they were seen.
@@ -71,15 +86,7 @@ func newTouching(source int64, repeats []dire.Repeat) *Touching {
 		at.Add(r.LastSeen.UnixMicro())
 		places[i] = r.Place
 	}
-	some := min(n, samples)
-	sample := NewTexts("key", some)
-	for i := range some {
-		sample.Add(keys.Cells[i*n/some])
-	}
-	return &Touching{
-		Sample: NewRows(&Ints{name: "source", Cells: sources.Cells[:some]}, sample),
-		Rows:   NewRows(sources, keys, hashes, at), place: places, at: at.Cells, others: map[int64]int64{},
-	}
+	return &Touching{Rows: NewRows(sources, keys, hashes, at), place: places, at: at.Cells, others: map[int64]int64{}}
 }
 
 // ByKey are the indexes of Rows by their keys.

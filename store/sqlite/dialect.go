@@ -128,12 +128,6 @@ near (device) AS MATERIALIZED (
 // touch is relational.Dialect's. It names the rows it wrote by their keys: SQLite
 // returns columns of what it changed only.
 func touch(ctx context.Context, s relational.Session, run dire.Run, b *relational.Touching) error {
-	var some bool
-	err := s.Each(ctx, `SELECT EXISTS (SELECT 1 FROM rows(?) b CROSS JOIN assertion a ON a.source = b.source AND a.key = b.key)`,
-		[]any{b.Sample}, func(row scanner) error { return row.Scan(&some) })
-	if err != nil || !some {
-		return err
-	}
 	started := run.Started.UnixMicro()
 	places := b.ByKey()
 	return s.Each(ctx, `

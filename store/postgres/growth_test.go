@@ -1,0 +1,26 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"edgesync/store/postgres"
+	"edgesync/store/postgres/pgtest"
+	"edgesync/store/storetest"
+)
+
+func BenchmarkGrowth(b *testing.B) {
+	for b.Loop() {
+		store := open(b, pgtest.Start(b).Database(b), postgres.Options{})
+		tenant, err := store.CreateTenant(b.Context(), uuid.New())
+		if err != nil {
+			b.Fatal(err)
+		}
+		storetest.Growth(b, func(run, from, to int) time.Duration { return timeIngest(b, tenant, run, from, to, 0) })
+		if err := store.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
