@@ -334,6 +334,11 @@ func TestSyslogLosesNothingWhenItsConnectionBreaks(t *testing.T) {
 	must(t, err)
 	// The connection holds long enough for these to count as delivered.
 	must(t, log{"acme": 7}.bring(sink))
+	for deadline := time.Now().Add(10 * time.Second); len(s.numbers(t)) < 7; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("came %v", s.numbers(t))
+		}
+	}
 	now = now.Add(time.Minute)
 	must(t, sink.Write(records("acme", 8, 14)))
 	if at := sink.Positions()["acme"]; at != 7 {
