@@ -152,7 +152,15 @@ func (p *platform) serve(bootstrap bool) {
 			case <-ctx.Done():
 				return
 			case <-renew:
-				p.certificate.Store(p.serverCertificate(ctx, p.core.IssueGateway))
+				certificate, err := issueServer(ctx, p.core.IssueGateway)
+				if ctx.Err() != nil {
+					return
+				}
+				if err != nil {
+					t.Errorf("renew the gateway's certificate: %v", err)
+					continue
+				}
+				p.certificate.Store(certificate)
 			}
 		}
 	}()
@@ -205,14 +213,30 @@ func (p *platform) restart() {
 	p.serve(false)
 }
 
-func (p *platform) serverCertificate(ctx context.Context, issue func(context.Context, core.Actor, []byte) (core.IssuedCertificate, error)) *tls.Certificate {
+// issueOf is IssueGateway or IssueCA.
+type issueOf func(context.Context, core.Actor, []byte) (core.IssuedCertificate, error)
+
+func (p *platform) serverCertificate(ctx context.Context, issue issueOf) *tls.Certificate {
 	p.t.Helper()
+	certificate, err := issueServer(ctx, issue)
+	must(p.t, err)
+	return certificate
+}
+
+func issueServer(ctx context.Context, issue issueOf) (*tls.Certificate, error) {
 	key, csr, err := onboarding.NewKeyAndCSR()
-	must(p.t, err)
+	if err != nil {
+		return nil, err
+	}
 	issued, err := issue(ctx, operator, csr)
-	must(p.t, err)
-	chain := decode(p.t, issued.ChainPEM)
-	return &tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]}
+	if err != nil {
+		return nil, err
+	}
+	chain, err := certs.DecodePEM(issued.ChainPEM)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: raw(chain), PrivateKey: key, Leaf: chain[0]}, nil
 }
 
 // edge is a sync service somewhere, with its files.

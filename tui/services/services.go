@@ -26,7 +26,7 @@ type Page struct {
 // New makes the page. addService opens the onboarding wizard.
 func New(env *ui.Env, addService func(tenant string) tea.Cmd) *Page {
 	return &Page{env: env, addService: addService, table: ui.Table{Columns: []ui.Column{
-		{Title: "NAME", Share: 2}, {Title: "TENANT", Share: 1}, {Title: "KIND", Width: 8, Level: 1}, {Title: "STATUS", Width: 10},
+		{Title: "NAME", Share: 2}, {Title: "TENANT", Share: 1}, {Title: "KIND", Width: 8, Level: 1}, {Title: "STATUS", Width: 12},
 		{Title: "HEARTBEAT", Width: 9}, {Title: "SOURCES", Width: 7, Right: true},
 		{Title: "CERT EXPIRES", Width: 12, Level: 2}, {Title: "OUTBOX", Width: 9, Level: 3},
 		{Title: "VERSION", Width: 10, Level: 4}, {Title: "HOST", Share: 1, Level: 5},
@@ -188,6 +188,9 @@ func Kind(s *adminv1.SyncService) string {
 func Status(s *adminv1.SyncService) string {
 	if s.GetState() == "revoked" {
 		return "revoked"
+	}
+	if s.GetStatus() == "offline" && ui.TimeOf(s.GetFirstHelloAt()).IsZero() {
+		return "never seen"
 	}
 	return s.GetStatus()
 }

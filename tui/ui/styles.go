@@ -54,6 +54,8 @@ func (s *Styles) State(word string) lipgloss.Style {
 		return s.Warn
 	case "running":
 		return s.Accent
+	case "never seen":
+		return s.Dim
 	}
 	return s.Plain
 }
@@ -67,7 +69,7 @@ func Mark(state string) string {
 		return "◐"
 	case "running":
 		return "▸"
-	case "":
+	case "", "never seen":
 		return "·"
 	}
 	return "○"
