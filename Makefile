@@ -7,10 +7,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X edgesync/cmd/cmdutil.Version=$(VERSION)
 
 # Everything but what the race detector runs is compiled in one way, the way in
-# which it is given out: so it is compiled once. The compiler need not be short of
-# memory.
+# which it is given out, without what a debugger reads: so it is compiled once. The
+# compiler need not be short of memory.
 export CGO_ENABLED := 0
-export GOFLAGS     := $(strip $(GOFLAGS) -trimpath '-toolexec=env GOGC=400')
+export GOFLAGS     := $(strip $(GOFLAGS) -trimpath -gcflags=all=-dwarf=false '-toolexec=env GOGC=400')
 
 # Tests wait for clocks and other processes as much as they compute.
 AT_ONCE := -p $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
@@ -23,7 +23,7 @@ RACED = $(shell git grep -lE -e '^\s*go [a-z]' -e '\.Go\b' -e '\bt\.Parallel\b' 
 # It does not look into SQLite itself, which is C made Go: its memory is outside of
 # what the detector knows, and looking costs most of the time. No package with
 # generic code may be named: its copies are everybody's.
-UNWATCHED := modernc.org/sqlite/lib=-race=false
+UNWATCHED := modernc.org/sqlite/lib=-dwarf=false -race=false
 
 # Where a run of tests is long, memory is cheaper than collecting it.
 ROOMY := GOGC=400
@@ -54,12 +54,12 @@ check: ## what has to hold before a change lands
 	$(ROOMY) go tool staticcheck -tags $(TAGS) ./...
 	$(MAKE) --no-print-directory generated
 	@command -v $${CC:-cc} >/dev/null || { echo "make check: the race detector needs a C compiler: install gcc and the C library's headers"; exit 1; }
-	$(ROOMY) CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(RACED)
-	$(MAKE) --no-print-directory guarantees
+	$(MAKE) --no-print-directory -j 3 raced of-rules of-stores
 
-.PHONY: guarantees of-rules of-stores
-guarantees: ## the guarantees of device identity, each over ten thousand random streams
-	$(MAKE) --no-print-directory -j 2 of-rules of-stores
+.PHONY: raced guarantees of-rules of-stores
+raced:
+	$(ROOMY) CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(RACED)
+guarantees: of-rules of-stores ## the guarantees of device identity, each over ten thousand random streams
 of-rules:
 	$(ROOMY) EDGESYNC_STREAMS=10000 go test -vet=off -tags $(TAGS) -timeout 20m ./dire
 of-stores:

@@ -110,6 +110,7 @@ func (c *canary) logger(what string) *slog.Logger {
 // and passwords in whatever is told over the life of identities: output, logs at
 // the level of debugging, errors, events and what the state directory holds.
 func TestNothingSecretIsTold(t *testing.T) {
+	t.Parallel()
 	c := &canary{t: t, dir: t.TempDir(), told: told{texts: map[string]*bytes.Buffer{}}, secrets: map[string]string{}}
 	at := func(name string) string { return filepath.Join(c.dir, name) }
 	c.env = map[string]string{"EDGESYNC_STATE_DIR": at("state"), "HOME": c.dir}

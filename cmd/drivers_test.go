@@ -13,6 +13,7 @@ import (
 // flags alone, in the wizard and at plain prompts, each on a platform of its own,
 // and compares what the platforms and the packages then hold.
 func TestR07_ThreeDriversReachTheSameStoredState(t *testing.T) {
+	t.Parallel()
 	const gateway, elsewhere = "127.0.0.1:50052", "10.9.8.7:50052"
 	drivers := map[string]func(x *terminal){
 		"no-input": func(x *terminal) {

@@ -50,6 +50,7 @@ func lines(example string) []string {
 // TestExamples runs every example in help, every page of the docs and the
 // pipelines in docs/examples, on one small platform.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	if raceDetector {
 		t.Skip("it is about texts: the scripts run the same commands under the race detector")
 	}

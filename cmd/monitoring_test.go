@@ -62,6 +62,7 @@ func (s scrape) sum(t *testing.T, name, label string) (total float64) {
 // TestMonitoring runs a platform and a sync service and holds what they answer to
 // Prometheus's conventions, to the books, and to the dashboard and the alerts.
 func TestMonitoring(t *testing.T) {
+	t.Parallel()
 	w := &world{t: t, dir: t.TempDir(), addrs: newAddrs(t), ids: map[string]string{}}
 	w.idle = filepath.Join(w.dir, "state")
 	w.env = append(os.Environ(), "HOME="+w.dir, "GORACE=atexit_sleep_ms=20", "NO_COLOR=1", "ARMIS_KEY="+faker.DemoSecret)

@@ -101,6 +101,7 @@ func site(n int, ca string) client.Client {
 // TestR30_TokenIsGoodOnceOverTwoServes has many hosts redeem one token at two
 // processes that serve one PostgreSQL, over and over.
 func TestR30_TokenIsGoodOnceOverTwoServes(t *testing.T) {
+	t.Parallel()
 	const hosts, rounds = 20, 10
 	database := pgtest.Database(t)
 	addr := addresses(t, 6)

@@ -197,6 +197,7 @@ func addresses(t *testing.T, n int) []string {
 // TestR05_R08_R09_StoryInARealTerminal is the whole way of an operator without a
 // manual, from an empty platform to a device and why it is what it is.
 func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
+	t.Parallel()
 	x := newTerminal(t, t.TempDir())
 	addr := addresses(t, 3)
 	gateway, ca, inventory := addr[0], addr[1], addr[2]
@@ -289,6 +290,7 @@ func TestR05_R08_R09_StoryInARealTerminal(t *testing.T) {
 // TestTerminalStaysSane ends the interface at any step by Ctrl-C, resizes it,
 // interrupts plain questions, and takes its platform away.
 func TestTerminalStaysSane(t *testing.T) {
+	t.Parallel()
 	x := newTerminal(t, t.TempDir())
 	addr := addresses(t, 2)
 	serve := []string{"serve", "--listen", addr[0], "--ca-listen", addr[1], "--metrics-listen", ""}

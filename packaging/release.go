@@ -159,7 +159,7 @@ func (r *release) build(t target) (string, error) {
 	path := filepath.Join(r.work, t.os+"_"+t.arch, name)
 	// ARMv7: every board of the last ten years that runs an edge service.
 	env := []string{"CGO_ENABLED=0", "GOOS=" + t.os, "GOARCH=" + t.arch, "GOARM=7"}
-	_, err := command(r.root, env, "go", "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", r.ldflags(), "-o", path, "./cmd/edgesync")
+	_, err := command(r.root, env, "go", "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-tags", tags, "-ldflags", r.ldflags(), "-o", path, "./cmd/edgesync")
 	if err != nil {
 		return "", err
 	}

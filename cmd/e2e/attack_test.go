@@ -33,6 +33,7 @@ import (
 // TestForgedIdentitiesAreRefusedByTheCAAndTheAdministration shows every forgery
 // that the gateway refuses to the other listeners too. globex's key is stolen.
 func TestForgedIdentitiesAreRefusedByTheCAAndTheAdministration(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme, globex := p.tenant("acme"), p.tenant("globex")
 	p.onboard("acme", "hq")
@@ -142,6 +143,7 @@ func (p *platform) foreign(slug string) *issue.Authority {
 // TestEveryListenerTakesTLS13AloneAndResumesNothing: who was removed must fail,
 // however it comes back.
 func TestEveryListenerTakesTLS13AloneAndResumesNothing(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	edge, alice := p.onboard("acme", "hq").identity.TLSCertificate(), p.operatorIdentity("alice", core.RoleViewer, "")
@@ -180,6 +182,7 @@ func TestEveryListenerTakesTLS13AloneAndResumesNothing(t *testing.T) {
 
 // TestTokenIsForItsTenantAndForEnrolling takes a good token elsewhere.
 func TestTokenIsForItsTenantAndForEnrolling(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -211,6 +214,7 @@ func TestTokenIsForItsTenantAndForEnrolling(t *testing.T) {
 
 // TestNobodyGivesUpAnothersCertificate, be it a sibling's.
 func TestNobodyGivesUpAnothersCertificate(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -230,6 +234,7 @@ func TestNobodyGivesUpAnothersCertificate(t *testing.T) {
 // TestTokensAndIdentitiesOfARemovedTenantAreWorthless, also once there is another
 // tenant of that name.
 func TestTokensAndIdentitiesOfARemovedTenantAreWorthless(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	minted := p.mint("acme", "edge")
@@ -254,6 +259,7 @@ func TestTokensAndIdentitiesOfARemovedTenantAreWorthless(t *testing.T) {
 
 // TestCAAnswersWhatItIsNotMadeFor with a refusal, at once, and goes on.
 func TestCAAnswersWhatItIsNotMadeFor(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	minted := p.mint("acme", "edge")
@@ -327,6 +333,7 @@ func (p *platform) rootPool() *x509.CertPool {
 
 // TestBadRequestUsesUpNoToken, and is refused before its key costs anything.
 func TestBadRequestUsesUpNoToken(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	minted := p.mint("acme", "edge")
@@ -360,6 +367,7 @@ func spoilt(csr []byte) []byte {
 // TestSealedKeyMovedToAnotherRowOpensNothing has somebody with the database, and
 // without the keyset, give one tenant the key of another.
 func TestSealedKeyMovedToAnotherRowOpensNothing(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme, globex := p.tenant("acme"), p.tenant("globex")
 	p.mint("acme", "edge")
@@ -413,6 +421,7 @@ func TestSealedKeyMovedToAnotherRowOpensNothing(t *testing.T) {
 
 // TestSlowAndSilentClientsAreCutOff at the CA, and hold nobody up meanwhile.
 func TestSlowAndSilentClientsAreCutOff(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	const patience = 300 * time.Millisecond

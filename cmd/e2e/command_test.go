@@ -25,6 +25,7 @@ import (
 )
 
 func TestSyncNowRunsWhereTheSourceRunsAndTellsItsResult(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -71,6 +72,7 @@ func TestSyncNowRunsWhereTheSourceRunsAndTellsItsResult(t *testing.T) {
 // its time, ends the platform meanwhile, and finds the sync done and told of by
 // the platform that came after.
 func TestCommandSurvivesARestartOfThePlatform(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	systems, err := faker.New(faker.Options{Armis: 40, Seed: 1})
@@ -146,6 +148,7 @@ func TestCommandSurvivesARestartOfThePlatform(t *testing.T) {
 }
 
 func TestPlatformServiceRunsOneTenantsSourceAtOnce(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -176,6 +179,7 @@ func TestPlatformServiceRunsOneTenantsSourceAtOnce(t *testing.T) {
 }
 
 func TestSourceTestSaysExactlyWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	world := newSystems(t, faker.Options{Armis: 60, NetBox: 20, Seed: 1})
@@ -259,6 +263,7 @@ func TestSourceTestSaysExactlyWhatIsWrong(t *testing.T) {
 }
 
 func TestCommandsAreUnavailableWhileTheServiceIsOffline(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")

@@ -92,6 +92,7 @@ func (c *control) silent() {
 }
 
 func TestR16_ChangedSourceReachesItsServiceByPush(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	hq, branch := p.onboard("acme", "hq"), p.onboard("acme", "branch")
@@ -124,6 +125,7 @@ func TestR16_ChangedSourceReachesItsServiceByPush(t *testing.T) {
 }
 
 func TestR14_PlatformServiceIsPushedTheSourcesOfEveryTenant(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -147,6 +149,7 @@ func TestR14_PlatformServiceIsPushedTheSourcesOfEveryTenant(t *testing.T) {
 }
 
 func TestR21_ControlStreamIsOfTheCertificatesServiceAndEndsWithIt(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*platform){
 		"revoked": func(p *platform) {
 			_, err := p.core.RevokeService(context.Background(), operator, "acme", "hq")
@@ -257,6 +260,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 // A client of others may have no ControlStream: everything but commands works as
 // it always did.
 func TestForeignClientWithoutControlStreamIsPolledBy(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")

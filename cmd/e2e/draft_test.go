@@ -15,6 +15,7 @@ import (
 // TestSourceIsTestedBeforeItIsSaved tests what nothing is recorded of, where it
 // would run, and a change that is not made.
 func TestSourceIsTestedBeforeItIsSaved(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -83,6 +84,7 @@ func TestSourceIsTestedBeforeItIsSaved(t *testing.T) {
 // TestRunsAndOutboxAreTold follows the runs of a service and what waits in its
 // outbox.
 func TestRunsAndOutboxAreTold(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")

@@ -30,6 +30,7 @@ import (
 )
 
 func TestR04TokenYieldsIdentityGatewayAndPathsOnly(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	minted := p.mint("acme", "HQ Sync")
@@ -59,6 +60,7 @@ func TestR04TokenYieldsIdentityGatewayAndPathsOnly(t *testing.T) {
 }
 
 func TestOneTokenManyRedemptions(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	rounds := 20
@@ -90,6 +92,7 @@ func TestOneTokenManyRedemptions(t *testing.T) {
 }
 
 func TestTokenIsSpentAfterRestart(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	used, unused := p.mint("acme", "one"), p.mint("acme", "two")
@@ -107,6 +110,7 @@ func isRefused(err error) bool {
 }
 
 func TestSameKeyRedeemsAgainForTenMinutes(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	minted := p.mint("acme", "edge")
@@ -124,6 +128,7 @@ func TestSameKeyRedeemsAgainForTenMinutes(t *testing.T) {
 }
 
 func TestRevokedServiceIsNotBroughtBackByItsToken(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	minted := p.mint("acme", "edge")
@@ -139,6 +144,7 @@ func TestRevokedServiceIsNotBroughtBackByItsToken(t *testing.T) {
 // TestTokenFailuresAreAlike has every way a token can be wrong answered with the
 // same bytes.
 func TestTokenFailuresAreAlike(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("bolt")
@@ -209,6 +215,7 @@ func edited(t testing.TB, text, claim string, value any) string {
 }
 
 func TestRequestDecidesNothingButItsKey(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	other, err := url.Parse("spiffe://edgesync.local/gateway/platform/default/agent-gateway")
@@ -245,6 +252,7 @@ func TestRequestDecidesNothingButItsKey(t *testing.T) {
 }
 
 func TestClientRefusesEditedToken(t *testing.T) {
+	t.Parallel()
 	p, q := newPlatform(t), newPlatform(t)
 	p.tenant("acme")
 	text := p.mint("acme", "edge").Text
@@ -271,6 +279,7 @@ func TestClientRefusesEditedToken(t *testing.T) {
 // TestTenantLeafCannotPoseAsCA has a host of the tenant answer as the CA, with
 // every certificate it can show.
 func TestTenantLeafCannotPoseAsCA(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "evil")
@@ -301,6 +310,7 @@ func TestTenantLeafCannotPoseAsCA(t *testing.T) {
 }
 
 func TestAttemptsAreLimitedPerAddress(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	server := p.serveCA(t, ca.Options{Failures: 3, FailureEvery: 20 * time.Second})
@@ -321,6 +331,7 @@ func TestAttemptsAreLimitedPerAddress(t *testing.T) {
 }
 
 func TestHandshakeRefusesWhoIsNobody(t *testing.T) {
+	t.Parallel()
 	p, q := newPlatform(t), newPlatform(t)
 	p.tenant("acme")
 	q.tenant("acme")
@@ -337,6 +348,7 @@ func TestHandshakeRefusesWhoIsNobody(t *testing.T) {
 
 // TestStepClient has step's own library do what step's command line does.
 func TestStepClient(t *testing.T) {
+	t.Parallel()
 	stepca.DisableIdentity = true
 	p := newPlatform(t)
 	p.tenant("acme")
@@ -400,6 +412,7 @@ func TestStepClient(t *testing.T) {
 
 // TestFromTokenToReOnboarding is the life of an edge service.
 func TestFromTokenToReOnboarding(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e, held := p.enrol(p.mint("acme", "HQ").Text)
@@ -445,6 +458,7 @@ func TestFromTokenToReOnboarding(t *testing.T) {
 // TestNothingSecretIsTold looks for a token and the keys of the platform
 // wherever anything is told.
 func TestNothingSecretIsTold(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	minted := p.mint("acme", "edge")

@@ -81,6 +81,7 @@ func (p *platform) paged(endpoint string) core.SourceView {
 // lies, twice in a row, between snapshots that are complete: the run is told as
 // what it was, every device stays, and the next good run is a good run.
 func TestSourceThatFailsRetractsNothing(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -147,6 +148,7 @@ func TestSourceThatFailsRetractsNothing(t *testing.T) {
 // TestSourceSuddenlyHalvedOrEmptyIsHeld: what it is without waits for an operator,
 // and is lifted when the source is itself again.
 func TestSourceSuddenlyHalvedOrEmptyIsHeld(t *testing.T) {
+	t.Parallel()
 	for name, left := range map[string]int{"halved": 30, "empty": 0} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlatform(t)
@@ -181,6 +183,7 @@ func TestSourceSuddenlyHalvedOrEmptyIsHeld(t *testing.T) {
 
 // TestClockOfAnEdgeADayOffChangesNoIdentity, whichever way it jumps.
 func TestClockOfAnEdgeADayOffChangesNoIdentity(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -229,6 +232,7 @@ func (p *platform) another() *platform {
 // TestServiceOnTwoGatewaysHasOneEffect delivers the same run over both at once,
 // and then an older one after a newer: what it says stays what the newer said.
 func TestServiceOnTwoGatewaysHasOneEffect(t *testing.T) {
+	t.Parallel()
 	p, e, source := site(t)
 	two := e.at(p.another())
 	started := time.Now().UTC().Add(-time.Minute)
@@ -297,6 +301,7 @@ func (s slowTenant) Update(ctx context.Context, fn func(core.TenantTx) error) er
 // store that takes its time, so the next is read no further than the outbox's
 // bound allows, and all of it arrives.
 func TestSlowStoreHoldsThePollerBack(t *testing.T) {
+	t.Parallel()
 	devices, bound := 2500, int64(400_000)
 	if raceDetector {
 		devices, bound = 800, 140_000

@@ -78,6 +78,7 @@ const (
 // TestR21_ForgedIdentitiesAreRefusedAtTheHandshakeAndKept takes the key of globex
 // and tries to be somebody else with it.
 func TestR21_ForgedIdentitiesAreRefusedAtTheHandshakeAndKept(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	globex := p.tenant("globex")
@@ -164,6 +165,7 @@ func (p *platform) tenantID(slug string) uuid.UUID {
 // TestR21_ExtraIntermediatesAreIgnored: the issuing key is found by the leaf's
 // own word and signature, whatever else was sent.
 func TestR21_ExtraIntermediatesAreIgnored(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme, globex := p.tenant("acme"), p.tenant("globex")
 	e := p.onboard("acme", "hq")
@@ -183,6 +185,7 @@ func TestR21_ExtraIntermediatesAreIgnored(t *testing.T) {
 // TestR21_SubAuthorityOfATenantIsNobody signs a leaf with an authority that the
 // tenant's key has signed.
 func TestR21_SubAuthorityOfATenantIsNobody(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	globex := p.tenant("globex")
 	stolen := p.authority(globex.ID)
@@ -205,6 +208,7 @@ func TestR21_SubAuthorityOfATenantIsNobody(t *testing.T) {
 }
 
 func TestR21_ConnectionsThatProveNothingAreRefused(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -227,6 +231,7 @@ func TestR21_ConnectionsThatProveNothingAreRefused(t *testing.T) {
 // TestTenantLeafDoesNotPassForTheGateway has the platform's listener present a
 // leaf of a tenant's key for the gateway's name: its clients hang up.
 func TestTenantLeafDoesNotPassForTheGateway(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme := p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -254,6 +259,7 @@ func TestTenantLeafDoesNotPassForTheGateway(t *testing.T) {
 // TestR23_PlatformOnlyOperationsOfATenantAreRefusedAndKept has an edge service
 // try what only the platform's service may.
 func TestR23_PlatformOnlyOperationsOfATenantAreRefusedAndKept(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	globex := p.tenant("globex")

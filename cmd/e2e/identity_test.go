@@ -20,6 +20,7 @@ func (e *edge) snapshot(source core.SourceView, run string, chunks [][]payload.U
 }
 
 func TestR28_WhatCompleteSnapshotsNoLongerNameIsRetracted(t *testing.T) {
+	t.Parallel()
 	p, e, source := site(t)
 	client := p.admin()
 	all := fleet(source.ID, 100, 40, 1)
@@ -69,6 +70,7 @@ func TestR28_WhatCompleteSnapshotsNoLongerNameIsRetracted(t *testing.T) {
 }
 
 func TestR29_DecisionsAreExplainedAndUndone(t *testing.T) {
+	t.Parallel()
 	p, e, source := site(t)
 	other := p.source("acme", "office", "hq")
 	client := p.admin()

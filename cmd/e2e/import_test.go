@@ -24,6 +24,7 @@ import (
 // service of the key-value era, enrols the service that was made of it, and runs
 // it: the devices of its sources arrive, and what could not be carried was named.
 func TestR31_OldConfigurationGoesOnWorking(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	server, err := faker.New(faker.Options{Armis: 60, NetBox: 40, Seed: 3})

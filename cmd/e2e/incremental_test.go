@@ -16,6 +16,7 @@ import (
 // TestR17_ChangesArriveBetweenSnapshots reads a NetBox whole once and then only
 // for what changed.
 func TestR17_ChangesArriveBetweenSnapshots(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")

@@ -45,6 +45,7 @@ func (p *platform) ids(tenant string) []string {
 }
 
 func TestR18_ChunksAreOrderedAndTheLastIsMarked(t *testing.T) {
+	t.Parallel()
 	p, e, source := site(t)
 	bad := map[string]func(*monitoring.GatewayStatusChunk){
 		"gap":            func(c *monitoring.GatewayStatusChunk) { c.ChunkIndex *= 2 },
@@ -65,6 +66,7 @@ func TestR18_ChunksAreOrderedAndTheLastIsMarked(t *testing.T) {
 }
 
 func TestR24_NothingOfATenantIsVisibleToAnother(t *testing.T) {
+	t.Parallel()
 	p, e, source := site(t)
 	p.tenant("globex")
 	spy := p.onboard("globex", "spy")
@@ -102,6 +104,7 @@ func TestR24_NothingOfATenantIsVisibleToAnother(t *testing.T) {
 }
 
 func TestR25_PartitionAndConfidenceAreTheSourceRecords(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -125,6 +128,7 @@ func TestR25_PartitionAndConfidenceAreTheSourceRecords(t *testing.T) {
 }
 
 func TestR26_AcknowledgedIsStoredAndRepeatedChangesNothing(t *testing.T) {
+	t.Parallel()
 	p, e, source := site(t)
 	run := stream{source: source.ID, runID: "r1", mode: payload.ModeSnapshot, chunks: fleet(source.ID, 300, 100, 1)}
 	must(t, e.push(run))
@@ -148,6 +152,7 @@ func TestR26_AcknowledgedIsStoredAndRepeatedChangesNothing(t *testing.T) {
 }
 
 func TestR27_ChurnKeepsDevicesAndTwoSourcesMakeOne(t *testing.T) {
+	t.Parallel()
 	p, e, source := site(t)
 	other := p.source("acme", "office", "hq")
 	must(t, e.push(stream{source: source.ID, runID: "r1", mode: payload.ModeSnapshot, chunks: fleet(source.ID, 100, 50, 1)}))

@@ -156,6 +156,7 @@ func kills(t *testing.T) int {
 // change their addresses meanwhile. In the end the inventory is the source's,
 // device for device, and every stage has counted each update once.
 func TestR26_KilledAtAnyPointNothingIsLostOrDoubled(t *testing.T) {
+	t.Parallel()
 	if testing.Short() || raceDetector {
 		t.Skip("kills processes for a while: what it tries is the disk, not how goroutines meet")
 	}

@@ -45,6 +45,7 @@ func (p *platform) wantAdmin(what string, c client.Credential, want codes.Code) 
 }
 
 func TestOperatorRenewsWithANewKeyAndTheOldCertificateStaysGoodOnce(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	first := p.operatorCredential("alice", core.RoleViewer, "acme")
@@ -86,6 +87,7 @@ func TestOperatorRenewsWithANewKeyAndTheOldCertificateStaysGoodOnce(t *testing.T
 }
 
 func TestOperatorIsNotRenewed(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	revoked := p.operatorCredential("revoked", core.RoleAdmin, "")
@@ -125,6 +127,7 @@ func (p *platform) forgedOperator(slug string) *tls.Certificate {
 }
 
 func TestOperatorRecoversAfterItsEndByProofOfItsKey(t *testing.T) {
+	t.Parallel()
 	p := oldPlatform(t, "acme")
 	p.operatorCredential("alice", core.RoleAdmin, "")
 	now := time.Now()
@@ -153,6 +156,7 @@ func TestOperatorRecoversAfterItsEndByProofOfItsKey(t *testing.T) {
 
 // TestOperatorGivesItsCertificateUp, as step's revocation does.
 func TestOperatorGivesItsCertificateUp(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	alice := p.operatorCredential("alice", core.RoleAdmin, "")
 	got, answer, err := p.post("/1.0/revoke", alice.TLS(), "localhost", nil, map[string]any{

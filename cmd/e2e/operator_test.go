@@ -82,6 +82,8 @@ var mayCall = map[string]string{
 // TestEveryCallIsHeldToRoleAndTenant makes every call there is as everybody
 // there is, over the wire.
 func TestEveryCallIsHeldToRoleAndTenant(t *testing.T) {
+	t.Parallel()
+	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -171,6 +173,7 @@ func message(t testing.TB, descriptor protoreflect.MessageDescriptor) proto.Mess
 }
 
 func TestOperatorOfOneTenantSeesThatTenantAlone(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	for _, slug := range []string{"acme", "globex"} {
 		p.tenant(slug)
@@ -212,6 +215,7 @@ func TestOperatorOfOneTenantSeesThatTenantAlone(t *testing.T) {
 }
 
 func TestWhatAnOperatorDoesIsRecordedInItsName(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	client := p.administer(p.operatorIdentity("alice", core.RoleAdmin, ""))
 	_, err := client.CreateTenant(t.Context(), &adminv1.CreateTenantRequest{Slug: "acme"})
@@ -224,6 +228,7 @@ func TestWhatAnOperatorDoesIsRecordedInItsName(t *testing.T) {
 }
 
 func TestRevokedOperatorLosesItsTailAndItsHandshakes(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	alice := p.operatorIdentity("alice", core.RoleViewer, "acme")
@@ -256,6 +261,7 @@ func TestRevokedOperatorLosesItsTailAndItsHandshakes(t *testing.T) {
 }
 
 func TestOperatorOfASuspendedOrRemovedTenantIsRefused(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	alice := p.operatorIdentity("alice", core.RoleViewer, "acme")
@@ -276,6 +282,7 @@ func TestOperatorOfASuspendedOrRemovedTenantIsRefused(t *testing.T) {
 }
 
 func TestR23_TenantIdentityIsRefusedTheAdministrationAndThatIsKept(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -298,6 +305,7 @@ func TestR23_TenantIdentityIsRefusedTheAdministrationAndThatIsKept(t *testing.T)
 }
 
 func TestOperatorIsRefusedTheAgentGatewayAndThatIsKept(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	conn, err := grpc.NewClient("passthrough:///"+p.addr, grpc.WithTransportCredentials(credentials.NewTLS(p.clientTLS(p.operatorIdentity("alice", core.RoleAdmin, "")))))
 	must(t, err)
@@ -308,6 +316,7 @@ func TestOperatorIsRefusedTheAgentGatewayAndThatIsKept(t *testing.T) {
 }
 
 func TestRefusedOperatorIsKept(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	viewer := p.administer(p.operatorIdentity("eve", core.RoleViewer, "acme"))
@@ -321,6 +330,7 @@ func TestRefusedOperatorIsKept(t *testing.T) {
 }
 
 func TestOperatorIsCheckedWhenAdded(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.operatorIdentity("alice", core.RoleAdmin, "acme")

@@ -25,6 +25,7 @@ import (
 )
 
 func TestRenewalHasANewKeyAndKeepsTheOldCertificateGood(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e, first := p.enrol(p.mint("acme", "edge").Text)
@@ -54,6 +55,7 @@ func samePublic(a, b client.Credential) bool {
 }
 
 func TestPackageAndPlatformIdentitiesAreRenewedToo(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	for _, e := range []*edge{p.onboard("acme", "edge"), p.saas()} {
@@ -65,6 +67,7 @@ func TestPackageAndPlatformIdentitiesAreRenewedToo(t *testing.T) {
 }
 
 func TestRenewalAfterTheEnd(t *testing.T) {
+	t.Parallel()
 	p := oldPlatform(t, "acme")
 	e := p.onboard("acme", "edge")
 	now := time.Now()
@@ -91,6 +94,7 @@ func TestRenewalAfterTheEnd(t *testing.T) {
 // what its service was given before: it ended by itself, and the service has
 // another since.
 func TestEndedIdentityOfAServiceThatWasOnboardedAgainIsNotRenewed(t *testing.T) {
+	t.Parallel()
 	p := oldPlatform(t, "acme")
 	for name, after := range map[string]func(){
 		"package": func() { p.onboard("acme", "package") },
@@ -122,6 +126,7 @@ func TestEndedIdentityOfAServiceThatWasOnboardedAgainIsNotRenewed(t *testing.T) 
 }
 
 func TestRenewalIsRefused(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("bolt")
@@ -164,6 +169,7 @@ func TestRenewalIsRefused(t *testing.T) {
 }
 
 func TestRenewalTokenIsForOneUseAndOneKey(t *testing.T) {
+	t.Parallel()
 	p := oldPlatform(t, "acme")
 	p.onboard("acme", "edge")
 	ended := p.issuedLongAgo("acme", "edge", time.Now().Add(-2*time.Hour), time.Hour)
@@ -215,6 +221,7 @@ func renewalToken(t testing.TB, c client.Credential, audience string, life time.
 // TestRunRenewsItsIdentity has `run` itself find its certificate at the end of
 // its life, and go on with another, without being restarted.
 func TestRunRenewsItsIdentity(t *testing.T) {
+	t.Parallel()
 	p := oldPlatform(t, "acme")
 	e := p.onboard("acme", "edge")
 	dir := e.config.Paths().Dir
@@ -260,6 +267,7 @@ func TestRunRenewsItsIdentity(t *testing.T) {
 // TestHotSwapKeepsStreams has a connection that was made with the old
 // certificate go on, and a new one present the new.
 func TestHotSwapKeepsStreams(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e, held := p.enrol(p.mint("acme", "edge").Text)

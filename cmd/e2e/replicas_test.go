@@ -40,6 +40,7 @@ func (e *edge) at(p *platform) *edge {
 // TestR30_ReplicasAreOnePlatform changes things on one replica and looks at what
 // services and operators connected to the other see.
 func TestR30_ReplicasAreOnePlatform(t *testing.T) {
+	t.Parallel()
 	a, b := newReplicas(t, pgtest.Database(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	tailed := make(chan string, 1000)
@@ -125,6 +126,7 @@ func TestR30_ReplicasAreOnePlatform(t *testing.T) {
 
 // TestR30_TenantsAreMadeOnce has both replicas make the same tenants at once.
 func TestR30_TenantsAreMadeOnce(t *testing.T) {
+	t.Parallel()
 	a, b := newReplicas(t, pgtest.Database(t))
 	for i := range 4 {
 		slug := fmt.Sprintf("tenant-%d", i)
@@ -156,6 +158,7 @@ func TestR30_TenantsAreMadeOnce(t *testing.T) {
 // in the middle, and sends what was not acknowledged to the other, as a runtime
 // does. Then the database is killed under the other, too.
 func TestR30_ReplicaStoppedLosesNothing(t *testing.T) {
+	t.Parallel()
 	cluster := pgtest.Start(t)
 	a, b := newReplicas(t, cluster.Database(t))
 	acme := a.tenant("acme")
@@ -206,6 +209,7 @@ func TestR30_ReplicaStoppedLosesNothing(t *testing.T) {
 // TestR30_ReplicasTrustTheSame changes on one replica who is trusted and looks at
 // whom the other lets in.
 func TestR30_ReplicasTrustTheSame(t *testing.T) {
+	t.Parallel()
 	a, b := newReplicas(t, pgtest.Database(t))
 	a.tenant("acme")
 	first := a.onboard("acme", "edge-1")

@@ -117,6 +117,7 @@ func newPlatformIn(t *testing.T, database string) *platform {
 // being ingested, and restores it elsewhere: counts and hashes are those of one
 // moment, and everything that was acknowledged before is there.
 func TestBackupDuringIngestionRestoresItsMoment(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, database func() string) {
 		p := newPlatformIn(t, database())
 		var flows []*flow
@@ -216,6 +217,8 @@ func (f *flow) push(ctx context.Context) {
 // no restore, deliver what the backup does not hold: it reads changes only, and
 // there are none.
 func TestRestoredPlatformIsSentEverythingAgain(t *testing.T) {
+	t.Parallel()
+	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -271,6 +274,7 @@ func TestRestoredPlatformIsSentEverythingAgain(t *testing.T) {
 // TestRestoreCancelsOpenJoinTokens redeems, after a restore, a token that was open
 // when the backup was taken.
 func TestRestoreCancelsOpenJoinTokens(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	open, used := p.mint("acme", "open"), p.mint("acme", "used")
@@ -301,6 +305,8 @@ func TestRestoreCancelsOpenJoinTokens(t *testing.T) {
 // TestIdentitiesIssuedAfterTheBackupAreAdmitted restores a platform that knows
 // nothing of them, and sees who still gets in.
 func TestIdentitiesIssuedAfterTheBackupAreAdmitted(t *testing.T) {
+	t.Parallel()
+	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	token := p.mint("acme", "renewed")

@@ -55,6 +55,7 @@ func (e *edge) wantNoHandshake() {
 }
 
 func TestRevokedServiceLosesItsIdleStreamAndItsHandshakesAlsoAfterARestart(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e, sibling := p.onboard("acme", "hq"), p.onboard("acme", "branch")
@@ -76,6 +77,7 @@ func TestRevokedServiceLosesItsIdleStreamAndItsHandshakesAlsoAfterARestart(t *te
 }
 
 func TestRemovedServiceLosesItsIdleStream(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -90,6 +92,7 @@ func TestRemovedServiceLosesItsIdleStream(t *testing.T) {
 }
 
 func TestOnboardingAgainEndsTheStreamOfTheFormerIdentityOnly(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	former := p.onboard("acme", "hq")
@@ -105,6 +108,7 @@ func TestOnboardingAgainEndsTheStreamOfTheFormerIdentityOnly(t *testing.T) {
 }
 
 func TestSuspendedTenantLosesAllItsStreamsAndGetsThemBackWhenResumed(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -132,6 +136,7 @@ func TestSuspendedTenantLosesAllItsStreamsAndGetsThemBackWhenResumed(t *testing.
 }
 
 func TestRemovedTenantLosesAllItsStreams(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -147,6 +152,7 @@ func TestRemovedTenantLosesAllItsStreams(t *testing.T) {
 }
 
 func TestServiceKeepsItsHistoryWhenRenamedRevokedAndOnboardedAgain(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")

@@ -28,6 +28,7 @@ func (e *edge) credential() client.Credential {
 // runtime does, while the root, the platform's authority and its tenant's are
 // replaced. The renewal is today's: step goes by the real clock.
 func TestRenewalCarriesAnEdgeOverARotation(t *testing.T) {
+	t.Parallel()
 	const age = 20 * 24 * time.Hour
 	p := pastPlatform(t, age, "acme")
 	e := p.onboard("acme", "edge")
@@ -58,6 +59,7 @@ func TestRenewalCarriesAnEdgeOverARotation(t *testing.T) {
 // TestRuntimeTrustsTheNewRootWithoutARestart has one process live through the
 // whole of a rotation: what it trusts changes with what it renews.
 func TestRuntimeTrustsTheNewRootWithoutARestart(t *testing.T) {
+	t.Parallel()
 	const age = 20 * 24 * time.Hour
 	p := pastPlatform(t, age, "acme")
 	e := p.onboard("acme", "edge")
@@ -85,6 +87,7 @@ func TestRuntimeTrustsTheNewRootWithoutARestart(t *testing.T) {
 
 // TestTokenOfBeforeARotationIsGood: it pins the old root.
 func TestTokenOfBeforeARotationIsGood(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	token := p.mint("acme", "edge").Text
@@ -99,6 +102,7 @@ func TestTokenOfBeforeARotationIsGood(t *testing.T) {
 // TestRenewalAfterTheEndGoesOverARotation: proof of the key is enough for an
 // edge that slept through its certificate's end while its authority retired.
 func TestRenewalAfterTheEndGoesOverARotation(t *testing.T) {
+	t.Parallel()
 	const age = core.DefaultLeafLife + 6*24*time.Hour
 	p := pastPlatform(t, age, "acme")
 	e := p.onboard("acme", "edge")

@@ -195,6 +195,7 @@ func drillSize(t *testing.T) int {
 // that connected within the overlap is stranded, none is accepted after its end,
 // and the platform says who still holds what.
 func TestRotationDrill(t *testing.T) {
+	t.Parallel()
 	f := newDrill(t, drillSize(t))
 	p := f.p
 	f.wantAll("before any rotation", f.edges)
@@ -273,6 +274,7 @@ func (p *platform) rotateRoot(leaked bool) core.Rotation {
 // TestOldRootAloneIsNotUnderstoodAfterItsEnd takes an edge whose certificate is
 // good, but that was given nothing but the old root.
 func TestOldRootAloneIsNotUnderstoodAfterItsEnd(t *testing.T) {
+	t.Parallel()
 	f := newDrill(t, 1)
 	p, e := f.p, f.edges[0]
 	old := e.Roots
@@ -310,6 +312,7 @@ func selfSigned(t testing.TB, pem []byte) []*x509.Certificate {
 // TestLeakedAuthorityIsRefusedAtOnce takes a leaf that a thief signed himself
 // with the stolen key, and an honest one of the same key.
 func TestLeakedAuthorityIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme := p.tenant("acme")
 	p.tenant("globex")
@@ -345,6 +348,7 @@ func TestLeakedAuthorityIsRefusedAtOnce(t *testing.T) {
 // TestLeakedRootIsNotUnderstoodAtOnce: leaves stay good, but who knows only the
 // old root trusts nobody here any more.
 func TestLeakedRootIsNotUnderstoodAtOnce(t *testing.T) {
+	t.Parallel()
 	f := newDrill(t, 1)
 	e := f.edges[0]
 	f.wantAll("before", f.edges)

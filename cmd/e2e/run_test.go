@@ -83,6 +83,7 @@ func (p *platform) armisAt(tenant, name, service, endpoint string) core.SourceVi
 }
 
 func TestR13_ServiceThatIsRefusedReadsNothing(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -105,6 +106,8 @@ func TestR13_ServiceThatIsRefusedReadsNothing(t *testing.T) {
 }
 
 func TestR18_RunFarBeyondOneMessageArrivesWhole(t *testing.T) {
+	t.Parallel()
+	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -125,6 +128,7 @@ func TestR18_RunFarBeyondOneMessageArrivesWhole(t *testing.T) {
 }
 
 func TestR19_NothingButTheGatewayAndTheSourceIsAsked(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -162,6 +166,7 @@ func TestR19_NothingButTheGatewayAndTheSourceIsAsked(t *testing.T) {
 }
 
 func TestR20_FailingSourceDelaysNoOtherTenant(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -202,6 +207,8 @@ func TestR20_FailingSourceDelaysNoOtherTenant(t *testing.T) {
 }
 
 func TestR27_EveryAddressChangesAndEveryDeviceStays(t *testing.T) {
+	t.Parallel()
+	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")

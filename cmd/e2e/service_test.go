@@ -14,6 +14,7 @@ import (
 )
 
 func TestR01_PlatformTenantIsRandomStableAndNeverZero(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	first, err := p.core.PlatformInfo(t.Context())
 	must(t, err)
@@ -39,6 +40,7 @@ func TestR01_PlatformTenantIsRandomStableAndNeverZero(t *testing.T) {
 }
 
 func TestR03_ReservedSlugIsThePlatformsAlone(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	before, err := p.core.Tenants(t.Context())
 	must(t, err)
@@ -54,6 +56,7 @@ func TestR03_ReservedSlugIsThePlatformsAlone(t *testing.T) {
 }
 
 func TestR05_HelloRecordsTheServiceUnderItsCertificatesTenant(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme := p.tenant("acme")
 	p.tenant("globex")
@@ -78,6 +81,7 @@ func TestR05_HelloRecordsTheServiceUnderItsCertificatesTenant(t *testing.T) {
 }
 
 func TestR05_RemovedServiceIsNotBroughtBackByHello(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -95,6 +99,7 @@ func TestR05_RemovedServiceIsNotBroughtBackByHello(t *testing.T) {
 }
 
 func TestR06_HeartbeatsDecideOnlineOfflineAndDegraded(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -141,6 +146,7 @@ func TestR06_HeartbeatsDecideOnlineOfflineAndDegraded(t *testing.T) {
 }
 
 func TestR23_TenantIdentityIsRefusedPlatformOperationsAndThatIsKept(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme, globex := p.tenant("acme"), p.tenant("globex")
 	e := p.onboard("acme", "hq")

@@ -76,6 +76,7 @@ func fill(t *testing.T, dir string) (empty func()) {
 // again, nothing of its chunk is stored, the runtime keeps what it has, and all
 // of it arrives once there is room.
 func TestFullDiskOfThePlatformAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
 	smallDisk(t, 24<<20, func(t *testing.T, dir string) {
 		p := &platform{t: t, dir: dir, clock: &clock{}}
 		p.serve(true)

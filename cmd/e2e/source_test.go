@@ -25,6 +25,7 @@ func (p *platform) armis(tenant, name, service string) core.SourceView {
 }
 
 func TestR08_SourceNeedsAServiceThatCanRunIt(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	create := func(name, service string) error {
@@ -54,6 +55,7 @@ func TestR08_SourceNeedsAServiceThatCanRunIt(t *testing.T) {
 }
 
 func TestR10_CredentialsAreSealedAndReachOnlyTheServiceAssigned(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -91,6 +93,7 @@ func TestR10_CredentialsAreSealedAndReachOnlyTheServiceAssigned(t *testing.T) {
 }
 
 func TestR11_EveryChangeOfASourceLeavesAnEvent(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.onboard("acme", "hq")
@@ -125,6 +128,7 @@ func TestR11_EveryChangeOfASourceLeavesAnEvent(t *testing.T) {
 }
 
 func TestR12_SourceShowsWhatItsRunsCameTo(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -164,6 +168,7 @@ func TestR12_SourceShowsWhatItsRunsCameTo(t *testing.T) {
 }
 
 func TestR14_PlatformServiceGetsWhatIsAssignedToItOfEveryTenant(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme, globex := p.tenant("acme"), p.tenant("globex")
 	saas := p.saas()
@@ -195,6 +200,7 @@ func TestR14_PlatformServiceGetsWhatIsAssignedToItOfEveryTenant(t *testing.T) {
 }
 
 func TestR14_PlatformServiceMayNotPushForATenantThatAssignedItNothing(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	acme := p.tenant("acme")
 	saas := p.saas()
@@ -210,6 +216,7 @@ func TestR14_PlatformServiceMayNotPushForATenantThatAssignedItNothing(t *testing
 }
 
 func TestR15_EdgeServiceGetsOnlyItsOwnSources(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")
@@ -231,6 +238,7 @@ func TestR15_EdgeServiceGetsOnlyItsOwnSources(t *testing.T) {
 }
 
 func TestR16_ConfigVersionDependsOnContentOnly(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")

@@ -15,6 +15,7 @@ import (
 // TestSlugsPartitionsAndNamesAreOnlyLabels gives every field that becomes part of
 // an identity, a schema or a file everything that is none.
 func TestSlugsPartitionsAndNamesAreOnlyLabels(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	_, csr := request(t, &x509.CertificateRequest{})
@@ -45,6 +46,7 @@ func TestSlugsPartitionsAndNamesAreOnlyLabels(t *testing.T) {
 // TestIDsOfAnotherTenantAreAbsent has an administrator of acme name, in every
 // call that takes a reference, what is globex's: it reads as what is nowhere.
 func TestIDsOfAnotherTenantAreAbsent(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	refs := map[string]map[string]string{}
 	for _, slug := range []string{"acme", "globex"} {

@@ -203,6 +203,7 @@ func (p *platform) reported(source string) {
 }
 
 func TestTraceFollowsADeviceAllTheWay(t *testing.T) {
+	t.Parallel()
 	p, e := world(t)
 	var devices []map[string]any
 	for id := 1; id <= 120; id++ {
@@ -256,6 +257,8 @@ func TestTraceFollowsADeviceAllTheWay(t *testing.T) {
 }
 
 func TestTraceSaysWhyADeviceIsMissing(t *testing.T) {
+	t.Parallel()
+	skipRaced(t)
 	t.Run("source down", func(t *testing.T) {
 		p, e := world(t)
 		down := newArmisList(t)
@@ -323,6 +326,7 @@ func TestTraceSaysWhyADeviceIsMissing(t *testing.T) {
 }
 
 func TestTraceSaysWhatElseKeepsADeviceBack(t *testing.T) {
+	t.Parallel()
 	p, e := world(t)
 	source := p.fakerSource("lab", "hq", nil)
 	p.wantTrace("7", core.VerdictMissing, core.ReasonServiceOffline, core.StageSource, "never heard of")
@@ -372,6 +376,7 @@ func TestTraceSaysWhatElseKeepsADeviceBack(t *testing.T) {
 }
 
 func TestTraceReadsWhatTheSourceHoldsNow(t *testing.T) {
+	t.Parallel()
 	p, e := world(t)
 	unnamed := armisDevice(2)
 	unnamed["id"] = 0

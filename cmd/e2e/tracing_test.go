@@ -33,6 +33,7 @@ func names(spans tracetest.SpanStubs) []string {
 }
 
 func TestOneTraceFromThePageToTheCommit(t *testing.T) {
+	t.Parallel()
 	p := &platform{t: t, dir: t.TempDir(), clock: &clock{}}
 	there, received := tracer()
 	p.tracer = there
@@ -83,6 +84,7 @@ func TestOneTraceFromThePageToTheCommit(t *testing.T) {
 }
 
 func TestForeignClientsTraceIsGoneOnWith(t *testing.T) {
+	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")

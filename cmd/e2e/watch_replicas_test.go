@@ -15,6 +15,7 @@ import (
 // TestR30_WhatOneReplicaKnowsTheOtherTells: an operator at one asks for a device
 // of a service that is connected to the other, and exports what both record.
 func TestR30_WhatOneReplicaKnowsTheOtherTells(t *testing.T) {
+	t.Parallel()
 	a, b := newReplicas(t, pgtest.Database(t))
 	a.tenant("acme")
 	e := a.onboard("acme", "hq")
