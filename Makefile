@@ -15,6 +15,9 @@ export GOFLAGS     := $(strip $(GOFLAGS) -trimpath -gcflags=all=-dwarf=false '-t
 # Tests wait for clocks and other processes as much as they compute.
 AT_ONCE := -p $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 
+# What takes longest begins first.
+LONGEST := ./store/postgres ./cmd/e2e ./core ./store/sqlite
+
 # The race detector is for packages that start goroutines, in their tests or
 # otherwise. Not for cmd, which starts the whole program again and again: cmd/e2e
 # has it in one process.
@@ -36,7 +39,7 @@ build: ## the binary, static, in bin/
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/edgesync ./cmd/edgesync
 
 test: ## every test
-	go test -vet=off $(AT_ONCE) -tags $(TAGS) ./...
+	go test -vet=off $(AT_ONCE) -tags $(TAGS) ./cmd $(LONGEST) ./...
 	@$(MAKE) --no-print-directory postgres
 
 .PHONY: postgres
@@ -58,7 +61,7 @@ check: ## what has to hold before a change lands
 
 .PHONY: raced guarantees of-rules of-stores
 raced:
-	$(ROOMY) CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(RACED)
+	$(ROOMY) CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(LONGEST) $(RACED)
 guarantees: of-rules of-stores ## the guarantees of device identity, each over ten thousand random streams
 of-rules:
 	$(ROOMY) EDGESYNC_STREAMS=10000 go test -vet=off -tags $(TAGS) -timeout 20m ./dire
