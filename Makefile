@@ -53,13 +53,14 @@ demo: build ## a whole platform on loopback, from two fake inventories to device
 
 check: ## what has to hold before a change lands
 	@test -z "$$(gofmt -l $(GOFILES))" || { echo "not formatted (run make fmt):"; gofmt -l $(GOFILES); exit 1; }
-	$(ROOMY) go vet -tags $(TAGS) ./...
-	$(ROOMY) go tool staticcheck -tags $(TAGS) ./...
 	$(MAKE) --no-print-directory generated
 	@command -v $${CC:-cc} >/dev/null || { echo "make check: the race detector needs a C compiler: install gcc and the C library's headers"; exit 1; }
-	$(MAKE) --no-print-directory -j 3 raced of-rules of-stores
+	$(MAKE) --no-print-directory -j 4 raced of-stores lint of-rules
 
-.PHONY: raced guarantees of-rules of-stores
+.PHONY: lint raced guarantees of-rules of-stores
+lint:
+	$(ROOMY) go vet -tags $(TAGS) ./...
+	$(ROOMY) go tool staticcheck -tags $(TAGS) ./...
 raced:
 	$(ROOMY) CGO_ENABLED=1 go test -race -vet=off '-gcflags=$(UNWATCHED)' -tags $(TAGS) $(AT_ONCE) -timeout 20m $(LONGEST) $(RACED)
 guarantees: of-rules of-stores ## the guarantees of device identity, each over ten thousand random streams

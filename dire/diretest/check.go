@@ -82,11 +82,11 @@ func Check(t T, store Store, rules *Oracle) map[dire.Ref]dire.Assertion {
 // stored, finds nothing to change.
 func Simulates(t T, rows map[dire.Ref]dire.Assertion, links []dire.Link) {
 	t.Helper()
-	s := dire.DefaultRules().Simulate()
+	s := defaults.Simulate()
 	for _, a := range rows {
 		s.Add(a)
 	}
-	if r := s.Run(links, dire.DefaultRules()); len(r.Merges)+len(r.Splits) > 0 || r.Stored != r.Simulated {
+	if r := s.Run(links, defaults); len(r.Merges)+len(r.Splits) > 0 || r.Stored != r.Simulated {
 		t.Fatalf("a simulation of the rules as they are finds %+v", r)
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"edgesync/dire"
 )
 
+// defaults are the rules a platform runs on.
+var defaults = dire.DefaultRules()
+
 // Memory is a store that holds rows in maps and answers a probe with exactly
 // what dire.Neighbourhood says it must, and nothing more.
 type Memory struct {
@@ -283,7 +286,7 @@ func (m *Memory) apply(t T, plan dire.Plan) {
 func (m *Memory) Ingest(t T, b dire.Batch) dire.Plan {
 	t.Helper()
 	b.Updates = slices.Clone(b.Updates)
-	probe, err := dire.DefaultRules().ProbeFor(b)
+	probe, err := defaults.ProbeFor(b)
 	if err == nil {
 		probe = m.touch(&probe)
 	}
@@ -326,14 +329,14 @@ func (m *Memory) touch(p *dire.Probe) dire.Probe {
 // Relink changes pairs.
 func (m *Memory) Relink(t T, c dire.LinkChange) dire.Plan {
 	t.Helper()
-	probe, err := dire.DefaultRules().ProbeForLinks(c)
+	probe, err := defaults.ProbeForLinks(c)
 	return m.carryOut(t, probe, err)
 }
 
 // Retract retracts things of a source.
 func (m *Memory) Retract(t T, r dire.Retractions) dire.Plan {
 	t.Helper()
-	probe, err := dire.DefaultRules().ProbeForRetractions(r)
+	probe, err := defaults.ProbeForRetractions(r)
 	return m.carryOut(t, probe, err)
 }
 
@@ -342,7 +345,7 @@ func (m *Memory) carryOut(t T, probe dire.Probe, err error) dire.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := dire.DefaultRules().Plan(probe, m.Neighbourhood(&probe))
+	plan, err := defaults.Plan(probe, m.Neighbourhood(&probe))
 	if err != nil {
 		t.Fatal(err)
 	}

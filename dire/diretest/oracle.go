@@ -34,7 +34,7 @@ type saying struct {
 // to the engine: each update is planned alone, against nothing.
 func (o *Oracle) Hear(t T, b dire.Batch, number int) {
 	t.Helper()
-	rules := dire.DefaultRules()
+	rules := defaults
 	for _, u := range b.Updates {
 		alone, deleted := b, u.Deleted
 		u.Deleted = false

@@ -16,6 +16,9 @@ import (
 	"edgesync/dire/diretest"
 )
 
+// defaults are the rules a platform runs on.
+var defaults = dire.DefaultRules()
+
 // streams is how many random streams a store is taken through: so many, or
 // EDGESYNC_STREAMS.
 const streams = 60
@@ -101,7 +104,7 @@ type transaction struct {
 
 func (s *transaction) Ingest(t diretest.T, b dire.Batch) dire.Plan {
 	b.Updates = slices.Clone(b.Updates)
-	probe, err := dire.DefaultRules().ProbeFor(b)
+	probe, err := defaults.ProbeFor(b)
 	if err == nil {
 		probe, err = s.tx.Touch(s.ctx, probe)
 	}
@@ -109,12 +112,12 @@ func (s *transaction) Ingest(t diretest.T, b dire.Batch) dire.Plan {
 }
 
 func (s *transaction) Relink(t diretest.T, c dire.LinkChange) dire.Plan {
-	probe, err := dire.DefaultRules().ProbeForLinks(c)
+	probe, err := defaults.ProbeForLinks(c)
 	return s.carryOut(t, probe, err)
 }
 
 func (s *transaction) Retract(t diretest.T, r dire.Retractions) dire.Plan {
-	probe, err := dire.DefaultRules().ProbeForRetractions(r)
+	probe, err := defaults.ProbeForRetractions(r)
 	return s.carryOut(t, probe, err)
 }
 
@@ -125,7 +128,7 @@ func (s *transaction) carryOut(t diretest.T, probe dire.Probe, err error) dire.P
 	}
 	var plan dire.Plan
 	if err == nil {
-		plan, err = dire.DefaultRules().Plan(probe, near)
+		plan, err = defaults.Plan(probe, near)
 	}
 	if err == nil {
 		err = s.tx.Apply(s.ctx, plan)
@@ -137,7 +140,7 @@ func (s *transaction) carryOut(t diretest.T, probe dire.Probe, err error) dire.P
 }
 
 func (s *transaction) State(t diretest.T) (map[dire.Ref]dire.Assertion, map[string]dire.Device) {
-	rules := dire.DefaultRules()
+	rules := defaults
 	rows, devices := map[dire.Ref]dire.Assertion{}, map[string]dire.Device{}
 	err := s.tx.Assertions(s.ctx, func(a dire.Assertion) error {
 		a.Identifiers, _ = rules.Identifiers(&a.Facts)
