@@ -39,7 +39,7 @@ build: ## the binary, static, in bin/
 	go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/edgesync ./cmd/edgesync
 
 test: ## every test
-	go test -vet=off $(AT_ONCE) -tags $(TAGS) ./cmd $(LONGEST) ./...
+	$(ROOMY) go test -vet=off $(AT_ONCE) -tags $(TAGS) ./cmd $(LONGEST) ./...
 	@$(MAKE) --no-print-directory postgres
 
 .PHONY: postgres

@@ -172,7 +172,7 @@ func TestR26_KilledAtAnyPointNothingIsLostOrDoubled(t *testing.T) {
 	p.run("onboard", "--tenant", "acme", "--name", "hq", "--out", p.dir, "--no-input")
 	must(t, exec.Command("tar", "-xzf", filepath.Join(p.dir, "edge-package-hq.tar.gz"), "-C", p.dir).Run())
 	p.run("source", "add", "main", "--tenant", "acme", "--type", "armis", "--endpoint", server.URL, "--credential", "secret_key=env:KEY",
-		"--page-size", fmt.Sprint(devices / 20), "--query", "all=in:devices", "--poll-interval", "1s", "--no-input")
+		"--page-size", fmt.Sprint(devices/20), "--query", "all=in:devices", "--poll-interval", "1s", "--no-input")
 	platform := p.start("serve", "--listen", gateway, "--ca-listen", ca, "--metrics-listen", platformMetrics)
 	runtime := p.start("run", "--config", filepath.Join("edge-package-hq", "config", "sync.json"), "--data-dir", filepath.Join(p.dir, "data"),
 		"--metrics-listen", runMetrics)
