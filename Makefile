@@ -100,7 +100,7 @@ $(NESTED):
 	cd $@ && go vet ./... && go test -vet=off ./...
 
 fmt:
-	gofmt -w $(GOFILES)
+	@gofmt -l -w $(GOFILES)
 
 clean:
 	rm -rf bin dist

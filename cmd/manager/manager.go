@@ -40,8 +40,11 @@ func New(env func(string) (string, bool)) *Notifier {
 // Listens tells whether there is a manager.
 func (n *Notifier) Listens() bool { return n.Socket != "" }
 
+// patience is how long a manager may take to read what it was told before.
+const patience = 5 * time.Second
+
 // Tell sends states such as "READY=1" at once. A manager that does not listen is
-// no reason to stop.
+// no reason to stop, nor one that does not read.
 func (n *Notifier) Tell(states ...string) {
 	if n.Socket == "" {
 		return
@@ -50,6 +53,7 @@ func (n *Notifier) Tell(states ...string) {
 	if err != nil {
 		return
 	}
+	_ = conn.SetWriteDeadline(time.Now().Add(patience))
 	_, _ = conn.Write([]byte(strings.Join(states, "\n")))
 	_ = conn.Close()
 }
