@@ -210,11 +210,11 @@ func TestCompressionBombIsCutAtTheLimit(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.dial(w.edge("acme", "hq-sync"), grpc.WithDefaultCallOptions(grpc.UseCompressor("gzip")))
 	bomb := chunk("hq-sync", 0, 1)
-	bomb.Services[0].Message = make([]byte, 32<<20)
+	bomb.Services[0].Message = make([]byte, 64<<20)
 	wantStatus(t, send(t.Context(), c, bomb), codes.ResourceExhausted, "")
 	// gRPC answers before the gateway hears of it.
 	w.await("the refusal", func() bool { return w.metric("refusals_total", "reason="+gateway.ReasonMessageTooLong) == 1 })
-	_, err := c.Hello(t.Context(), &monitoring.AgentHelloRequest{AgentId: "hq-sync", Hostname: string(make([]byte, 32<<20))})
+	_, err := c.Hello(t.Context(), &monitoring.AgentHelloRequest{AgentId: "hq-sync", Hostname: string(make([]byte, 64<<20))})
 	wantStatus(t, err, codes.ResourceExhausted, "")
 	must(t, send(t.Context(), c, chunk("hq-sync", 0, 1)))
 }

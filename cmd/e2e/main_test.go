@@ -16,12 +16,3 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
-
-// skipRaced is for what takes long under the race detector and has nothing at
-// once that others have not.
-func skipRaced(t *testing.T) {
-	t.Helper()
-	if raceDetector {
-		t.Skip("what is at once here is so in other tests too")
-	}
-}

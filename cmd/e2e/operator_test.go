@@ -83,7 +83,6 @@ var mayCall = map[string]string{
 // there is, over the wire.
 func TestEveryCallIsHeldToRoleAndTenant(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	p.tenant("globex")

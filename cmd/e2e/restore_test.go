@@ -218,7 +218,6 @@ func (f *flow) push(ctx context.Context) {
 // there are none.
 func TestRestoredPlatformIsSentEverythingAgain(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -306,7 +305,6 @@ func TestRestoreCancelsOpenJoinTokens(t *testing.T) {
 // nothing of them, and sees who still gets in.
 func TestIdentitiesIssuedAfterTheBackupAreAdmitted(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	token := p.mint("acme", "renewed")

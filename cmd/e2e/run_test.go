@@ -107,7 +107,6 @@ func TestR13_ServiceThatIsRefusedReadsNothing(t *testing.T) {
 
 func TestR18_RunFarBeyondOneMessageArrivesWhole(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
@@ -208,7 +207,6 @@ func TestR20_FailingSourceDelaysNoOtherTenant(t *testing.T) {
 
 func TestR27_EveryAddressChangesAndEveryDeviceStays(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
 	p := newPlatform(t)
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")

@@ -258,7 +258,6 @@ func TestTraceFollowsADeviceAllTheWay(t *testing.T) {
 
 func TestTraceSaysWhyADeviceIsMissing(t *testing.T) {
 	t.Parallel()
-	skipRaced(t)
 	t.Run("source down", func(t *testing.T) {
 		p, e := world(t)
 		down := newArmisList(t)

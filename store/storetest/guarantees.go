@@ -74,7 +74,7 @@ func takeThrough(ctx context.Context, tenant core.TenantStore, seed uint64) erro
 			}
 		}()
 		random := rand.New(rand.NewPCG(seed, 7))
-		stream := &diretest.Stream{Moves: true, Batches: 4, Draw: func(n int, _ string) int { return random.IntN(n) }}
+		stream := &diretest.Stream{Moves: true, Batches: 5, Draw: func(n int, _ string) int { return random.IntN(n) }}
 		diretest.Reversible(reporter{}, &transaction{ctx, tx}, stream)
 		return errUndone
 	})

@@ -67,20 +67,8 @@ func Run(t *testing.T, place Place) {
 		"UseOnce":       testUseOnce,
 		"Certificates":  testCertificates,
 	} {
-		t.Run(name, func(t *testing.T) {
-			if slowdown > 1 && !atOnce[name] {
-				t.Skip("nothing is at once here")
-			}
-			test(t, place)
-		})
+		t.Run(name, func(t *testing.T) { test(t, place) })
 	}
-}
-
-// atOnce are the tests in which goroutines meet. Under the race detector they are
-// all there is.
-var atOnce = map[string]bool{
-	"Isolation": true, "Transactions": true, "Concurrency": true, "Cancellation": true, "Reopening": true, "TenantFiles": true,
-	"Lock": true, "Guarantees": true, "JoinTokens": true, "JoinTokenRace": true, "UseOnce": true, "EventLog": true,
 }
 
 // open opens a store that is closed at the end of the test.
