@@ -52,7 +52,7 @@ func (s *Store) update(ctx context.Context, target *schema, fn func(*session) er
 // writing begins a transaction whose statements follow indexes, whatever the size
 // of a table seems to be: so one plan is good for every size, and is kept. Rows are
 // told apart by sorting them, since a table for hashing is made for as many as there
-// might be.
+// might be. This holds whatever the URL says.
 const writing = `BEGIN ISOLATION LEVEL READ COMMITTED;
 	SET LOCAL enable_seqscan = off; SET LOCAL enable_hashagg = off; SET LOCAL plan_cache_mode = force_generic_plan`
 
