@@ -10,11 +10,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/bits"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
 )
@@ -193,24 +190,6 @@ func (s *Sum) Merge(other Sum) {
 		s.hash[i], carry = bits.Add64(s.hash[i], other.hash[i], carry)
 	}
 	s.Rows += other.Rows
-}
-
-// Versions are the numbers that the migrations in a folder begin with, in order.
-func Versions(files fs.FS, dir string) ([]int64, error) {
-	entries, err := fs.ReadDir(files, dir)
-	if err != nil {
-		return nil, err
-	}
-	var versions []int64
-	for _, entry := range entries {
-		number, _, _ := strings.Cut(entry.Name(), "_")
-		version, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("read number of migration %s: %w", entry.Name(), err)
-		}
-		versions = append(versions, version)
-	}
-	return versions, nil
 }
 
 // Skipped compares the versions that were applied to a schema with those that a

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -254,11 +253,7 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 }
 
 func (s *session) skipped(ctx context.Context, platform bool) ([]string, error) {
-	kind := "tenant"
-	if platform {
-		kind = "platform"
-	}
-	known, err := dump.Versions(migrations, path.Join("migrations", kind))
+	known, err := migrationsOf(kindOf(platform))
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +262,7 @@ func (s *session) skipped(ctx context.Context, platform bool) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("read versions of schema: %w", err)
 	}
-	return dump.Skipped(known, applied), nil
+	return dump.Skipped(known.Versions(), applied), nil
 }
 
 // Strays are the schemas of tenants that are none of the known ones.

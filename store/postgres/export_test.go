@@ -49,3 +49,6 @@ func (s *Store) AsTenant(ctx context.Context, id uuid.UUID, fn func(pgx.Tx) erro
 func (s *Store) AsPlatform(ctx context.Context, fn func(pgx.Tx) error) error {
 	return s.update(ctx, s.platform, func(w *session) error { return fn(w.tx) })
 }
+
+// Migrations are those of all kinds of schemas.
+var Migrations = migrations

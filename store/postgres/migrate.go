@@ -2,11 +2,9 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strconv"
 
@@ -15,60 +13,58 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
-	"edgesync/store/dump"
+	"edgesync/store/migration"
 	"edgesync/store/relational"
 )
 
 //go:embed migrations
 var migrations embed.FS
 
-// latest is the version that this program knows of a kind of schema.
-func latest(kind string) (int64, error) {
-	known, err := dump.Versions(migrations, path.Join("migrations", kind))
-	if err != nil {
-		return 0, err
+var migrating = migration.Dialect{
+	Goose: goose.DialectPostgres,
+	Begun: `SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'goose_db_version')`,
+}
+
+// migrationsOf are those of a kind of schema.
+func migrationsOf(kind string) (migration.Set, error) {
+	return migration.Of(migrating, migrations, path.Join("migrations", kind))
+}
+
+func kindOf(platform bool) string {
+	if platform {
+		return "platform"
 	}
-	return known[len(known)-1], nil
+	return "tenant"
 }
 
 // migrate brings a schema up to date, one process at a time. It refuses one that
-// a newer program wrote. Each migration is a transaction, so a crash in between
-// is made good by the next opening.
+// a newer program wrote.
 func (s *Store) migrate(ctx context.Context, target *schema) error {
-	known, err := latest(target.kind)
+	set, err := migrationsOf(target.kind)
 	if err != nil {
 		return err
 	}
 	current, err := s.version(ctx, target)
-	if err != nil || current == known {
-		return err
-	}
-	if current > known {
-		return fmt.Errorf("read schema %s: it has version %d and this program knows %d: run the newer program that wrote it", target.name, current, known)
-	}
-	return s.migrateTo(ctx, target, known)
-}
-
-// migrateTo brings a schema up to a version. One beyond the latest of this kind of
-// store is the latest: another kind may have had a step of its own.
-func (s *Store) migrateTo(ctx context.Context, target *schema, version int64) error {
-	known, err := latest(target.kind)
 	if err != nil {
 		return err
 	}
-	if err := s.up(ctx, target, min(version, known)); err != nil {
-		return fmt.Errorf("migrate schema %s: %w", target.name, err)
+	switch latest := set.Latest(); {
+	case current == latest:
+		return nil
+	case current > latest:
+		return fmt.Errorf("read schema %s: it has version %d and this program knows %d: run the newer program that wrote it", target.name, current, latest)
 	}
-	return nil
+	return s.migrateTo(ctx, target, set.Latest())
 }
 
 // Latest is the version that this program knows of the platform's schema, or of a
 // tenant's.
 func Latest(platform bool) (int64, error) {
-	if platform {
-		return latest("platform")
+	set, err := migrationsOf(kindOf(platform))
+	if err != nil {
+		return 0, err
 	}
-	return latest("tenant")
+	return set.Latest(), nil
 }
 
 // version is the version of a schema, 0 for a new one.
@@ -93,11 +89,16 @@ func version(ctx context.Context, w *session) (v int64, err error) {
 	return v, err
 }
 
-// up runs the migrations on a connection of its own that holds the writer's lock
-// all the while, and the schema's role and search path, so that goose keeps its
-// books in the schema, too.
-func (s *Store) up(ctx context.Context, target *schema, version int64) (err error) {
-	dir, err := fs.Sub(migrations, path.Join("migrations", target.kind))
+// migrateTo brings a schema up to a version, on a connection of its own that holds
+// the writer's lock all the while, and the schema's role and search path, so that
+// goose keeps its books in the schema, too.
+func (s *Store) migrateTo(ctx context.Context, target *schema, version int64) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("migrate schema %s: %w", target.name, err)
+		}
+	}()
+	set, err := migrationsOf(target.kind)
 	if err != nil {
 		return err
 	}
@@ -109,14 +110,5 @@ func (s *Store) up(ctx context.Context, target *schema, version int64) (err erro
 	}))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	return migrateWith(ctx, db, dir, version)
-}
-
-func migrateWith(ctx context.Context, db *sql.DB, dir fs.FS, version int64) error {
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	_, err = provider.UpTo(ctx, version)
-	return err
+	return set.UpTo(ctx, db, version)
 }

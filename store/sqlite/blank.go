@@ -80,7 +80,7 @@ func (b *Blank) Load(ctx context.Context, part dump.Part, from dump.Source) (arr
 	if part.Tenant != uuid.Nil {
 		path, kind = filepath.Join(b.staging, "tenants", part.Tenant.String()+".db"), tenantSchema
 	}
-	if err := createFile(path); err != nil {
+	if err := createEmpty(path); err != nil {
 		return nil, err
 	}
 	write, err := connect(path, b.opts, false)

@@ -130,7 +130,7 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 }
 
 func (s session) skipped(ctx context.Context, platform bool) ([]string, error) {
-	known, err := versions(platform)
+	known, err := schemaOf(platform).migrations()
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s session) skipped(ctx context.Context, platform bool) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read versions of schema: %w", err)
 	}
-	return dump.Skipped(known, applied), nil
+	return dump.Skipped(known.Versions(), applied), nil
 }
 
 // Strays are the files of tenants that are none of the known ones.

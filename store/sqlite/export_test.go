@@ -72,3 +72,6 @@ func (s *Store) Pragma(ctx context.Context, tenant uuid.UUID, pragma string) err
 	_, err = db.write.ExecContext(ctx, "PRAGMA "+pragma)
 	return err
 }
+
+// Migrations are those of all kinds of files.
+var Migrations = migrations

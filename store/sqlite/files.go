@@ -9,21 +9,47 @@ import (
 	"edgesync/seal/ownfile"
 )
 
-// createFile makes an empty database file that only its owner can read. SQLite
-// gives its -wal and -shm files the same mode. One that exists is left alone:
-// opening and closing it here would take away locks SQLite holds on it.
-func createFile(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+// createFile makes a database file that only its owner can read, with a schema's
+// tables. SQLite gives its -wal and -shm files the same mode. One that exists is
+// left alone: opening and closing it here would take away locks SQLite holds on it.
+func createFile(path string, kind schema) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
+	image, err := kind.image()
 	if err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
+	whole, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(whole.Name())
+	_, err = whole.Write(image)
+	if err == nil {
+		err = whole.Sync()
+	}
+	if err = errors.Join(err, whole.Close()); err != nil {
+		return err
+	}
+	err = os.Link(whole.Name(), path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		// Not every file system has links. What is empty gets its tables when it is
+		// opened.
+		err = createEmpty(path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+func createEmpty(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // removeFiles deletes a database that nobody has open. The log goes before the

@@ -6,29 +6,74 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
+	"sync"
 
 	"github.com/pressly/goose/v3"
+	driver "modernc.org/sqlite"
 
-	"edgesync/store/dump"
+	"edgesync/store/migration"
 )
 
 //go:embed migrations
 var migrations embed.FS
 
-// schema is what a kind of file should look like: a directory of migrations.
-type schema struct{ dir string }
+// schema is what a kind of file should look like.
+type schema struct {
+	// dir is that of its migrations.
+	dir string
+	// image is the content of a file that has its tables and nothing in them. It is
+	// made once: a platform has thousands of tenants.
+	image func() ([]byte, error)
+}
 
 var (
-	platformSchema = schema{"migrations/platform"}
-	tenantSchema   = schema{"migrations/tenant"}
+	platformSchema = schemaFrom("migrations/platform")
+	tenantSchema   = schemaFrom("migrations/tenant")
 )
 
+func schemaFrom(dir string) schema {
+	s := schema{dir: dir}
+	s.image = sync.OnceValues(s.makeImage)
+	return s
+}
+
+func (s schema) makeImage() (image []byte, err error) {
+	connector, err := driver.NewConnector(":memory:")
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	// Each connection has a memory of its own.
+	db.SetMaxOpenConns(1)
+	ctx := context.Background()
+	if err := s.migrate(ctx, db); err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	err = conn.Raw(func(driverConn any) (err error) {
+		image, err = driverConn.(interface{ Serialize() ([]byte, error) }).Serialize()
+		return err
+	})
+	return image, err
+}
+
+var migrating = migration.Dialect{
+	Goose: goose.DialectSQLite3,
+	Begun: `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'goose_db_version')`,
+}
+
+func (s schema) migrations() (migration.Set, error) {
+	return migration.Of(migrating, migrations, s.dir)
+}
+
 // migrate brings a file up to date. It refuses one that a newer program wrote.
-// Each migration is a transaction, so a crash in between is made good by the
-// next opening.
-func (s schema) migrate(ctx context.Context, db *sql.DB) (err error) {
-	provider, latest, err := s.provider(db)
+func (s schema) migrate(ctx context.Context, db *sql.DB) error {
+	set, err := s.migrations()
 	if err != nil {
 		return err
 	}
@@ -36,58 +81,39 @@ func (s schema) migrate(ctx context.Context, db *sql.DB) (err error) {
 	if err != nil {
 		return err
 	}
-	if current == latest {
+	switch latest := set.Latest(); {
+	case current == latest:
 		return nil
-	}
-	if current > latest {
+	case current > latest:
 		return fmt.Errorf("read schema: it has version %d and this program knows %d: run the newer program that wrote it", current, latest)
 	}
-	_, err = provider.Up(ctx)
-	return err
+	return set.UpTo(ctx, db, set.Latest())
 }
 
-// migrateTo makes a new file as it was in a version. One beyond the latest of this
-// kind of store is the latest: another kind may have had a step of its own.
+// migrateTo makes a new file as it was in a version.
 func (s schema) migrateTo(ctx context.Context, db *sql.DB, version int64) error {
-	provider, latest, err := s.provider(db)
+	set, err := s.migrations()
 	if err != nil {
 		return err
 	}
-	_, err = provider.UpTo(ctx, min(version, latest))
-	return err
+	return set.UpTo(ctx, db, version)
 }
 
 // Latest is the version that this program knows of the platform's schema, or of a
 // tenant's.
 func Latest(platform bool) (int64, error) {
-	known, err := versions(platform)
+	set, err := schemaOf(platform).migrations()
 	if err != nil {
 		return 0, err
 	}
-	return known[len(known)-1], nil
+	return set.Latest(), nil
 }
 
-// versions are those that this program knows, in order.
-func versions(platform bool) ([]int64, error) {
-	kind := tenantSchema
+func schemaOf(platform bool) schema {
 	if platform {
-		kind = platformSchema
+		return platformSchema
 	}
-	return dump.Versions(migrations, kind.dir)
-}
-
-// provider is goose's for a file, and the latest version.
-func (s schema) provider(db *sql.DB) (*goose.Provider, int64, error) {
-	dir, err := fs.Sub(migrations, s.dir)
-	if err != nil {
-		return nil, 0, err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return nil, 0, err
-	}
-	sources := provider.ListSources()
-	return provider, sources[len(sources)-1].Version, nil
+	return tenantSchema
 }
 
 // version is the schema version of a file, 0 for a new one. It spares a file
@@ -100,5 +126,5 @@ func version(ctx context.Context, db *sql.DB) (int64, error) {
 	}
 	var v int64
 	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&v)
-	return v, errors.Join(err)
+	return v, err
 }

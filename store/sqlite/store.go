@@ -71,7 +71,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	path := filepath.Join(dir, "platform.db")
-	if err := createFile(path); err != nil {
+	if err := createFile(path, platformSchema); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	opts.gate = newGate(dir)
@@ -99,7 +99,7 @@ func (s *Store) Tenant(ctx context.Context, id uuid.UUID) (core.TenantStore, err
 
 // CreateTenant makes a tenant's file unless it is there, and returns its handle.
 func (s *Store) CreateTenant(ctx context.Context, id uuid.UUID) (core.TenantStore, error) {
-	if err := createFile(s.tenantPath(id)); err != nil {
+	if err := createFile(s.tenantPath(id), tenantSchema); err != nil {
 		return nil, fmt.Errorf("create tenant %s: %w", id, err)
 	}
 	return s.Tenant(ctx, id)
