@@ -88,7 +88,7 @@ func newFakeGateway() *fakeGateway {
 func (g *fakeGateway) start() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.listener = bufconn.Listen(1 << 20)
+	g.listener = bufconn.Listen(64 << 10)
 	g.server = grpc.NewServer()
 	monitoring.RegisterAgentGatewayServiceServer(g.server, g)
 	server, listener := g.server, g.listener
