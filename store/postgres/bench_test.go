@@ -9,13 +9,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"edgesync/core"
 	"edgesync/store/postgres"
 	"edgesync/store/postgres/pgtest"
+	"edgesync/store/storetest"
 )
-
-// batchSize is that of core's largest batch.
-const batchSize = 5000
 
 // BenchmarkIngest reports what 50,000 updates cost in batches of 5,000, from the
 // updates to the commit: new ones, the same again, and with other addresses. Its
@@ -33,43 +30,24 @@ func BenchmarkIngest(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer conn.Close(b.Context())
-			var fresh, unchanged, changed, raw time.Duration
+			var costs storetest.Costs
 			for b.Loop() {
 				id := uuid.New()
 				tenant, err := store.CreateTenant(b.Context(), id)
 				if err != nil {
 					b.Fatal(err)
 				}
-				timeIngest(b, tenant, 1, 0, stored, 0)
-				from, to := stored, stored+batches*batchSize
-				fresh += timeIngest(b, tenant, 1, from, to, 0)
+				storetest.TimeIngest(b, tenant, 1, 0, stored, 0)
+				from, to := stored, stored+batches*storetest.BatchSize
+				costs.Fresh += storetest.TimeIngest(b, tenant, 1, from, to, 0)
 				schema, _ := store.SchemaOf(id)
-				raw += timeRaw(b, conn, schema, from)
-				unchanged += timeIngest(b, tenant, 2, from, to, 0)
-				changed += timeIngest(b, tenant, 3, from, to, 1)
+				costs.Raw += timeRaw(b, conn, schema, from)
+				costs.Unchanged += storetest.TimeIngest(b, tenant, 2, from, to, 0)
+				costs.Changed += storetest.TimeIngest(b, tenant, 3, from, to, 1)
 			}
-			for name, total := range map[string]time.Duration{"fresh": fresh, "unchanged": unchanged, "changed": changed, "raw": raw} {
-				b.ReportMetric(total.Seconds()*1000/float64(b.N*batches), name+"-ms")
-			}
-			b.ReportMetric(raw.Seconds()/fresh.Seconds(), "raw/fresh")
-			b.ReportMetric(fresh.Seconds()/unchanged.Seconds(), "fresh/unchanged")
-			b.ReportMetric(float64(b.N*batches*batchSize)/fresh.Seconds(), "fresh/s")
-			b.ReportMetric(0, "ns/op")
+			costs.Report(b, b.N*batches)
 		})
 	}
-}
-
-// timeIngest is the time of the batches, not of making up their updates.
-func timeIngest(b *testing.B, tenant core.TenantStore, run, from, to, epoch int) (took time.Duration) {
-	for ; from < to; from += batchSize {
-		updates := inventory(from, from+batchSize, epoch)
-		begin := time.Now()
-		if _, err := ingest(b.Context(), tenant, armis, run, updates); err != nil {
-			b.Fatal(err)
-		}
-		took += time.Since(begin)
-	}
-	return took
 }
 
 // bulk are the tables a batch fills, each with what its rows are numbered by.

@@ -14,6 +14,7 @@ import (
 	"edgesync/store/postgres"
 	"edgesync/store/postgres/pgtest"
 	"edgesync/store/sqlite"
+	"edgesync/store/storetest"
 )
 
 type dumper interface {
@@ -45,15 +46,15 @@ func TestTenantMovesFromFiles(t *testing.T) {
 	store := open(t, pgtest.Database(t), postgres.Options{})
 	defer store.Close()
 	ids, handles := tenants(t, files, 1)
-	for run, source := range []string{armis, netbox, armis} {
-		if _, err := ingest(t.Context(), handles[0], source, run+1, inventory(run*50, 300, run/2)); err != nil {
+	for run, source := range []string{storetest.Armis, storetest.NetBox, storetest.Armis} {
+		if _, err := storetest.Ingest(t.Context(), handles[0], source, run+1, storetest.Inventory(run*50, 300, run/2)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	service := core.SyncService{ID: uuid.New(), Name: "s", ComponentID: "s", IsPlatformSync: true, Capabilities: []string{"a"}}
 	source := core.Source{ID: uuid.New(), Name: "s", Enabled: true, Credentials: map[string][]byte{"k": {0, 1, 255}}}
 	event := func() core.Event {
-		return core.Event{ID: uuid.New(), Time: started, Type: "x", Message: "it's ünïcode"}
+		return core.Event{ID: uuid.New(), Time: storetest.Started, Type: "x", Message: "it's ünïcode"}
 	}
 	err = handles[0].Update(t.Context(), func(tx core.TenantTx) error {
 		if err := tx.PutService(t.Context(), service); err != nil {
@@ -98,7 +99,7 @@ func TestTenantMovesFromFiles(t *testing.T) {
 		}
 	}
 	// What was stored is known, and what is new gets numbers of its own.
-	stats, err := ingest(t.Context(), moved, armis, 4, inventory(100, 320, 1))
+	stats, err := storetest.Ingest(t.Context(), moved, storetest.Armis, 4, storetest.Inventory(100, 320, 1))
 	if err != nil || stats != (dire.Stats{Unchanged: 200, Stored: 20}) {
 		t.Errorf("ingest after the move: %+v, error %v", stats, err)
 	}
@@ -112,7 +113,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	store := open(t, pgtest.Database(t), postgres.Options{})
 	defer store.Close()
 	ids, handles := tenants(t, store, 1)
-	if _, err := ingest(t.Context(), handles[0], armis, 1, inventory(0, 50, 0)); err != nil {
+	if _, err := storetest.Ingest(t.Context(), handles[0], storetest.Armis, 1, storetest.Inventory(0, 50, 0)); err != nil {
 		t.Fatal(err)
 	}
 	if problems, err := store.Check(t.Context(), ids[0]); err != nil || len(problems) > 0 {

@@ -16,6 +16,7 @@ import (
 	"edgesync/core"
 	"edgesync/store/postgres"
 	"edgesync/store/postgres/pgtest"
+	"edgesync/store/storetest"
 )
 
 // wantFailure is for what could not be done: it must not look like an answer.
@@ -73,7 +74,7 @@ func TestServerEndsInMidCommit(t *testing.T) {
 					if err := countUp(t.Context(), tx, source.ID); err != nil {
 						return err
 					}
-					_, err := ingestIn(t.Context(), tx, armis, 1, inventory(from, from+10, 0))
+					_, err := storetest.IngestIn(t.Context(), tx, storetest.Armis, 1, storetest.Inventory(from, from+10, 0))
 					return err
 				})
 				if err != nil {
@@ -172,7 +173,7 @@ func TestReplicasStartTogether(t *testing.T) {
 				return err
 			}
 			return tenant.Update(t.Context(), func(tx core.TenantTx) error {
-				return tx.AppendEvents(t.Context(), core.Event{ID: uuid.New(), Time: started, Type: "x"})
+				return tx.AppendEvents(t.Context(), core.Event{ID: uuid.New(), Time: storetest.Started, Type: "x"})
 			})
 		})
 	}

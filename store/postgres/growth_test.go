@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -18,7 +17,7 @@ func BenchmarkGrowth(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		storetest.Growth(b, func(run, from, to int) time.Duration { return timeIngest(b, tenant, run, from, to, 0) })
+		storetest.Growth(b, tenant)
 		if err := store.Close(); err != nil {
 			b.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"edgesync/core"
 	"edgesync/store/postgres"
 	"edgesync/store/postgres/pgtest"
+	"edgesync/store/storetest"
 )
 
 func tenants(t *testing.T, store core.Store, n int) (ids []uuid.UUID, handles []core.TenantStore) {
@@ -122,13 +123,13 @@ func TestNothingLeavesItsSchema(t *testing.T) {
 // was sent: no statement of a transaction names a schema at all, and what begins
 // one names one.
 func TestNoStatementTouchesTwoSchemas(t *testing.T) {
-	var log statementLog
-	store := open(t, pgtest.Database(t), postgres.Options{}.Observe(log.add))
+	var sending storetest.Statements
+	store := open(t, pgtest.Database(t), postgres.Options{}.Observe(sending.Add))
 	defer store.Close()
 	ids, handles := tenants(t, store, 2)
-	sent := log.during(func() {
+	sent := sending.During(func() {
 		for _, tenant := range handles {
-			if _, err := ingest(t.Context(), tenant, armis, 1, inventory(0, 20, 0)); err != nil {
+			if _, err := storetest.Ingest(t.Context(), tenant, storetest.Armis, 1, storetest.Inventory(0, 20, 0)); err != nil {
 				t.Fatal(err)
 			}
 			err := tenant.View(t.Context(), func(tx core.TenantTx) error {

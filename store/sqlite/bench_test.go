@@ -10,62 +10,42 @@ import (
 
 	"github.com/google/uuid"
 
-	"edgesync/core"
 	"edgesync/store/sqlite"
+	"edgesync/store/storetest"
 )
 
-const batchSize = 5000
-
-// BenchmarkIngest reports what a batch of 5,000 updates costs from the updates to
-// the commit: new ones, the same again, and with other addresses. Its measure is
-// raw: the rows the new ones became, inserted with prepared statements and
-// nothing looked up, into a copy of the file with the same indexes but for that
-// of searches, which is written a batch at a time and takes a statement for a row
-// ill.
+// BenchmarkIngest reports what 50,000 updates cost in batches of 5,000, from the
+// updates to the commit: new ones, the same again, and with other addresses. Its
+// measure is raw: the rows the new ones became, inserted with prepared statements
+// in transactions as large and nothing looked up, into a copy of the file with the
+// same indexes but for that of searches, which is written a batch at a time and
+// takes a statement for a row ill.
 func BenchmarkIngest(b *testing.B) {
+	const batches = 10
 	for _, stored := range []int{0, 100_000} {
 		b.Run(fmt.Sprintf("stored=%d", stored), func(b *testing.B) {
-			dir, id := b.TempDir(), uuid.New()
+			dir := b.TempDir()
 			store := open(b, dir, sqlite.Options{})
 			defer store.Close()
-			tenant, err := store.CreateTenant(b.Context(), id)
-			if err != nil {
-				b.Fatal(err)
-			}
-			path := filepath.Join(dir, "tenants", id.String()+".db")
-			timeIngest(b, tenant, 1, 0, stored, 0)
-			from := stored
-			var fresh, unchanged, changed, raw time.Duration
+			var costs storetest.Costs
 			for b.Loop() {
+				id := uuid.New()
+				tenant, err := store.CreateTenant(b.Context(), id)
+				if err != nil {
+					b.Fatal(err)
+				}
+				path := filepath.Join(dir, "tenants", id.String()+".db")
+				storetest.TimeIngest(b, tenant, 1, 0, stored, 0)
 				twin := copyFile(b, path)
-				fresh += timeIngest(b, tenant, 1, from, from+batchSize, 0)
-				raw += timeRaw(b, path, twin)
-				unchanged += timeIngest(b, tenant, 2, from, from+batchSize, 0)
-				changed += timeIngest(b, tenant, 3, from, from+batchSize, 1)
-				from += batchSize
+				from, to := stored, stored+batches*storetest.BatchSize
+				costs.Fresh += storetest.TimeIngest(b, tenant, 1, from, to, 0)
+				costs.Raw += timeRaw(b, path, twin, from, to)
+				costs.Unchanged += storetest.TimeIngest(b, tenant, 2, from, to, 0)
+				costs.Changed += storetest.TimeIngest(b, tenant, 3, from, to, 1)
 			}
-			for name, total := range map[string]time.Duration{"fresh": fresh, "unchanged": unchanged, "changed": changed, "raw": raw} {
-				b.ReportMetric(total.Seconds()*1000/float64(b.N), name+"-ms")
-			}
-			b.ReportMetric(fresh.Seconds()/raw.Seconds(), "fresh/raw")
-			b.ReportMetric(unchanged.Seconds()/raw.Seconds(), "unchanged/raw")
-			b.ReportMetric(float64(b.N*batchSize)/fresh.Seconds(), "fresh/s")
-			b.ReportMetric(0, "ns/op")
+			costs.Report(b, b.N*batches)
 		})
 	}
-}
-
-// timeIngest is the time of the batches, not of making up their updates.
-func timeIngest(b *testing.B, tenant core.TenantStore, run, from, to, epoch int) (took time.Duration) {
-	for ; from < to; from += batchSize {
-		updates := inventory(from, from+batchSize, epoch)
-		begin := time.Now()
-		if _, err := ingest(b.Context(), tenant, armis, run, updates); err != nil {
-			b.Fatal(err)
-		}
-		took += time.Since(begin)
-	}
-	return took
 }
 
 func connect(b *testing.B, path string) *sql.DB {
@@ -97,31 +77,37 @@ var bulk = [][2]string{
 	{"assertion", "id"}, {"device", "id"}, {"device_text", "id"}, {"fact", "assertion"}, {"identifier", "assertion"},
 }
 
-// timeRaw inserts the rows that twin lacks.
-func timeRaw(b *testing.B, path, twin string) time.Duration {
+// timeRaw inserts into twin the rows from one number to another, in batches.
+func timeRaw(b *testing.B, path, twin string, after, upTo int) (took time.Duration) {
 	from, into := connect(b, path), connect(b, twin)
 	defer from.Close()
 	defer into.Close()
-	rows := make([][][]any, len(bulk))
-	for i, table := range bulk {
-		var last int64
-		if err := into.QueryRowContext(b.Context(), `SELECT coalesce(max(`+table[1]+`), 0) FROM `+table[0]).Scan(&last); err != nil {
-			b.Fatal(err)
+	for ; after < upTo; after += storetest.BatchSize {
+		rows := make([][][]any, len(bulk))
+		for i, table := range bulk {
+			rows[i] = readRows(b, from, `SELECT * FROM `+table[0]+` WHERE `+table[1]+` BETWEEN ? AND ? ORDER BY `+table[1],
+				after+1, after+storetest.BatchSize)
 		}
-		rows[i] = readRows(b, from, `SELECT * FROM `+table[0]+` WHERE `+table[1]+` > ? ORDER BY `+table[1], last)
+		begin := time.Now()
+		insert(b, into, rows)
+		took += time.Since(begin)
 	}
-	begin := time.Now()
+	return took
+}
+
+// insert inserts rows of the tables of bulk in one transaction.
+func insert(b *testing.B, into *sql.DB, rows [][][]any) {
 	tx, err := into.BeginTx(b.Context(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for i, table := range bulk {
-		insert, err := tx.PrepareContext(b.Context(), `INSERT INTO `+table[0]+` VALUES (?`+strings.Repeat(", ?", len(rows[i][0])-1)+`)`)
+		statement, err := tx.PrepareContext(b.Context(), `INSERT INTO `+table[0]+` VALUES (?`+strings.Repeat(", ?", len(rows[i][0])-1)+`)`)
 		if err != nil {
 			b.Fatal(err)
 		}
 		for _, row := range rows[i] {
-			if _, err := insert.ExecContext(b.Context(), row...); err != nil {
+			if _, err := statement.ExecContext(b.Context(), row...); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -129,7 +115,6 @@ func timeRaw(b *testing.B, path, twin string) time.Duration {
 	if err := tx.Commit(); err != nil {
 		b.Fatal(err)
 	}
-	return time.Since(begin)
 }
 
 func readRows(b *testing.B, db *sql.DB, query string, args ...any) (all [][]any) {

@@ -18,6 +18,7 @@ import (
 
 	"edgesync/core"
 	"edgesync/store/sqlite"
+	"edgesync/store/storetest"
 )
 
 // wantFailure is for what could not be done: it must not look like an answer.
@@ -92,17 +93,17 @@ func TestFullDisk(t *testing.T) {
 	if err := store.Pragma(t.Context(), ids[0], "max_page_count(300)"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := ingest(t.Context(), handles[0], armis, 1, inventory(0, 5000, 0))
+	_, err := storetest.Ingest(t.Context(), handles[0], storetest.Armis, 1, storetest.Inventory(0, 5000, 0))
 	wantFailure(t, "ingest to a full disk", err)
 	wantTold(t, err, codes.ResourceExhausted)
 	count(t, handles[0])
-	if stats, err := ingest(t.Context(), handles[0], armis, 1, inventory(0, 50, 0)); err != nil || stats.Stored != 50 {
+	if stats, err := storetest.Ingest(t.Context(), handles[0], storetest.Armis, 1, storetest.Inventory(0, 50, 0)); err != nil || stats.Stored != 50 {
 		t.Fatalf("ingest what fits: stored %d, error %v", stats.Stored, err)
 	}
 	if err := store.Pragma(t.Context(), ids[0], "max_page_count(1000000)"); err != nil {
 		t.Fatal(err)
 	}
-	if stats, err := ingest(t.Context(), handles[0], armis, 1, inventory(0, 5000, 0)); err != nil || stats.Stored != 4950 {
+	if stats, err := storetest.Ingest(t.Context(), handles[0], storetest.Armis, 1, storetest.Inventory(0, 5000, 0)); err != nil || stats.Stored != 4950 {
 		t.Fatalf("ingest with room again: stored %d, error %v", stats.Stored, err)
 	}
 }
@@ -232,7 +233,7 @@ func writeForever(dir string) error {
 		return err
 	}
 	for i := 0; ; i++ {
-		if _, err := ingest(ctx, tenant, armis, 1, inventory(i*20, i*20+20, 0)); err != nil {
+		if _, err := storetest.Ingest(ctx, tenant, storetest.Armis, 1, storetest.Inventory(i*20, i*20+20, 0)); err != nil {
 			return err
 		}
 		fmt.Println(i)

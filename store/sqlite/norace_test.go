@@ -1,6 +1,0 @@
-//go:build !race
-
-package sqlite_test
-
-// manyUpdates is what a large batch is made of.
-const manyUpdates = 5000
