@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ func bind(query string, args []any) (bound string, values []any) {
 		return text.(string), values
 	}
 	n := 0
-	text := relational.Rewrite(query, "JOIN", args, func(_ int, rows *relational.Rows) string {
+	text := relational.Rewrite(join(query), args, func(_ int, rows *relational.Rows) string {
 		if rows == nil {
 			n++
 			return "$" + strconv.Itoa(n)
@@ -55,6 +56,19 @@ func bind(query string, args []any) (bound string, values []any) {
 	})
 	rewrites.Store(key, text)
 	return text, values
+}
+
+// lookup is a join of relational's, whose condition is made of comparisons.
+var lookup = regexp.MustCompile(`LOOKUP (\w+) (\w+) ON (` + comparison + `(?: AND ` + comparison + `)*)`)
+
+const comparison = `[\w.]+ (?:=|<>) (?:[\w.]+|\?)`
+
+// join puts joins into PostgreSQL's words. What is looked up is behind an OFFSET,
+// which the planner leaves as it is: else it would join by reading the table
+// for each row, once that was made while the table was small, and is kept.
+func join(query string) string {
+	query = lookup.ReplaceAllString(query, `CROSS JOIN LATERAL (SELECT * FROM $1 $2 WHERE $3 OFFSET 0) $2`)
+	return strings.ReplaceAll(query, "STRAIGHT_JOIN", "JOIN")
 }
 
 func typeOf(column relational.Column) string {

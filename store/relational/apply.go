@@ -127,7 +127,7 @@ func (w *writer) numberStored(ctx context.Context) error {
 	if keys.Len() > 0 {
 		err = w.s.Each(ctx, `
 			SELECT b.place, a.id, a.device
-			FROM rows(?) b STRAIGHT_JOIN assertion a ON a.source = b.source AND a.key = b.key`,
+			FROM rows(?) b LOOKUP assertion a ON a.source = b.source AND a.key = b.key`,
 			[]any{NewRows(sources, keys, places)},
 			func(row Row) error {
 				var i int
@@ -207,7 +207,7 @@ func (w *writer) numberDevices(ctx context.Context) error {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	err := w.s.Each(ctx, `SELECT a.home, a.id FROM rows(?) b STRAIGHT_JOIN assertion a ON a.home = b.home`, []any{homeRows(ids)},
+	err := w.s.Each(ctx, `SELECT a.home, a.id FROM rows(?) b LOOKUP assertion a ON a.home = b.home`, []any{homeRows(ids)},
 		func(row Row) error {
 			var home string
 			var assertion int64

@@ -124,8 +124,8 @@ func (w *writer) storedIdentifiers(ctx context.Context) (map[int64]storedIdentif
 	err := w.s.Each(ctx, `
 		SELECT a.id, a.partition, a.source, a.key, a.retracted_at IS NOT NULL, f.identifiers
 		FROM rows(?) b
-		STRAIGHT_JOIN assertion a ON a.id = b.id
-		STRAIGHT_JOIN fact f ON f.assertion = a.id`, []any{NewRows(replaced)},
+		LOOKUP assertion a ON a.id = b.id
+		LOOKUP fact f ON f.assertion = a.id`, []any{NewRows(replaced)},
 		func(row Row) error {
 			var s storedIdentifiers
 			var key, text string

@@ -88,9 +88,9 @@ func (t Tenant) linksOf(ctx context.Context, assertions []dire.Assertion) ([]dir
 	found := map[dire.Pair]bool{}
 	err := t.s.Each(ctx, selectLink+`
 		FROM rows(?) b
-		STRAIGHT_JOIN assertion a ON a.home = b.home
-		STRAIGHT_JOIN link l ON l.assertion = a.id
-		STRAIGHT_JOIN assertion o ON o.id = l.other`, []any{homeRows(homes)},
+		LOOKUP assertion a ON a.home = b.home
+		LOOKUP link l ON l.assertion = a.id
+		LOOKUP assertion o ON o.id = l.other`, []any{homeRows(homes)},
 		func(row Row) error {
 			l, err := scanLink(row)
 			if pair := dire.PairOf(l.A, l.B); err == nil && !found[pair] {

@@ -73,7 +73,7 @@ const deviceHome = `CASE WHEN a.device = a.id THEN a.home ELSE (SELECT h.home FR
 var selectKnown = `
 	SELECT b.place, a.id, a.device, a.partition, a.hash, a.run_id, ` + sooner("a.run_started") + `, a.chunk, ` + deviceHome + `,
 		` + sooner("a.last_seen") + `, ` + sooner("a.retracted_at") + `
-	FROM rows(?) b STRAIGHT_JOIN assertion a ON a.source = ? AND a.key = b.key`
+	FROM rows(?) b LOOKUP assertion a ON a.source = ? AND a.key = b.key`
 
 // known reads what is stored of a probe's keys.
 func (t Tenant) known(ctx context.Context, names *names, probe *dire.Probe) ([]dire.Known, error) {
@@ -127,7 +127,7 @@ func (t Tenant) homes(ctx context.Context, ids []string) ([]string, error) {
 		return nil, nil
 	}
 	scan := func(row Row) (id string, err error) { return id, row.Scan(homeColumn{&id}) }
-	return All(ctx, t.s, scan, `SELECT a.home FROM rows(?) b STRAIGHT_JOIN assertion a ON a.home = b.home`, homeRows(ids))
+	return All(ctx, t.s, scan, `SELECT a.home FROM rows(?) b LOOKUP assertion a ON a.home = b.home`, homeRows(ids))
 }
 
 // selectAssertion reads an assertion a and its fact f.
@@ -174,9 +174,9 @@ func hashOf(stored []byte) (hash [32]byte, err error) {
 // nearMembers adds the assertions of the devices near to the common tables.
 const nearMembers = `,
 member (id) AS (
-	SELECT a.id FROM near n STRAIGHT_JOIN assertion a ON a.id = n.device AND a.device = a.id
+	SELECT a.id FROM near n LOOKUP assertion a ON a.id = n.device AND a.device = a.id
 	UNION ALL
-	SELECT a.id FROM near n STRAIGHT_JOIN assertion a ON a.device = n.device AND a.device <> a.id
+	SELECT a.id FROM near n LOOKUP assertion a ON a.device = n.device AND a.device <> a.id
 )`
 
 // near reads the assertions a batch can touch.
@@ -199,8 +199,8 @@ func (t Tenant) near(ctx context.Context, names *names, reach *dire.Reach) ([]di
 	source, partition := names.number[reach.Source], names.number[reach.Partition]
 	return All(ctx, t.s, names.scanAssertion, t.s.Dialect().Walk+nearMembers+selectAssertion+`
 		FROM member m
-		STRAIGHT_JOIN assertion a ON a.id = m.id
-		STRAIGHT_JOIN fact f ON f.assertion = a.id`,
+		LOOKUP assertion a ON a.id = m.id
+		LOOKUP fact f ON f.assertion = a.id`,
 		source, NewRows(&Texts{name: "key", Cells: reach.Keys}), homeRows(reach.Members),
 		partition, NewRows(hardware[0], hardware[1]), partition, NewRows(addresses[0], addresses[1]))
 }

@@ -16,7 +16,9 @@ var ErrHomeTaken = fmt.Errorf("home is taken: %w", core.ErrConflict)
 // Session is one transaction of a kind of database. Its errors are core's where
 // core has a name for them. A query's parameters are "?", and one that is *Rows
 // stands in "rows(?) name", where name is required. STRAIGHT_JOIN is a join that
-// is carried out from the left to the right.
+// is carried out from the left to the right. "LOOKUP table name ON a = b AND …"
+// is one that looks up the rows of a table for each of those before it, however
+// large the database takes the table to be.
 type Session interface {
 	// Exec carries a statement out and returns how many rows it changed.
 	Exec(ctx context.Context, query string, args ...any) (int64, error)
@@ -119,10 +121,9 @@ func All[T any](ctx context.Context, s Session, scan func(Row) (T, error), query
 	return found, err
 }
 
-// Rewrite puts a query into a database's own words: parameter gives those of its
-// number, and of the rows it is, if any.
-func Rewrite(query string, straightJoin string, args []any, parameter func(i int, rows *Rows) string) string {
-	query = strings.ReplaceAll(query, "STRAIGHT_JOIN", straightJoin)
+// Rewrite puts a query, whose joins are the database's already, into its words:
+// parameter gives those of a parameter's number, and of the rows it is, if any.
+func Rewrite(query string, args []any, parameter func(i int, rows *Rows) string) string {
 	var out strings.Builder
 	out.Grow(len(query) + 64)
 	for i := 0; ; i++ {

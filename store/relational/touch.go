@@ -56,7 +56,7 @@ func (t Tenant) isKnown(ctx context.Context, source int64, repeats []dire.Repeat
 	for i := range some {
 		sample.Add(repeats[i*len(repeats)/some].Key)
 	}
-	err = One(ctx, t.s, `SELECT EXISTS (SELECT 1 FROM rows(?) b STRAIGHT_JOIN assertion a ON a.source = ? AND a.key = b.key)`,
+	err = One(ctx, t.s, `SELECT EXISTS (SELECT 1 FROM rows(?) b LOOKUP assertion a ON a.source = ? AND a.key = b.key)`,
 		[]any{NewRows(sample), source}, &known)
 	return known, err
 }

@@ -120,7 +120,7 @@ func bind(query string, args []any) (bound string, values []any, done func()) {
 	if text, ok := rewrites.Load(key); ok {
 		return text.(string), values, done
 	}
-	text := relational.Rewrite(query, "CROSS JOIN", args, parameter)
+	text := relational.Rewrite(joins.Replace(query), args, parameter)
 	rewrites.Store(key, text)
 	return text, values, done
 }
@@ -129,6 +129,9 @@ func bind(query string, args []any) (bound string, values []any, done func()) {
 var rewrites sync.Map // rewritten → string
 
 type rewritten struct{ query, columns string }
+
+// joins are SQLite's: it keeps to the order of a cross join.
+var joins = strings.NewReplacer("STRAIGHT_JOIN", "CROSS JOIN", "LOOKUP", "CROSS JOIN")
 
 // parameter is one, or the rows it stands for.
 func parameter(_ int, rows *relational.Rows) string {

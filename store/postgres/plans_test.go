@@ -1,0 +1,86 @@
+package postgres_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"edgesync/store/postgres"
+	"edgesync/store/postgres/pgtest"
+	"edgesync/store/storetest"
+)
+
+// wholeTable is a table of devices read in a plan without an index, or kept to be
+// gone through for each row of a batch.
+var wholeTable = regexp.MustCompile(`(?:Seq Scan on|Materialize[^>]*-> +(?:Index Scan|Index Only Scan|Bitmap Heap Scan).* on) (?:assertion|fact|device|device_text|identifier)\b`)
+
+// TestPlansMadeWhileTablesAreSmallLookRowsUp has the statements of batches planned
+// while there are three devices. Such plans are kept, so they must be those that
+// serve a million.
+func TestPlansMadeWhileTablesAreSmallLookRowsUp(t *testing.T) {
+	store := open(t, pgtest.Database(t), postgres.Options{Connections: 1})
+	defer store.Close()
+	id := uuid.New()
+	tenant, err := store.CreateTenant(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for run, epoch := range []int{0, 0, 1} { // Fresh, unchanged, changed.
+		if _, err := storetest.Ingest(t.Context(), tenant, storetest.Armis, run, storetest.Inventory(0, 3, epoch)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := storetest.Ingest(t.Context(), tenant, storetest.NetBox, 1, storetest.Inventory(0, 3, 1)); err != nil { // Merged.
+		t.Fatal(err)
+	}
+	plans := map[string]string{}
+	err = store.AsTenant(t.Context(), id, func(tx pgx.Tx) error { return explain(t, tx, plans) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	walks := 0
+	for statement, plan := range plans {
+		if strings.Contains(statement, "RECURSIVE") {
+			walks++
+		}
+		if found := wholeTable.FindString(plan); found != "" {
+			t.Errorf("%s\nis planned with %q:\n%s", statement, found, plan)
+		}
+	}
+	if len(plans) < 10 || walks != 1 {
+		t.Errorf("%d statements were planned, %d of them walk", len(plans), walks)
+	}
+}
+
+// explain adds the plans of the batches' statements by their texts.
+func explain(t *testing.T, tx pgx.Tx, plans map[string]string) error {
+	type prepared struct {
+		Name, Statement string
+		Parameters      int
+	}
+	rows, err := tx.Query(t.Context(), `
+		SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements WHERE statement ~ 'unnest'`, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return err
+	}
+	statements, err := pgx.CollectRows(rows, pgx.RowToStructByPos[prepared])
+	if err != nil {
+		return err
+	}
+	for _, s := range statements {
+		nulls := strings.TrimSuffix(strings.Repeat("NULL, ", s.Parameters), ", ")
+		rows, err := tx.Query(t.Context(), `EXPLAIN EXECUTE "`+s.Name+`" (`+nulls+`)`, pgx.QueryExecModeSimpleProtocol)
+		if err != nil {
+			return err
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		plans[s.Statement] = strings.Join(lines, "\n")
+	}
+	return nil
+}
