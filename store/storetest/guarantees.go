@@ -35,7 +35,7 @@ func testGuarantees(t *testing.T, place Place) {
 		tenant := createTenant(t, store)
 		group.Go(func() {
 			for seed := worker; seed < count && !t.Failed(); seed += workers {
-				if err := takeThrough(t.Context(), tenant, uint64(seed)); err != nil {
+				if err := TakeThrough(t.Context(), tenant, uint64(seed)); err != nil {
 					t.Errorf("stream %d: %v", seed, err)
 				}
 			}
@@ -60,9 +60,9 @@ func number(t *testing.T, variable string, unless int) int {
 // errUndone is what a transaction that must leave nothing behind ends with.
 var errUndone = errors.New("undone")
 
-// takeThrough takes the store through one stream, in one transaction that is not
+// TakeThrough takes a store through one random stream, in one transaction that is not
 // kept: so each stream finds an empty store.
-func takeThrough(ctx context.Context, tenant core.TenantStore, seed uint64) error {
+func TakeThrough(ctx context.Context, tenant core.TenantStore, seed uint64) error {
 	err := tenant.Update(ctx, func(tx core.TenantTx) (err error) {
 		defer func() {
 			if r := recover(); r != nil {
