@@ -193,7 +193,7 @@ func (r *Runtime) again(ctx context.Context, lease *outbox.Lease, d *delivery, e
 	}
 	r.failing.note(run.Source, err)
 	d.trouble.failed(r.options.Logger, "deliver run", "source", run.Name, "error", err)
-	delay := retryInfo(err)
+	delay, _ := retryInfo(err)
 	if delay == 0 {
 		delay = d.backoff.NextBackOff()
 	}

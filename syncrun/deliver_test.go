@@ -187,6 +187,41 @@ func TestGatewaysPauseIsKept(t *testing.T) {
 	})
 }
 
+// A gateway that asked to be tried again without a usable pause was tried at
+// once, over and over, or taken to have refused the run for good.
+func TestPauseThatSaysNothingIsOurOwn(t *testing.T) {
+	for name, pause := range map[string]*durationpb.Duration{
+		"none": nil, "zero": durationpb.New(0), "negative": durationpb.New(-5 * time.Second),
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				w.adapters["a"] = devices(5)
+				w.configure("a")
+				var at []time.Time
+				w.gateway.onChunk = func(context.Context, string, *monitoring.GatewayStatusChunk) error {
+					if at = append(at, time.Now()); len(at) > 3 {
+						return nil
+					}
+					s, err := status.New(codes.ResourceExhausted, "busy").WithDetails(&errdetails.RetryInfo{RetryDelay: pause})
+					if err != nil {
+						return err
+					}
+					return s.Err()
+				}
+				w.run()
+				pass(10 * time.Minute)
+				w.stop()
+				if len(at) != 4 || at[3].Sub(at[0]) < time.Second {
+					t.Fatalf("attempts at %v", at)
+				}
+				if ended := w.ended("a"); len(ended) != 1 || ended[0] != payload.ResultSuccess {
+					t.Fatalf("ended %v", ended)
+				}
+			})
+		})
+	}
+}
+
 func TestStalledStreamIsCutAndDelaysNoOtherTenant(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		names := []string{"s1", "s2", "s3", "quick"}

@@ -27,23 +27,25 @@ func refused(err error) bool {
 	case codes.InvalidArgument, codes.PermissionDenied:
 		return true
 	case codes.ResourceExhausted:
-		return retryInfo(err) == 0
+		_, again := retryInfo(err)
+		return !again
 	}
 	return false
 }
 
-// retryInfo returns the pause the gateway asks for; zero when it does not.
-func retryInfo(err error) time.Duration {
+// retryInfo tells whether the gateway asks to be tried again, and after which
+// pause; zero where it names none.
+func retryInfo(err error) (pause time.Duration, again bool) {
 	s, ok := status.FromError(err)
 	if !ok {
-		return 0
+		return 0, false
 	}
 	for _, detail := range s.Details() {
 		if info, ok := detail.(*errdetails.RetryInfo); ok {
-			return info.GetRetryDelay().AsDuration()
+			return max(0, info.GetRetryDelay().AsDuration()), true
 		}
 	}
-	return 0
+	return 0, false
 }
 
 // reason is an error as people read it: the gateway's own words, with the code.
