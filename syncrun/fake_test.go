@@ -177,7 +177,7 @@ func (g *fakeGateway) GetConfig(_ context.Context, request *monitoring.AgentConf
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	version := fmt.Sprint("v", g.version)
-	if request.GetConfigVersion() == version {
+	if request.GetConfigVersion() == version || g.settings.GetNotModified() {
 		return &monitoring.AgentConfigResponse{NotModified: true, ConfigVersion: version}, nil
 	}
 	return &monitoring.AgentConfigResponse{

@@ -125,6 +125,17 @@ func TestOnceTellsWhyTheGatewayIsNoGood(t *testing.T) {
 	}
 }
 
+// A gateway that says not_modified to a service that has no configuration left it
+// waiting for ever.
+func TestOnceEndsWithoutAConfiguration(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		w.gateway.settings.NotModified = true
+		if took, err := w.once(); err == nil || !strings.Contains(err.Error(), "not changed") || took > time.Minute {
+			t.Fatalf("%v after %v", err, took)
+		}
+	})
+}
+
 func TestDaemonWaitsForItsGateway(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		w.adapters["a"] = devices(1)

@@ -132,6 +132,9 @@ func (r *Runtime) refresh(ctx context.Context) error {
 		return err
 	}
 	if answer.GetNotModified() {
+		if applied == 0 {
+			return fmt.Errorf("%w: it says that it has not changed, and this service never got one", errBadConfig)
+		}
 		r.uncached(r.cache.confirm())
 		return nil
 	}
