@@ -134,7 +134,10 @@ func (id *ID) UnmarshalJSON(data []byte) error {
 	if err := text.UnmarshalJSON(data); err != nil {
 		return err
 	}
-	value, _ := strconv.ParseInt(string(text), 10, 64)
+	value, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		value = 0 // Out of range it is the largest number, the same for all.
+	}
 	*id = ID(max(0, value))
 	return nil
 }

@@ -349,6 +349,15 @@ func TestOddDevicesAreKept(t *testing.T) {
 	}
 }
 
+// Ids beyond 64 bits all became the largest number there is, and so one device.
+func TestAnIDThatIsTooLargeIsNone(t *testing.T) {
+	config := stub(t, answer(`{"id":9223372036854775808,"name":"a"},{"id":18446744073709551617,"name":"b"},{"id":3}`, `,"next":null,"total":3`))
+	found, discovery, err := discover(t, config, source.Options{})
+	if err != nil || len(found) != 1 || found["3"].Metadata == nil || discovery.Unnamed != 2 || discovery.Partial == "" {
+		t.Fatalf("found %v, %+v, %v", found, discovery, err)
+	}
+}
+
 func TestTheCustomFieldIsRead(t *testing.T) {
 	_, config := serve(t, faker.Options{Armis: 1}, nil)
 	config.CustomField = "Owner"
