@@ -9,9 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -59,7 +57,7 @@ func Onboard(ctx context.Context, signer Signer, answers Answers) (Onboarded, er
 	undo := func() {}
 	if answers.Out != "" {
 		var err error
-		if undo, err = prepareOut(answers.Out); err != nil {
+		if undo, err = Prepare(answers.Out, 0o700); err != nil {
 			return Onboarded{}, err
 		}
 	}
@@ -178,31 +176,6 @@ func ServicePackage(answer *adminv1.OnboardServiceResponse, identity Identity) (
 func InstallCommand(component string) string {
 	archive := ArchiveName(component)
 	return "tar -xzf " + archive + " && sudo ./" + strings.TrimSuffix(archive, ".tar.gz") + "/install.sh"
-}
-
-// prepareOut finds out that a package can be written. undo takes away a
-// directory that it made and that stayed empty.
-func prepareOut(dir string) (undo func(), err error) {
-	undo = func() {}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		undo = func() { _ = os.Remove(dir) }
-	}
-	if err := probeOut(dir); err != nil {
-		undo()
-		return nil, fmt.Errorf("write to %s: %w", dir, err)
-	}
-	return undo, nil
-}
-
-func probeOut(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(dir, ".edge-package-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // CheckGateway says why nothing at addr answers as the platform's gateway, or

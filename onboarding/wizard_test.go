@@ -99,7 +99,7 @@ func TestOnboardAsksNobodyWhereThePackageCannotBeWritten(t *testing.T) {
 
 func TestOnboardLeavesNoFolderOfARefusal(t *testing.T) {
 	s, dir := &signer{}, t.TempDir()+"/out"
-	if _, err := onboarding.Onboard(t.Context(), s, onboarding.Answers{Tenant: "acme", Name: "hq", Out: dir}); err == nil {
+	if _, err := onboarding.Onboard(t.Context(), s, onboarding.Answers{Tenant: "acme", Name: "hq", Out: dir + "/of/hq"}); err == nil {
 		t.Fatal("not refused")
 	}
 	if files := glob(t, dir+"*"); len(files) != 0 {

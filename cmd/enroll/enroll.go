@@ -186,17 +186,16 @@ func (o *Options) prepare(token join.Token) (dir string, done func(error) error,
 			return "", nothing, err
 		}
 	}
-	_, missing := os.Stat(dir)
-	undo := func(failure error) error {
-		if failure != nil && errors.Is(missing, fs.ErrNotExist) {
-			_ = os.Remove(dir) // It stays if there is something in it.
+	undo, err := onboarding.Prepare(dir, 0o755)
+	if err != nil {
+		return "", nothing, err
+	}
+	return dir, func(failure error) error {
+		if failure != nil {
+			undo()
 		}
 		return nil
-	}
-	if err := probe(dir); err != nil {
-		return "", nothing, errors.Join(fmt.Errorf("write to %s: %w", dir, err), undo(err))
-	}
-	return dir, undo, nil
+	}, nil
 }
 
 func free(dir string) error {
@@ -205,17 +204,6 @@ func free(dir string) error {
 		return cmdutil.Errorf(cmdutil.ExitConflict, "enroll into %s: it holds an identity: name another directory with --dir, or replace it with --replace", dir)
 	}
 	return nil
-}
-
-func probe(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(dir, ".enroll-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // refine gives an error of the CA's the exit code it means.
