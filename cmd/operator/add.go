@@ -2,9 +2,7 @@ package operator
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -58,10 +56,7 @@ func addRun(ctx context.Context, opts *AddOptions) error {
 	if opts.Out == "" {
 		opts.Out = opts.Name
 	}
-	if _, err := os.Lstat(filepath.Join(opts.Out, onboarding.KeyFile)); !errors.Is(err, fs.ErrNotExist) {
-		if err != nil {
-			return fmt.Errorf("look into %s: %w", opts.Out, err)
-		}
+	if _, err := os.Lstat(filepath.Join(opts.Out, onboarding.KeyFile)); err == nil {
 		return cmdutil.Errorf(cmdutil.ExitConflict, "add operator %s: %s holds an identity already: choose another folder with --out", opts.Name, opts.Out)
 	}
 	client, err := opts.Admin(ctx)
@@ -72,8 +67,14 @@ func addRun(ctx context.Context, opts *AddOptions) error {
 	if err != nil {
 		return err
 	}
+	// A name is taken for good: it is not, where the identity cannot be written.
+	undo, err := onboarding.Prepare(opts.Out, 0o700)
+	if err != nil {
+		return fmt.Errorf("add operator %s: %w: choose another folder with --out", opts.Name, err)
+	}
 	answer, err := client.AddOperator(ctx, &adminv1.AddOperatorRequest{Name: opts.Name, Role: opts.Role, Tenant: opts.Tenant, Csr: csr})
 	if err != nil {
+		undo()
 		return err
 	}
 	made, err := identity.New(key, answer.GetCertificate(), answer.GetCaUrl())
