@@ -11,6 +11,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"edgesync/seal/ownfile"
 )
 
 // Exit codes, as scripts rely on them.
@@ -68,7 +70,7 @@ func ExitCode(err error) int {
 		return ExitNotFound
 	case errors.Is(err, fs.ErrPermission):
 		return ExitRefused
-	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.EADDRINUSE):
+	case errors.Is(err, fs.ErrExist), errors.Is(err, ownfile.ErrLocked), errors.Is(err, syscall.EADDRINUSE):
 		return ExitConflict
 	}
 	return ExitFailed

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +19,10 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	if err := ownfile.Lock(f); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("lock outbox %s: another process uses it; give each its own data directory: %w", dir, err)
+		if errors.Is(err, ownfile.ErrLocked) {
+			err = fmt.Errorf("%w: another process uses it: give each its own data directory", err)
+		}
+		return nil, fmt.Errorf("lock outbox %s: %w", dir, err)
 	}
 	return f, nil
 }
