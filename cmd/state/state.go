@@ -169,6 +169,9 @@ func (s *State) makeKeyset(opts Options) (*seal.Keyset, error) {
 		s.made = append(s.made, path)
 	}
 	keyset, err := seal.OpenOrCreate(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: make its directory first, or name another file with --keyset-file", err)
+	}
 	return keyset, keysetError(err)
 }
 
