@@ -64,14 +64,27 @@ is away. An operator of one tenant exports that tenant's.`,
 	return cmd
 }
 
-// sink opens where the events go.
-func (opts *ExportOptions) sink() (export.Sink, error) {
+// toFile tells that events go to a file.
+func (opts *ExportOptions) toFile() bool {
+	return !strings.HasPrefix(opts.To, "syslog:") && !strings.HasPrefix(opts.To, "syslog+")
+}
+
+// check says what is wrong with the flags.
+func (opts *ExportOptions) check() error {
 	switch {
 	case opts.To == "":
-		return nil, cmdutil.Missing("to")
+		return cmdutil.Missing("to")
 	case opts.Keep < 0 || opts.RotateSize < 0:
-		return nil, cmdutil.Usagef("--keep and --rotate-size: want numbers that are not negative")
-	case !strings.HasPrefix(opts.To, "syslog:") && !strings.HasPrefix(opts.To, "syslog+"):
+		return cmdutil.Usagef("--keep and --rotate-size: want numbers that are not negative")
+	case opts.Cursor == "" && !opts.toFile():
+		return cmdutil.Usagef("missing --cursor: a syslog server does not tell what it has: name a file that does")
+	}
+	return nil
+}
+
+// sink opens where the events go.
+func (opts *ExportOptions) sink() (export.Sink, error) {
+	if opts.toFile() {
 		path, err := filepath.Abs(opts.To)
 		if err != nil {
 			return nil, err
@@ -81,8 +94,6 @@ func (opts *ExportOptions) sink() (export.Sink, error) {
 			cursor = path + ".cursor"
 		}
 		return export.OpenFile(export.FileOptions{Path: path, Cursor: cursor, MaxBytes: int64(opts.RotateSize), Keep: opts.Keep})
-	case opts.Cursor == "":
-		return nil, cmdutil.Usagef("missing --cursor: a syslog server does not tell what it has: name a file that does")
 	}
 	sink, err := export.OpenSyslog(export.SyslogOptions{URL: opts.To, Cursor: opts.Cursor, Now: opts.Now})
 	if err != nil {
@@ -92,15 +103,24 @@ func (opts *ExportOptions) sink() (export.Sink, error) {
 }
 
 func exportRun(ctx context.Context, opts *ExportOptions) (err error) {
+	if err := opts.check(); err != nil {
+		return err
+	}
+	// Nothing is made for events that are not there.
+	client, err := opts.Admin(ctx)
+	if err != nil {
+		return err
+	}
+	if opts.Tenant != "" {
+		if _, err := client.GetTenant(ctx, &adminv1.GetTenantRequest{Slug: opts.Tenant}); err != nil {
+			return err
+		}
+	}
 	sink, err := opts.sink()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sink.Close()) }()
-	client, err := opts.Admin(ctx)
-	if err != nil {
-		return err
-	}
 	count := 0
 	if opts.Follow {
 		err = followExport(ctx, opts, client, sink, &count)
