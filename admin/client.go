@@ -9,9 +9,11 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	"edgesync/core"
@@ -107,10 +109,18 @@ func connect(dial func(context.Context, string) (net.Conn, error), transport cre
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-			return invoke(metadata.AppendToOutgoingContext(ctx, originHeader, o.origin), method, req, reply, cc, opts...)
+			return unserved(invoke(metadata.AppendToOutgoingContext(ctx, originHeader, o.origin), method, req, reply, cc, opts...))
 		}),
 		grpc.WithStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 			return stream(metadata.AppendToOutgoingContext(ctx, originHeader, o.origin), desc, cc, method, opts...)
 		}),
 	)
+}
+
+// unserved says what to do about a call that the other end does not know.
+func unserved(err error) error {
+	if status.Code(err) != codes.Unimplemented {
+		return err
+	}
+	return status.Errorf(codes.Unimplemented, "call the administration API: %s: name the address of `edgesync serve --admin-listen`, of a platform of this version", status.Convert(err).Message())
 }
