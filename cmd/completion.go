@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/cmdutil"
@@ -28,6 +30,28 @@ shell, the second for every new one.`,
 	},
 }
 
+// addHelp adds the command that prints the help of another, and refuses one that
+// is not there.
+func addHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, help := range root.Commands() {
+		if help.Name() != "help" {
+			continue
+		}
+		help.Example = "  edgesync help source add"
+		help.Args = func(_ *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err == nil && len(rest) == 0 {
+				return nil
+			}
+			if found == nil {
+				found = root
+			}
+			return cmdutil.Usagef("no help on %q: see `%s --help`", strings.Join(args, " "), found.CommandPath())
+		}
+	}
+}
+
 // addCompletion adds the commands that print completion scripts.
 func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
@@ -37,6 +61,7 @@ func addCompletion(root *cobra.Command) {
 		}
 		cmdutil.OnlyVerbs(group)
 		for _, shell := range group.Commands() {
+			shell.Args = cmdutil.NoArgs
 			if text, known := shells[shell.Name()]; known {
 				shell.Long, shell.Example = text.long, text.example
 			}

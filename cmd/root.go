@@ -85,6 +85,7 @@ On a platform: bootstrap, tenant create, onboard, serve. On an edge host: enroll
 		return plain(cmd, args)
 	}
 	addCompletion(root)
+	addHelp(root)
 	return root
 }
 
