@@ -23,6 +23,8 @@ func (p *platform) connect(ctx context.Context) (adminv1.AdminClient, error) {
 	switch {
 	case p.factory.Server != "":
 		return p.dial(ctx)
+	case p.factory.Identity != "":
+		return nil, cmdutil.Usagef("missing --server: --identity is for a platform elsewhere")
 	case p.connection != nil:
 		return p.connection.Client, nil
 	case p.visitor == nil:
@@ -48,8 +50,8 @@ func (p *platform) dial(ctx context.Context) (adminv1.AdminClient, error) {
 }
 
 func (p *platform) create(ctx context.Context, keysetFile string) (adminv1.AdminClient, error) {
-	if p.factory.Server != "" {
-		return nil, cmdutil.Usagef("--server: a platform is made on its own machine: run this there")
+	if err := p.factory.OnlyHere("a platform is made"); err != nil {
+		return nil, err
 	}
 	if p.connection == nil {
 		opts, err := p.options()

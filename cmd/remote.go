@@ -36,6 +36,8 @@ func dialRemote(ctx context.Context, f *cmdutil.Factory) (*remote, error) {
 		return nil, cmdutil.Usagef("missing --identity: --server takes the folder that `edgesync operator add` has written")
 	case f.StateDirFlag != "":
 		return nil, cmdutil.Usagef("--server and --state-dir are two platforms: name one")
+	case f.DatabaseFlag != "":
+		return nil, cmdutil.Usagef("--server and --database are two platforms: name one")
 	}
 	if err := onboarding.ValidAddr(f.Server); err != nil {
 		return nil, cmdutil.Usagef("--server: %w", err)

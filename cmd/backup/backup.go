@@ -130,8 +130,8 @@ func backupRun(ctx context.Context, opts *Options) error {
 }
 
 func stateOptions(f *cmdutil.Factory) (state.Options, error) {
-	if f.Server != "" {
-		return state.Options{}, cmdutil.Usagef("--server: a backup is taken and restored on the platform's own machine, or beside its database: run this there")
+	if err := f.OnlyHere("a backup is taken and restored"); err != nil {
+		return state.Options{}, err
 	}
 	dir, err := f.StateDir()
 	if err != nil {

@@ -105,6 +105,15 @@ func (f *Factory) platform() (place, error) {
 	return told, nil
 }
 
+// OnlyHere refuses --server for what, such as "a platform is served", is done on
+// the platform's own machine alone.
+func (f *Factory) OnlyHere(what string) error {
+	if f.Server == "" {
+		return nil
+	}
+	return Usagef("--server: %s on the platform's own machine, or beside its database: run this there", what)
+}
+
 // CredentialFile is the file in which the service manager hands the database's
 // password over, empty where it does not.
 func (f *Factory) CredentialFile() string {

@@ -67,6 +67,9 @@ Streams under way are answered before it ends; a second signal ends it at once.`
   edgesync serve --listen :50052 --admin-listen :50053 --admin-allow 10.0.0.0/8`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.OnlyHere("a platform is served"); err != nil {
+				return err
+			}
 			if err := opts.load(cmd.Flags()); err != nil {
 				return err
 			}

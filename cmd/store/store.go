@@ -99,6 +99,9 @@ sent, and have the directory use the database from then on. The files stay as th
 
 // withStore opens the store for work, and tells how far that has come.
 func withStore(ctx context.Context, f *cmdutil.Factory, what string, work func(*state.Upkeep, context.Context) ([]state.Part, error)) (parts []state.Part, err error) {
+	if err := f.OnlyHere("a store is kept"); err != nil {
+		return nil, err
+	}
 	dir, err := f.StateDir()
 	if err != nil {
 		return nil, err
