@@ -46,6 +46,9 @@ func ServeHTTP(ctx context.Context, listener net.Listener, handler http.Handler)
 
 // Listen opens a TCP listener for what, which the error names.
 func Listen(ctx context.Context, what, addr string) (net.Listener, error) {
+	if addr == "" {
+		return nil, Usagef("listen for %s: the address is empty: want HOST:PORT or :PORT", what)
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
