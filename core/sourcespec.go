@@ -241,7 +241,7 @@ func checkRequired(name, kind string, have map[string][]byte) *Error {
 	if len(required) == 0 || slices.ContainsFunc(required, func(key string) bool { return len(have[key]) > 0 }) {
 		return nil
 	}
-	return invalid("check source %q: type %s needs the credential %s", name, kind, strings.Join(required, " or "))
+	return invalid("check source %q: type %s needs the credential %s (--credential)", name, kind, strings.Join(required, " or "))
 }
 
 func joined(words func(func(string) bool)) string {

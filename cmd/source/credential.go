@@ -56,7 +56,7 @@ func readCredential(f *cmdutil.Factory, key, from string, hasFrom bool) ([]byte,
 	switch {
 	case !hasFrom && slices.Contains(knownCredentials, key) && f.CanPrompt():
 		value, err = f.AskSecret(key)
-	case !hasFrom, key == "":
+	case !hasFrom, key == "", from == "@":
 		return nil, notAnArgument(key)
 	case from == "@-":
 		value, err = readLimited(f.IO.In)
