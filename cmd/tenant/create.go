@@ -25,7 +25,8 @@ func NewCmdCreate(f *cmdutil.Factory, runF func(context.Context, *CreateOptions)
 		Short: "Create a tenant, its certificate authority and its storage",
 		Long: `Create a tenant, its certificate authority and its storage.
 
-The slug is part of every name in the tenant's certificates: lower-case letters, digits and hyphens, at most 63.`,
+The slug is of lower-case letters, digits and hyphens. It is part of every name in the tenant's certificates, which with
+the component, the partition and the trust domain have at most 64 characters: keep it short.`,
 		Example: "  edgesync tenant create acme --name \"Acme Corporation\"",
 		Args:    cmdutil.Args("SLUG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
