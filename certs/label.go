@@ -17,18 +17,20 @@ const (
 
 // ValidLabel says why s cannot be a tenant slug, partition or component id, or
 // nil: 1 to 63 lower-case letters, digits and inner hyphens.
-func ValidLabel(s string) error {
+func ValidLabel(s string) error { return validLabel("label", s) }
+
+func validLabel(what, s string) error {
 	switch {
 	case s == "":
-		return fmt.Errorf("check label: it is empty")
+		return fmt.Errorf("check %s: it is empty", what)
 	case len(s) > maxLabel:
-		return fmt.Errorf("check label %q: it has %d characters, at most %d are allowed", s[:maxLabel]+"…", len(s), maxLabel)
+		return fmt.Errorf("check %s %q: it has %d characters, at most %d are allowed", what, s[:maxLabel]+"…", len(s), maxLabel)
 	case s[0] == '-' || s[len(s)-1] == '-':
-		return fmt.Errorf("check label %q: it begins or ends with a hyphen", s)
+		return fmt.Errorf("check %s %q: it begins or ends with a hyphen", what, s)
 	}
 	for _, c := range []byte(s) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return fmt.Errorf("check label %q: use only a-z, 0-9 and hyphens", s)
+			return fmt.Errorf("check %s %q: use only a-z, 0-9 and hyphens", what, s)
 		}
 	}
 	return nil

@@ -37,7 +37,7 @@ func foldSlug(slug string) string {
 // ValidTenantSlug says why a tenant other than the platform's cannot be called
 // slug, or nil.
 func ValidTenantSlug(slug string) error {
-	if err := ValidLabel(slug); err != nil {
+	if err := validLabel("tenant slug", slug); err != nil {
 		return err
 	}
 	if strings.HasPrefix(slug, "xn--") {
