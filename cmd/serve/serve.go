@@ -269,7 +269,7 @@ func (p *Platform) renew(ctx context.Context) error {
 			return err
 		}
 		if made {
-			p.config.Logger.Info("certificate of the enrolment CA renewed", "expires", found.Chain[0].NotAfter)
+			p.config.Logger.Info("certificate of the enrolment CA issued", "expires", found.Chain[0].NotAfter)
 		}
 		p.caCertificate.Store(found.TLSCertificate())
 	}
@@ -278,7 +278,7 @@ func (p *Platform) renew(ctx context.Context) error {
 		return err
 	}
 	if made {
-		p.config.Logger.Info("certificate of the gateway renewed", "expires", found.Chain[0].NotAfter)
+		p.config.Logger.Info("certificate of the gateway issued", "expires", found.Chain[0].NotAfter)
 	}
 	p.certificate.Store(found.TLSCertificate())
 	return nil
