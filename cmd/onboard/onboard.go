@@ -87,7 +87,7 @@ func onboardRun(ctx context.Context, opts *Options) error {
 		return cmdutil.Usagef("--ttl is for --mode token: a package holds the identity itself")
 	}
 	switch {
-	case opts.Accessible && opts.CanPrompt():
+	case opts.CanPrompt() && (opts.Accessible || opts.IO.Dumb && opts.Format.Human()):
 		return accessible(ctx, opts)
 	case opts.CanPrompt() && opts.IO.FullScreen() && opts.Format.Human():
 		return draw(ctx, opts)
@@ -123,6 +123,9 @@ func scripted(ctx context.Context, opts *Options) error {
 
 func report(opts *Options, done onboarding.Onboarded) error {
 	service := done.Service
+	if done.Mode == onboarding.ModePackage && service.GetFirstHelloAt().IsValid() {
+		opts.IO.Tellf("sync service %s was onboarded before: what it ran with is refused from now on: run it with this package", service.GetName())
+	}
 	d := document{
 		ComponentID: service.GetComponentId(), Tenant: service.GetTenant(), TenantID: service.GetTenantId(),
 		ServiceID: service.GetId(), Name: service.GetName(), Partition: done.Partition,
