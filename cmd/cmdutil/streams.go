@@ -33,7 +33,7 @@ type IOStreams struct {
 
 // FullScreen tells whether the terminal can be taken over.
 func (s *IOStreams) FullScreen() bool {
-	return s.InTerminal && s.OutTerminal && s.Keyboard != nil
+	return s.InTerminal && s.OutTerminal && s.Keyboard != nil && !s.Dumb
 }
 
 // width is how wide lines on Err may be.

@@ -56,7 +56,7 @@ func tuiRun(ctx context.Context, opts *Options) error {
 		return accessible(ctx, opts)
 	}
 	if !opts.IO.FullScreen() {
-		return cmdutil.Usagef("open the dashboard: standard input and output are no terminal: use the other commands, each has --output json, or --accessible")
+		return cmdutil.Usagef("open the dashboard: standard input and output are no terminal that can be drawn on: use the other commands, each has --output json, or --accessible")
 	}
 	return Show(ctx, opts.Factory, tui.Options{Tenant: opts.Tenant, Out: opts.Out})
 }
