@@ -144,7 +144,7 @@ func TestGoldenWizard(t *testing.T) {
 		step("review", "2h", "enter")
 		step("waiting", "enter")
 		made := service("svc-new", "acme", "Site 工場 B", "online", time.Second)
-		made.FirstHelloAt = ago(time.Second)
+		made.FirstHelloAt, made.CertSerial = ago(time.Second), "7392"
 		snapshot.Tenants[0].Services = append(snapshot.Tenants[0].Services, made)
 		s.live(snapshot)
 		step("online")

@@ -92,6 +92,48 @@ func TestWizardShowsWhyItFailedAndCanBeConfirmedAgain(t *testing.T) {
 	}
 }
 
+func TestWizardGoesToTheAnswerThatWillNotDo(t *testing.T) {
+	s := newScreen(t, &platform{}, 80, 24)
+	s.live(emptyPlatform())
+	s.press("2", "a", "enter", "enter", "enter")
+	s.wants("✗ name: say what the sync service is called", "› Name")
+	s.press("Site B")
+	if strings.Contains(plain(s.text()), "✗") {
+		t.Errorf("the error outlived what it was about:\n%s", plain(s.text()))
+	}
+	s.press("enter", "enter")
+	s.wants("› Gateway")
+}
+
+func TestWizardTellsWhatBecomesOfAServiceThatIsThere(t *testing.T) {
+	for name, said := range map[string]string{
+		"Site B": "refused from then on", "site-b": "refused from then on", "SITE-b": "that of sync service Site B: choose another name",
+	} {
+		s := newScreen(t, &platform{}, 80, 24)
+		snapshot := emptyPlatform()
+		snapshot.Tenants[0].Services = []*adminv1.SyncService{service("svc", "acme", "Site B", "online", time.Second)}
+		s.live(snapshot)
+		s.press("2", "a", "enter", name, "enter", "enter", "enter", "enter", "enter")
+		s.wants("Review", said)
+	}
+}
+
+// A service that is onboarded again goes on being online with what it had.
+func TestWizardWaitsForTheIdentityThatItMade(t *testing.T) {
+	s := newScreen(t, &platform{}, 80, 24)
+	snapshot := emptyPlatform()
+	before := service("svc-new", "acme", "Site B", "online", time.Second)
+	snapshot.Tenants[0].Services = []*adminv1.SyncService{before}
+	s.live(snapshot)
+	s.press("2", "a", "enter", "Site B", "enter", "enter", "enter", "right", "tab", "ctrl+u", t.TempDir(), "tab", "enter", "enter")
+	s.wants("Site B of tenant acme is onboarded", "waiting for its first Hello")
+	after := service("svc-new", "acme", "Site B", "online", 0)
+	after.CertSerial = "7392"
+	snapshot.Tenants[0].Services = []*adminv1.SyncService{after}
+	s.live(snapshot)
+	s.wants("● online")
+}
+
 func TestNewSourceSendsWhatTheFormSays(t *testing.T) {
 	p := &platform{}
 	s := newScreen(t, p, 80, 24)

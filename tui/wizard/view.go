@@ -117,7 +117,11 @@ func (w *Wizard) review(width int) []string {
 	lines = append(append(lines, w.gateway(width)...), "")
 	for _, service := range w.env.Live.Tenant(w.wizard.Tenant).GetServices() {
 		if service.GetComponentId() == w.wizard.Component() {
-			for _, line := range ui.Wrap("! There is a sync service of this component id already. It gets a new identity, and the one it has is refused from then on.", width) {
+			said := "! There is a sync service of this component id already. It gets a new identity, and the one it has is refused from then on."
+			if name := service.GetName(); name != w.wizard.Name && w.wizard.Name != w.wizard.Component() {
+				said = "! Its component id is that of sync service " + ui.Clean(name) + ": choose another name."
+			}
+			for _, line := range ui.Wrap(said, width) {
 				lines = append(lines, s.Warn.Render(line))
 			}
 			lines = append(lines, "")
@@ -152,11 +156,22 @@ func (w *Wizard) outcome(width int) []string {
 	return lines
 }
 
+// arrived tells that the service was heard of with what was made here. One that
+// was onboarded again can have been heard of before, with what it had then.
+func (w *Wizard) arrived() bool {
+	done, service := w.wizard.Result(), w.service()
+	if done.Mode == onboarding.ModeToken && service.GetCertSerial() == done.Service.GetCertSerial() {
+		return false
+	}
+	return ui.TimeOf(service.GetLastHeartbeatAt()).After(ui.TimeOf(done.Service.GetLastHeartbeatAt()))
+}
+
 // arrival is whether the service has connected.
 func (w *Wizard) arrival(width int) string {
 	s, service := &w.env.Styles, w.service()
+	arrived := w.arrived()
 	switch {
-	case service.GetStatus() == "online" || service.GetStatus() == "degraded":
+	case arrived && (service.GetStatus() == "online" || service.GetStatus() == "degraded"):
 		text := s.Good.Render("● online") + "  first Hello " + ui.Ago(service.GetFirstHelloAt(), w.env.Now()) + ", version " + ui.Clean(service.GetVersion())
 		if w.options.AddSource != nil {
 			text += s.Bold.Render("  s adds its first source")
@@ -164,7 +179,7 @@ func (w *Wizard) arrival(width int) string {
 		return ui.Cut(text, width)
 	case w.env.Unserved():
 		return s.Warn.Render(ui.Cut("◐ nobody can connect: start `edgesync serve`", width))
-	case ui.TimeOf(service.GetFirstHelloAt()).IsZero():
+	case !arrived:
 		return ui.Cut(s.Accent.Render(spinner[int(w.env.Now().Unix())%len(spinner)]+" waiting for its first Hello")+s.Dim.Render(": run this on the edge host"), width)
 	}
 	return s.Warn.Render(ui.Cut("○ "+service.GetStatus()+"  it said Hello "+ui.Ago(service.GetFirstHelloAt(), w.env.Now()), width))

@@ -4,6 +4,7 @@
 package wizard
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -280,9 +281,13 @@ func (w *Wizard) Update(msg tea.Msg) tea.Cmd {
 	case onboarding.StepResult:
 		return w.result(msg)
 	}
+	before, badLife := w.wizard.Answers, w.badLife
 	submit := w.form.Update(msg)
 	w.arrange()
 	w.take()
+	if w.wizard.Answers != before || w.badLife != badLife {
+		w.err = "" // It was about another answer.
+	}
 	if submit {
 		return w.next()
 	}
@@ -292,11 +297,11 @@ func (w *Wizard) Update(msg tea.Msg) tea.Cmd {
 // next goes on; from the review on it is carried out.
 func (w *Wizard) next() tea.Cmd {
 	if w.badLife != "" {
-		w.err = fmt.Sprintf("token life %q: want a duration such as 2h", ui.Clean(w.badLife))
+		w.refuse(fmt.Sprintf("token life %q: want a duration such as 2h", w.badLife))
 		return nil
 	}
 	if err := w.wizard.Next(); err != nil {
-		w.err = ui.Clean(err.Error())
+		w.refuse(err.Error())
 		return nil
 	}
 	w.ask()
@@ -313,10 +318,24 @@ func (w *Wizard) next() tea.Cmd {
 	return nil
 }
 
-// check looks whether the platform's gateway answers at the address.
+// refuse says why the answers will not do, and goes to the one that it begins with.
+func (w *Wizard) refuse(why string) {
+	w.err = ui.Clean(why)
+	if w.form == nil {
+		return
+	}
+	for i, field := range w.form.Fields {
+		if called := map[string]string{"out": "directory", "ttl": "token life"}[field.Name]; strings.HasPrefix(why, cmp.Or(called, field.Name+":")) {
+			w.form.Focus(i)
+		}
+	}
+}
+
+// check looks whether the platform's gateway answers at the address. One that did
+// not is looked at again.
 func (w *Wizard) check() tea.Cmd {
 	addr := w.wizard.GatewayAddr
-	if addr == w.checked {
+	if addr == w.checked && w.problem == "" {
 		return nil
 	}
 	w.checked, w.checking, w.problem = addr, true, ""
