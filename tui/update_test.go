@@ -134,6 +134,18 @@ func TestWizardWaitsForTheIdentityThatItMade(t *testing.T) {
 	s.wants("● online")
 }
 
+func TestADisabledSourceIsSaidToBeOff(t *testing.T) {
+	s := newScreen(t, &platform{}, 80, 24)
+	snapshot := emptyPlatform()
+	off := source("src", "acme", "hq-armis", "armis", "svc-hq", "success", 5)
+	off.Enabled = false
+	snapshot.Tenants[0].Sources = []*adminv1.Source{off}
+	s.live(snapshot)
+	s.wants("◐ 1 disabled")
+	s.press("2")
+	s.wants("◐ disabled")
+}
+
 func TestNewSourceSendsWhatTheFormSays(t *testing.T) {
 	p := &platform{}
 	s := newScreen(t, p, 80, 24)

@@ -32,7 +32,7 @@ func overview(ctx context.Context, opts *Options, client adminv1.AdminClient) er
 	opts.say("%s%s.", cmdutil.Plural(int64(t.Services), "sync service"),
 		counts(count{t.Online, "online"}, count{t.Degraded, "degraded"}, count{t.Offline, "offline"}, count{t.Unseen, "never seen"}))
 	opts.say("%s%s.", cmdutil.Plural(int64(t.Sources), "source"),
-		counts(count{t.Succeeded, "success"}, count{t.Partial, "partial"}, count{t.Failed, "failed"}, count{t.Unrun, "not run"}))
+		counts(count{t.Succeeded, "success"}, count{t.Partial, "partial"}, count{t.Failed, "failed"}, count{t.Unrun, "not run"}, count{t.Disabled, "disabled"}))
 	opts.say("%s.", cmdutil.Plural(t.Devices, "device"))
 	for _, source := range now.Sources() {
 		if source.GetEnabled() && source.GetConsecutiveFailures() > 0 {

@@ -13,6 +13,7 @@ import (
 
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/tui/commands"
+	"edgesync/tui/live"
 	"edgesync/tui/ui"
 )
 
@@ -30,7 +31,7 @@ type Page struct {
 func New(env *ui.Env, addService func(tenant string) tea.Cmd) *Page {
 	return &Page{env: env, addService: addService, search: ui.NewForm(ui.Text("search", "Search", "", "")), table: ui.Table{Columns: []ui.Column{
 		{Title: "SOURCE", Share: 2}, {Title: "TYPE", Width: 6}, {Title: "TENANT", Share: 1}, {Title: "SERVICE", Share: 1},
-		{Title: "PARTITION", Width: 10, Level: 2}, {Title: "STATE", Width: 10, Level: 1}, {Title: "LAST SYNC", Width: 9}, {Title: "RESULT", Width: 9},
+		{Title: "PARTITION", Width: 10, Level: 2}, {Title: "STATE", Width: 10, Level: 1}, {Title: "LAST SYNC", Width: 9}, {Title: "RESULT", Width: 10},
 		{Title: "DEVICES", Width: 9, Level: 1, Right: true},
 	}}}
 }
@@ -317,6 +318,9 @@ func (p *Page) View(width, height int) string {
 		state := "enabled"
 		if !one.GetEnabled() {
 			state = "disabled"
+		}
+		if !p.table.Shows("STATE", width) {
+			result = live.Result(one)
 		}
 		said := result
 		switch {

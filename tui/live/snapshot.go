@@ -46,8 +46,9 @@ type Totals struct {
 	Tenants, Suspended int
 	// Unseen services have never connected; they are not Offline.
 	Services, Online, Degraded, Offline, Unseen int
-	Sources, Succeeded, Partial, Failed, Unrun  int
-	Devices                                     int64
+	// Disabled sources are counted as nothing else.
+	Sources, Succeeded, Partial, Failed, Unrun, Disabled int
+	Devices                                              int64
 }
 
 // Totals counts over all tenants. The platform's own is none of them.
@@ -87,9 +88,11 @@ func (t *Totals) service(s *adminv1.SyncService) {
 
 func (t *Totals) source(s *adminv1.Source) {
 	t.Sources++
-	switch s.GetLastSyncResult() {
+	switch Result(s) {
 	case "":
 		t.Unrun++
+	case "disabled":
+		t.Disabled++
 	case "success":
 		t.Succeeded++
 	case "partial", "superseded":
@@ -97,6 +100,15 @@ func (t *Totals) source(s *adminv1.Source) {
 	default:
 		t.Failed++
 	}
+}
+
+// Result is how a source stands: disabled, or how its last run ended, empty when
+// there was none.
+func Result(s *adminv1.Source) string {
+	if !s.GetEnabled() {
+		return "disabled"
+	}
+	return s.GetLastSyncResult()
 }
 
 // Services are those of all tenants, the platform's own first.

@@ -93,7 +93,7 @@ func (p *Page) counts(t live.Totals, width int) []string {
 		p.row(width, "Sync services", ui.Count(int64(t.Services)), part{s.Good, "●", t.Online, "online"},
 			part{s.Warn, "◐", t.Degraded, "degraded"}, part{s.Bad, "○", t.Offline, "offline"}, part{s.Dim, "·", t.Unseen, "never seen"}),
 		p.row(width, "Sources", ui.Count(int64(t.Sources)), part{s.Good, "●", t.Succeeded, "success"}, part{s.Warn, "◐", t.Partial, "partial"},
-			part{s.Bad, "○", t.Failed, "failed"}, part{s.Dim, "·", t.Unrun, "not run"}),
+			part{s.Bad, "○", t.Failed, "failed"}, part{s.Dim, "·", t.Unrun, "not run"}, part{s.Warn, "◐", t.Disabled, "disabled"}),
 		p.row(width, "Devices", ui.Count(t.Devices)),
 	)
 }

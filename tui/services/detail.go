@@ -7,6 +7,7 @@ import (
 
 	adminv1 "edgesync/proto/admin/v1"
 	"edgesync/tui/events"
+	"edgesync/tui/live"
 	"edgesync/tui/runs"
 	"edgesync/tui/ui"
 )
@@ -121,7 +122,7 @@ func (p *Page) sources(one *adminv1.SyncService, width int) []string {
 		if source.GetSyncServiceId() != one.GetId() {
 			continue
 		}
-		result := source.GetLastSyncResult()
+		result := live.Result(source)
 		word := result
 		if word == "" {
 			word = "not run"

@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/tui/live"
 	"edgesync/tui/ui"
 )
 
@@ -226,7 +227,8 @@ func (p *Page) record(t *adminv1.TenantSummary, width int) []string {
 	}
 	lines = append(lines, "", s.Bold.Render("Sources"))
 	for _, source := range t.GetSources() {
-		result, word := source.GetLastSyncResult(), source.GetLastSyncResult()
+		result := live.Result(source)
+		word := result
 		if word == "" {
 			word = "not run"
 		}

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -157,6 +158,12 @@ func (t *Table) widths(width int) []int {
 			return widths
 		}
 	}
+}
+
+// Shows tells that there is room for a column in that width.
+func (t *Table) Shows(title string, width int) bool {
+	i := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Title == title })
+	return i >= 0 && t.widths(width - 2)[i] > 0
 }
 
 func (t *Table) widthsAt(width, level int) ([]int, bool) {
