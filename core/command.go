@@ -370,7 +370,7 @@ func (c *Core) planSourceSync(ctx context.Context, in SyncNowInput) (syncOrder, 
 	}
 	doing := fmt.Sprintf("sync source %q now", source.Name)
 	if !source.Enabled {
-		return syncOrder{}, precondition("%s: it is disabled: run `edgesync source enable %s --tenant %s` first", doing, source.Name, s.tenant.Slug)
+		return syncOrder{}, precondition("%s: it is disabled: run `edgesync source enable %s --tenant %s` first", doing, word(source.Name), s.tenant.Slug)
 	}
 	service, err := c.owner(ctx, s, source.Source)
 	if err != nil {

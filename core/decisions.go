@@ -41,7 +41,7 @@ func tellDecisions(events *eventLog, actor Actor, decisions []dire.Decision) {
 	}
 	if joined > 0 {
 		events.add(actor, Event{
-			Type: "identity.joined", Message: strconv.Itoa(joined) + " new assertions joined devices that were there",
+			Type: "identity.joined", Message: plural(joined, "new assertion") + " joined devices that were there",
 		})
 	}
 	for kind, n := range more {

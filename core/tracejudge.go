@@ -43,7 +43,7 @@ func (w *way) judgeLiving(a *dire.Assertion) Finding {
 	for _, h := range w.holds {
 		if w.heldBy(h, a) {
 			f.Reason = ReasonHeldRetraction
-			f.Summary = fmt.Sprintf("the source does not name it any more; its retraction is held with %d others since %s", max(h.Retractions-1, 0), day(h.At))
+			f.Summary = fmt.Sprintf("the source does not name it any more; its retraction is held with %s since %s", plural(max(h.Retractions-1, 0), "other"), day(h.At))
 			f.Next = fmt.Sprintf("look at `edgesync source retractions list --tenant %s`, then release or reject them", w.tenant.Slug)
 			return f
 		}
@@ -60,7 +60,7 @@ func (w *way) judgeLiving(a *dire.Assertion) Finding {
 	}
 	if others := w.others(a); others > 0 {
 		f.Reason = ReasonMerged
-		f.Summary = fmt.Sprintf("it is part of device %s (%s), with what %d others say of it", w.device.ID, w.called(), others)
+		f.Summary = fmt.Sprintf("it is part of device %s (%s), with %s", w.device.ID, w.called(), plural(others, "other assertion"))
 		f.Next = fmt.Sprintf("see `edgesync device show %s --tenant %s --why`", w.device.ID, w.tenant.Slug)
 	}
 	return f
@@ -124,9 +124,9 @@ func (w *way) judgeService() (Finding, bool) {
 	case w.tenant.State != TenantActive:
 		return missing(ReasonTenantSuspended, "resume it with `edgesync tenant resume "+tenant+"`", "tenant %s is suspended: nothing of it is taken", tenant), true
 	case !w.source.Enabled:
-		return missing(ReasonSourceDisabled, fmt.Sprintf("enable it with `edgesync source enable %s --tenant %s`", name, tenant), "the source is disabled: nobody reads it"), true
+		return missing(ReasonSourceDisabled, fmt.Sprintf("enable it with `edgesync source enable %s --tenant %s`", word(name), tenant), "the source is disabled: nobody reads it"), true
 	case w.service == nil:
-		return missing(ReasonNoService, fmt.Sprintf("give it one with `edgesync source edit %s --tenant %s --service NAME`", name, tenant), "no sync service is assigned to the source"), true
+		return missing(ReasonNoService, fmt.Sprintf("give it one with `edgesync source edit %s --tenant %s --service NAME`", word(name), tenant), "no sync service is assigned to the source"), true
 	case w.service.State != ServiceActive:
 		return missing(ReasonServiceRevoked, w.onboard(), "sync service %s is %s: nothing of it is taken", w.service.Name, w.service.State), true
 	case w.service.Status != StatusOffline || w.live != nil:
@@ -145,7 +145,7 @@ func (w *way) judgeService() (Finding, bool) {
 }
 
 func (w *way) onboard() string {
-	return fmt.Sprintf("onboard it again with `edgesync onboard --tenant %s --name %s`", w.service.Tenant.Slug, w.service.Name)
+	return fmt.Sprintf("onboard it again with `edgesync onboard --tenant %s --name %s`", w.service.Tenant.Slug, word(w.service.Name))
 }
 
 // sighted is the device on the source's pages, as far as that was looked at.
@@ -174,7 +174,7 @@ func (w *way) judgeLive() (Finding, bool) {
 	}
 	switch seen.Fate {
 	case payload.FateBlacklisted:
-		return missing(ReasonBlacklisted, fmt.Sprintf("change it with `edgesync source edit %s --tenant %s --blacklist`", w.source.Name, w.tenant.Slug),
+		return missing(ReasonBlacklisted, fmt.Sprintf("change it with `edgesync source edit %s --tenant %s --blacklist`", word(w.source.Name), w.tenant.Slug),
 			"the source names it (%s), and it is left out: %s", what, seen.Why), true
 	case payload.FateUnnamed:
 		return missing(ReasonUnnamed, "give it an id in the source", "the source has it (%s) without an id of its own, so it is left out", what), true
@@ -259,7 +259,7 @@ func (w *way) judgeUnseen() Finding {
 		return missing(ReasonNotAsked, w.test(), "sync service %s did not read the source", w.service.Name)
 	case !read.Whole && read.Reason == "timeout":
 		return Finding{Verdict: VerdictUnknown, Reason: ReasonNotAsked,
-			Summary: fmt.Sprintf("it was not met on the first %d pages with %d things: %s", read.Pages, read.Things, read.Message),
+			Summary: fmt.Sprintf("it was not met on the first %s with %s: %s", plural(read.Pages, "page"), plural(read.Things, "thing"), read.Message),
 			Next:    "name it by its id in the source, or try again"}
 	case !read.Whole:
 		return missing(ReasonSourceDown, w.test(), "the source cannot be read (%s): %s", read.Reason, read.Message)
@@ -267,7 +267,7 @@ func (w *way) judgeUnseen() Finding {
 	if w.live.OutboxFull != "" {
 		return w.outboxFull(w.live.OutboxFull)
 	}
-	return missing(ReasonAbsent, "", "the source does not name it: all %d things on its %d pages were looked at", read.Things, read.Pages)
+	return missing(ReasonAbsent, "", "the source does not name it: %s on %s, and all were looked at", plural(read.Things, "thing"), plural(read.Pages, "page"))
 }
 
 // judgeStored goes by what the platform has stored alone.
@@ -287,11 +287,11 @@ func (w *way) judgeStored() Finding {
 }
 
 func (w *way) syncNow() string {
-	return fmt.Sprintf("read it now with `edgesync source sync-now %s --tenant %s`", w.source.Name, w.tenant.Slug)
+	return fmt.Sprintf("read it now with `edgesync source sync-now %s --tenant %s`", word(w.source.Name), w.tenant.Slug)
 }
 
 func (w *way) test() string {
-	return fmt.Sprintf("try it with `edgesync source test %s --tenant %s`", w.source.Name, w.tenant.Slug)
+	return fmt.Sprintf("try it with `edgesync source test %s --tenant %s`", word(w.source.Name), w.tenant.Slug)
 }
 
 // nextRun is what becomes of a device that the source names and that has come no

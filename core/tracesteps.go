@@ -202,7 +202,7 @@ func (w *way) decisionStep() TraceStep {
 	}
 	s.State, s.Text = StepPassed, "device "+w.device.ID
 	if others := w.others(a); others > 0 {
-		s.Text += fmt.Sprintf(", one with %d other assertions", others)
+		s.Text += ", one with " + plural(others, "other assertion")
 	}
 	if n := len(w.decisions); n > 0 {
 		s.At = w.decisions[n-1].At

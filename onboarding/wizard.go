@@ -184,7 +184,7 @@ func (w *Wizard) checkTenant() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no tenant %q: create it with `edgesync tenant create %s`", w.Tenant, w.Tenant)
+	return fmt.Errorf("there is no tenant %q: create it with `edgesync tenant create %s`", w.Tenant, shellWord(w.Tenant))
 }
 
 func (w *Wizard) checkName() error {

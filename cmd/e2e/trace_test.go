@@ -362,7 +362,7 @@ func TestTraceSaysWhatElseKeepsADeviceBack(t *testing.T) {
 		}
 		must(t, e.push(stream{source: from, runID: "run of " + id, chunks: [][]payload.Update{{update(from, id, "00:1b:21:00:00:07", "10.0.0.7")}}}))
 	}
-	trace := p.wantTrace("b-7", core.VerdictPresent, core.ReasonMerged, "", "1 others")
+	trace := p.wantTrace("b-7", core.VerdictPresent, core.ReasonMerged, "", "1 other assertion")
 	if len(trace.Devices) != 1 {
 		t.Errorf("it is %+v", trace.Devices)
 	}
