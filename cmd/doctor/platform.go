@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,7 +165,7 @@ func examineRotation(ctx context.Context, client adminv1.AdminClient) doctor.Fin
 		f.Result, f.Detail, f.Mend = doctor.Problem, cmdutil.ErrorLine(err), "see the platform's log"
 	case len(answer.GetCertificates()) > 0:
 		f.Result = doctor.Warning
-		f.Detail = fmt.Sprintf("%d component(s) still hold certificates from before a rotation", len(answer.GetCertificates()))
+		f.Detail = "certificates from before a rotation still in use: " + strconv.Itoa(len(answer.GetCertificates()))
 		f.Mend = "see who with `edgesync cert list --old` and until when with `edgesync cert list --authorities`"
 	}
 	return f

@@ -128,7 +128,7 @@ func exportRun(ctx context.Context, opts *ExportOptions) (err error) {
 		err = exportOnce(ctx, opts, client, sink, &count)
 	}
 	if err == nil && !opts.Follow {
-		opts.IO.Tellf("%d events exported to %s", count, opts.To)
+		opts.IO.Tellf("%s exported to %s", cmdutil.Plural(int64(count), "event"), opts.To)
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"fmt"
 	"sync"
 
 	"edgesync/cmd/cmdutil"
@@ -45,7 +44,7 @@ func (n *notifier) observe(e syncrun.Event) {
 	default:
 		return
 	}
-	status := fmt.Sprintf("%d sources", n.list)
+	status := cmdutil.Plural(int64(n.list), "source")
 	for _, trouble := range []string{n.full, n.away} {
 		if trouble != "" {
 			status += "; " + trouble

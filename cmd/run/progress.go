@@ -127,7 +127,7 @@ func (b *board) head() {
 			failing++
 		}
 	}
-	head := fmt.Sprintf("gateway %s · %d sources, %d at work, %d failing", b.gateway, len(b.sources), busy, failing)
+	head := fmt.Sprintf("gateway %s · %s, %d at work, %d failing", b.gateway, cmdutil.Plural(int64(len(b.sources)), "source"), busy, failing)
 	if b.outbox != "" {
 		head += " · " + b.outbox
 	}

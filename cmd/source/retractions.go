@@ -147,12 +147,12 @@ func settleRun(ctx context.Context, opts *SettleOptions) error {
 		}
 		request.Tenant, request.Source, name = found.GetTenant(), found.GetId(), found.GetSpec().GetName()
 	}
-	call, done := client.RejectRetractions, "spared %d devices of source %s of tenant %s"
+	call, done := client.RejectRetractions, "spared %s of source %s of tenant %s"
 	if opts.Release {
 		if err := opts.Confirm(opts.Yes, "releasing the held retractions of source %s of tenant %s", name, request.Tenant); err != nil {
 			return err
 		}
-		call, done = client.ReleaseRetractions, "retracted %d devices of source %s of tenant %s"
+		call, done = client.ReleaseRetractions, "retracted %s of source %s of tenant %s"
 	}
 	answer, err := call(ctx, request)
 	if err != nil {
@@ -164,5 +164,5 @@ func settleRun(ctx context.Context, opts *SettleOptions) error {
 		Released    bool   `json:"released"`
 		Retractions int64  `json:"retractions"`
 	}{request.Tenant, name, opts.Release, answer.GetRetractions()}
-	return cmdutil.PrintDone(opts.IO, opts.Format, settled, done, answer.GetRetractions(), name, request.Tenant)
+	return cmdutil.PrintDone(opts.IO, opts.Format, settled, done, cmdutil.Plural(answer.GetRetractions(), "device"), name, request.Tenant)
 }

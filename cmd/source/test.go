@@ -121,7 +121,7 @@ func printTest(opts *TestOptions, d testDocument, name string) error {
 	}
 	total := "an unknown number of devices"
 	if d.Total >= 0 {
-		total = fmt.Sprintf("%d devices", d.Total)
+		total = cmdutil.Plural(d.Total, "device")
 	}
 	text := fmt.Sprintf("source %s answers: %s (%.1f s)", name, total, d.Seconds)
 	if d.Message != "" {

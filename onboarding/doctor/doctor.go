@@ -234,7 +234,7 @@ func (e *examination) checkTrust(context.Context) bool {
 		return false
 	}
 	e.tls.Time = e.Now
-	e.add(checkTrust, OK, fmt.Sprintf("%d root(s) known, the first to end does on %s", count, soon.UTC().Format(time.DateOnly)), "")
+	e.add(checkTrust, OK, fmt.Sprintf("roots known: %d, the first to end does on %s", count, soon.UTC().Format(time.DateOnly)), "")
 	return true
 }
 

@@ -125,7 +125,7 @@ func (e *examination) checkGetConfig(ctx context.Context, client monitoring.Agen
 	case len(config.Sources) == 0:
 		e.add(checkGetConfig, Warning, "the configuration has no source", "assign one on the platform: `edgesync source add --service "+e.config.AgentID+"`")
 	default:
-		e.add(checkGetConfig, OK, fmt.Sprintf("the configuration has %d source(s)", len(config.Sources)), "")
+		e.add(checkGetConfig, OK, fmt.Sprintf("sources in the configuration: %d", len(config.Sources)), "")
 	}
 }
 
