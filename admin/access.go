@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"path"
+	"strings"
+	"unicode"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -116,7 +118,19 @@ func (s *Server) admit(ctx context.Context, identity certs.Peer, method string) 
 		return operator, nil
 	}
 	s.core.RefusedAt(ctx, originAPI, identity, operation, reason)
-	return operator, status.Error(codes.PermissionDenied, operation+": refused: "+message)
+	return operator, status.Error(codes.PermissionDenied, phrase(operation)+": refused: "+message)
+}
+
+// phrase is what a call does in words: "create tenant" for CreateTenant.
+func phrase(operation string) string {
+	var words strings.Builder
+	for i, r := range operation {
+		if before := i > 0 && unicode.IsLower(rune(operation[i-1])); before && unicode.IsUpper(r) {
+			words.WriteByte(' ')
+		}
+		words.WriteRune(unicode.ToLower(r))
+	}
+	return words.String()
 }
 
 func (r rule) refusal(operator core.OperatorView) (reason, message string) {

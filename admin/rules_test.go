@@ -58,3 +58,11 @@ func checkRule(t *testing.T, name string, r rule, method protoreflect.MethodDesc
 		t.Errorf("%s has no reach", name)
 	}
 }
+
+func TestARefusalSaysInWordsWhatWasRefused(t *testing.T) {
+	for operation, want := range map[string]string{"CreateTenant": "create tenant", "Watch": "watch", "SetSourceEnabled": "set source enabled"} {
+		if got := phrase(operation); got != want {
+			t.Errorf("%s: %q", operation, got)
+		}
+	}
+}
