@@ -84,6 +84,8 @@ func (p *Page) held() int {
 	return n
 }
 
+const noService = "no sync service exists to run it: add one first"
+
 // refusal is why no source can be added now, or empty.
 func (p *Page) refusal() string {
 	if !p.env.Live.Ready {
@@ -101,7 +103,7 @@ func (p *Page) refusal() string {
 			return ""
 		}
 	}
-	return "no sync service exists to run it: add one first"
+	return noService
 }
 
 func (p *Page) current() *adminv1.Source {
@@ -343,12 +345,16 @@ func (p *Page) View(width, height int) string {
 func (p *Page) additions(width int) []string {
 	s := &p.env.Styles
 	first := " " + s.Key.Render("n") + "  New Source"
-	if refusal := p.refusal(); refusal != "" {
-		first = " " + s.Disabled.Render("n  New Source") + s.Warn.Render("  disabled: "+refusal)
-	}
 	second := " " + s.Key.Render("a") + "  Add Edge Sync Service"
-	if p.refusal() != "" {
-		second += s.Accent.Render("  ← start here")
+	switch refusal := p.refusal(); {
+	case p.env.Refusal(ui.Operator) != "":
+		first = " " + s.Disabled.Render("n  New Source") + s.Warn.Render("  "+refusal)
+		second = " " + s.Disabled.Render("a  Add Edge Sync Service")
+	case refusal != "":
+		first = " " + s.Disabled.Render("n  New Source") + s.Warn.Render("  disabled: "+refusal)
+		if refusal == noService {
+			second += s.Accent.Render("  ← start here")
+		}
 	}
 	lines := []string{ui.Cut(first, width), ui.Cut(second, width)}
 	if n := p.held(); n > 0 {
