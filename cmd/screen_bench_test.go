@@ -243,7 +243,7 @@ func TestMeasuredPlatformIsOne(t *testing.T) {
 }
 
 // openPTY is a terminal of 120 × 40.
-func openPTY(b *testing.B) (host, self *os.File) {
+func openPTY(b testing.TB) (host, self *os.File) {
 	host, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		b.Skip("there are no terminals here: ", err)

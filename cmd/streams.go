@@ -72,25 +72,50 @@ func (r *interruptible) Read(into []byte) (int, error) {
 	}
 }
 
-// readSecret reads a line without echo. An interrupt gives the echo back.
+// readSecret reads a line without echo. An interrupt gives the echo back, and so
+// does a suspension, for as long as it lasts.
 func readSecret(ctx context.Context) ([]byte, error) {
 	terminal := int(os.Stdin.Fd())
 	before, err := term.GetState(terminal)
 	if err != nil {
 		return nil, err
 	}
+	suspended, end := suspensions()
+	defer end()
 	done := make(chan read, 1)
 	go func() { // It ends with the next line, or with the process.
 		secret, err := term.ReadPassword(terminal)
 		done <- read{secret, err}
 	}()
-	select {
-	case <-ctx.Done():
-		if err := term.Restore(terminal, before); err != nil {
-			return nil, err
+	for {
+		select {
+		case <-ctx.Done():
+			if err := term.Restore(terminal, before); err != nil {
+				return nil, err
+			}
+			return nil, ctx.Err()
+		case <-suspended:
+			if err := pause(terminal, before); err != nil {
+				return nil, err
+			}
+		case secret := <-done:
+			return secret.data, secret.err
 		}
-		return nil, ctx.Err()
-	case secret := <-done:
-		return secret.data, secret.err
 	}
+}
+
+// pause suspends the process with the terminal as it was before. A shell may give
+// it back with echo.
+func pause(terminal int, before *term.State) error {
+	silent, err := term.GetState(terminal)
+	if err != nil {
+		return err
+	}
+	if err := term.Restore(terminal, before); err != nil {
+		return err
+	}
+	if err := suspend(); err != nil {
+		return err
+	}
+	return term.Restore(terminal, silent)
 }
