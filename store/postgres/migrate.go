@@ -102,7 +102,11 @@ func (s *Store) migrateTo(ctx context.Context, target *schema, version int64) (e
 	if err != nil {
 		return err
 	}
-	db := stdlib.OpenDB(*s.config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+	config := s.config.Copy()
+	if err := s.opts.ask(config); err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
 			SELECT pg_advisory_lock(`+strconv.FormatInt(target.lock, 10)+`);
 			SET ROLE `+quote(target.role)+`; SET search_path = `+quote(target.name))

@@ -2,14 +2,18 @@ package postgres_test
 
 import (
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"edgesync/store/postgres"
+	"edgesync/store/postgres/pgtest"
 )
 
 // asking is a server that wants a password in the clear, and refuses every one.
@@ -76,6 +80,48 @@ func TestPasswordIsAskedForAtEachConnection(t *testing.T) {
 		}
 		if got := heard(); got == "" || strings.Trim(got, given+" ") != "" {
 			t.Errorf("heard %q, want %q", got, given)
+		}
+	}
+}
+
+// TestPasswordIsAskedForWhereSchemasAreMade makes a platform and a tenant on a server
+// that lets nobody in without a password.
+func TestPasswordIsAskedForWhereSchemasAreMade(t *testing.T) {
+	url := pgtest.Start(t).Database(t)
+	requirePassword(t, url, "of the file")
+	store := open(t, url, postgres.Options{Password: func() (string, error) { return "of the file", nil }})
+	defer store.Close()
+	if _, err := store.CreateTenant(t.Context(), uuid.New()); err != nil {
+		t.Error(err)
+	}
+}
+
+// requirePassword has a server ask everybody for a password from now on.
+func requirePassword(t *testing.T, url, password string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var rules string
+	if err := conn.QueryRow(t.Context(), `SHOW hba_file`).Scan(&rules); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(rules, []byte("local all all scram-sha-256\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), `ALTER ROLE CURRENT_USER PASSWORD '`+password+`'; SELECT pg_reload_conf()`); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		other, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			return
+		}
+		_ = other.Close(t.Context())
+		if time.Now().After(deadline) {
+			t.Fatal("the server goes on asking nobody for a password")
 		}
 	}
 }
