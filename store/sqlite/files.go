@@ -44,6 +44,22 @@ func createFile(path string, kind schema) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// clearUnfinished deletes what createFile left of files when it was cut short:
+// one that got its name already has a second one by that. Nobody else may make
+// files in dir meanwhile.
+func clearUnfinished(dir string) error {
+	for _, pattern := range []string{".platform.db.*", "tenants/.*.db.*"} {
+		left, err := fs.Glob(os.DirFS(dir), pattern)
+		for _, name := range left {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, filepath.FromSlash(name))))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func createEmpty(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {

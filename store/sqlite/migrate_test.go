@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -49,6 +50,47 @@ func TestNewFilesAreAsMigrationsLeaveThem(t *testing.T) {
 	for _, entry := range entries {
 		if name := entry.Name(); err != nil || len(name) < len(id.String()) || name[:36] != id.String() {
 			t.Errorf("file %s was left beside the tenant's, error %v", name, err)
+		}
+	}
+}
+
+// TestUnfinishedFilesAreClearedAway leaves what a process leaves that is killed while
+// it makes a file: before the file has its name, and when it has two.
+func TestUnfinishedFilesAreClearedAway(t *testing.T) {
+	dir, id := filepath.Join(t.TempDir(), "[state]"), uuid.New()
+	store := open(t, dir, sqlite.Options{})
+	if _, err := store.CreateTenant(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tenants := filepath.Join(dir, "tenants")
+	for path, left := range map[string]string{
+		filepath.Join(dir, "platform.db"):         filepath.Join(dir, ".platform.db.1234567890"),
+		filepath.Join(tenants, id.String()+".db"): filepath.Join(tenants, "."+id.String()+".db.1234567890"),
+	} {
+		if err := os.Link(path, left); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(tenants, "."+uuid.NewString()+".db.1"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store = open(t, dir, sqlite.Options{})
+	defer store.Close()
+	if _, err := store.Tenant(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	for _, place := range []string{dir, tenants} {
+		entries, err := os.ReadDir(place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if strings.HasPrefix(entry.Name(), ".") {
+				t.Errorf("%s is still in %s", entry.Name(), place)
+			}
 		}
 	}
 }

@@ -70,6 +70,9 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "tenants"), 0o700); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
+	if err := clearUnfinished(dir); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
 	path := filepath.Join(dir, "platform.db")
 	if err := createFile(path, platformSchema); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
