@@ -57,6 +57,63 @@ func TestPlansMadeWhileTablesAreSmallLookRowsUp(t *testing.T) {
 	}
 }
 
+// TestPlansOfTablesCountedWhileSmallAreNotKept has the tables of three devices counted.
+// A plan from then goes through the whole table for each row of a batch, however
+// many there are by then: it must serve once.
+func TestPlansOfTablesCountedWhileSmallAreNotKept(t *testing.T) {
+	store := open(t, pgtest.Database(t), postgres.Options{Connections: 1})
+	defer store.Close()
+	id := uuid.New()
+	tenant, err := store.CreateTenant(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := 0
+	kept := func(devices int) (plans int) { // by two more runs
+		count := func() (n int) {
+			err := store.AsTenant(t.Context(), id, func(tx pgx.Tx) error {
+				return tx.QueryRow(t.Context(), `SELECT coalesce(sum(generic_plans), 0) FROM pg_prepared_statements WHERE statement ~ 'unnest'`,
+					pgx.QueryExecModeSimpleProtocol).Scan(&n)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := count()
+		for range 2 {
+			run++
+			if _, err := storetest.Ingest(t.Context(), tenant, storetest.Armis, run, storetest.Inventory(0, devices, run)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return count() - before
+	}
+	analyze := func() {
+		err := store.AsTenant(t.Context(), id, func(tx pgx.Tx) error {
+			_, err := tx.Exec(t.Context(), `ANALYZE assertion, fact, device, device_text, identifier`)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := kept(3); n < 10 {
+		t.Errorf("before they were counted, %d plans were kept", n)
+	}
+	analyze()
+	if n := kept(3); n != 0 {
+		t.Errorf("once three devices were counted, %d plans were kept", n)
+	}
+	if _, err := storetest.Ingest(t.Context(), tenant, storetest.Armis, run, storetest.Inventory(3, 10_003, 0)); err != nil {
+		t.Fatal(err)
+	}
+	analyze()
+	if n := kept(3); n < 10 {
+		t.Errorf("once ten thousand devices were counted, %d plans were kept", n)
+	}
+}
+
 // explain adds the plans of the batches' statements by their texts.
 func explain(t *testing.T, tx pgx.Tx, plans map[string]string) error {
 	type prepared struct {

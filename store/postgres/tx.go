@@ -50,11 +50,11 @@ func (s *Store) update(ctx context.Context, target *schema, fn func(*session) er
 }
 
 // writing begins a transaction whose statements follow indexes, whatever the size
-// of a table seems to be: so one plan is good for every size, and is kept. Rows are
-// told apart by sorting them, since a table for hashing is made for as many as there
-// might be. This holds whatever the URL says.
+// of a table seems to be: so one plan is good for every size, and is kept unless begin
+// says otherwise. Rows are told apart by sorting them, since a table for hashing is
+// made for as many as there might be. This holds whatever the URL says.
 const writing = `BEGIN ISOLATION LEVEL READ COMMITTED;
-	SET LOCAL enable_seqscan = off; SET LOCAL enable_hashagg = off; SET LOCAL plan_cache_mode = force_generic_plan`
+	SET LOCAL enable_seqscan = off; SET LOCAL enable_hashagg = off`
 
 // try runs fn in one transaction, and finds out what became of it.
 func (s *Store) try(ctx context.Context, target *schema, fn func(*session) error, careful bool) error {
@@ -85,8 +85,11 @@ func (s *Store) try(ctx context.Context, target *schema, fn func(*session) error
 // was lost can be told from one that did not happen.
 func begin(ctx context.Context, tx pgx.Tx, target *schema, token uuid.UUID) error {
 	now := time.Now()
-	_, err := tx.Exec(ctx, `INSERT INTO committed (token, at) SELECT $2, $3 FROM (SELECT pg_advisory_xact_lock($1)) l`,
-		target.lock, token, now.UnixMicro())
+	_, err := tx.Exec(ctx, `
+		INSERT INTO committed (token, at) SELECT $2, $3 FROM (SELECT pg_advisory_xact_lock($1), set_config('plan_cache_mode',
+			CASE WHEN EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('assertion') AND reltuples >= 0 AND reltuples < $4)
+				THEN 'force_custom_plan' ELSE 'force_generic_plan' END, true)) l`,
+		target.lock, token, now.UnixMicro(), fewRows)
 	if err == nil && now.Sub(target.swept) > markLife {
 		_, err = tx.Exec(ctx, `DELETE FROM committed WHERE at < $1`, now.Add(-markLife).UnixMicro())
 		target.swept = now
@@ -96,6 +99,12 @@ func begin(ctx context.Context, tx pgx.Tx, target *schema, token uuid.UUID) erro
 	}
 	return nil
 }
+
+// fewRows is what a table that was counted has to have for plans to be kept. Of one
+// with fewer the planner thinks that reading it whole is as good as looking rows
+// up, and a plan from then would stay while it grows. One that was never counted it
+// takes for larger.
+const fewRows = 10_000
 
 // markLife is far longer than anybody asks for an outcome, and how often old marks
 // are cleared away.
