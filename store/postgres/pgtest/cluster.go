@@ -108,7 +108,8 @@ func (c *Cluster) start() error {
 	args := []string{"-c", supervise, "sh", c.bin, c.dir, "-c", "max_connections=200", "-c", "shared_buffers=256MB",
 		"-c", "max_wal_size=4GB", "-c", "unix_socket_permissions=0700"}
 	if !c.durable {
-		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
+		// What there is to clean up is dropped soon.
+		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off")
 	}
 	input, alive, err := os.Pipe()
 	if err != nil {
