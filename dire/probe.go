@@ -48,7 +48,7 @@ func (r Rules) ProbeFor(b Batch) (Probe, error) {
 	shared(len(b.Updates), func(from, to int) {
 		m := maker{rules: r, batch: &b, ids: make([]Identifier, 0, 3*(to-from))}
 		for i := from; i < to; i++ {
-			p.Keys[i], p.items[i] = m.make(&b.Updates[i])
+			p.Keys[i], p.items[i] = m.item(&b.Updates[i])
 		}
 	})
 	p.unite()
@@ -89,8 +89,8 @@ type maker struct {
 	digest digest
 }
 
-// make returns an empty key for what cannot be told from anything else.
-func (m *maker) make(u *Update) (string, item) {
+// item is what an update says, with an empty key for what cannot be told from anything else.
+func (m *maker) item(u *Update) (string, item) {
 	facts := factsOf(m.batch, u)
 	first := len(m.ids)
 	m.ids = m.rules.appendIdentifiers(m.ids, &facts)
