@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -19,6 +20,7 @@ import (
 
 	"edgesync/core"
 	"edgesync/proto/payload"
+	"edgesync/store/sqlite"
 	"edgesync/syncrun"
 )
 
@@ -69,6 +71,36 @@ func fill(t *testing.T, dir string) (empty func()) {
 		}
 	}
 	return func() { must(t, os.Remove(path)) }
+}
+
+// TestFullDiskUnderFilesThatAreMadeOrOpened: a tenant's file that is yet to be made, or
+// is not open just now, needs room as well. Who asks is told what is wrong and to
+// come again, and does so with success.
+func TestFullDiskUnderFilesThatAreMadeOrOpened(t *testing.T) {
+	t.Parallel()
+	smallDisk(t, 24<<20, func(t *testing.T, dir string) {
+		store, err := sqlite.Open(t.Context(), dir, sqlite.Options{OpenTenants: 1})
+		must(t, err)
+		defer func() { must(t, store.Close()) }()
+		handle, err := store.CreateTenant(t.Context(), uuid.New())
+		must(t, err)
+		_, err = store.CreateTenant(t.Context(), uuid.New()) // The first one's file is closed for it.
+		must(t, err)
+		create := func() error {
+			_, err := store.CreateTenant(t.Context(), uuid.New())
+			return err
+		}
+		write := func() error {
+			return handle.Update(t.Context(), func(core.TenantTx) error { return nil })
+		}
+
+		empty := fill(t, dir)
+		wantCode(t, create(), codes.ResourceExhausted, "disk of its database is full")
+		wantCode(t, write(), codes.ResourceExhausted, "disk of its database is full")
+		empty()
+		must(t, create())
+		must(t, write())
+	})
 }
 
 // TestFullDiskOfThePlatformAcknowledgesNothing: the disk under the platform's own

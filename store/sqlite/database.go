@@ -15,6 +15,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"edgesync/core"
+	"edgesync/seal/ownfile"
 	"edgesync/store/relational"
 )
 
@@ -37,7 +38,8 @@ const (
 )
 
 // openDatabase opens an existing file and brings its schema up to date.
-func openDatabase(ctx context.Context, path string, schema schema, opts Options) (*database, error) {
+func openDatabase(ctx context.Context, path string, schema schema, opts Options) (_ *database, err error) {
+	defer func() { err = told(err) }()
 	write, err := connect(path, opts, false)
 	if err != nil {
 		return nil, err
@@ -207,10 +209,10 @@ func classify(err error) error {
 }
 
 // isFull tells a disk without room; the shared memory of the log has a code of its
-// own for that.
+// own for that, and a file that is made has the system's.
 func isFull(err error) bool {
 	var e *driver.Error
-	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
+	return ownfile.NoSpace(err) || errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
 }
 
 func isBusy(err error) bool {

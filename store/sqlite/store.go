@@ -103,7 +103,7 @@ func (s *Store) Tenant(ctx context.Context, id uuid.UUID) (core.TenantStore, err
 // CreateTenant makes a tenant's file unless it is there, and returns its handle.
 func (s *Store) CreateTenant(ctx context.Context, id uuid.UUID) (core.TenantStore, error) {
 	if err := createFile(s.tenantPath(id), tenantSchema); err != nil {
-		return nil, fmt.Errorf("create tenant %s: %w", id, err)
+		return nil, fmt.Errorf("create tenant %s: %w", id, told(err))
 	}
 	return s.Tenant(ctx, id)
 }
