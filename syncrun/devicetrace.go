@@ -134,7 +134,7 @@ func (r *Runtime) adapterOf(s payload.Source) (source.Adapter, error) {
 	if !ok {
 		return nil, &testError{testSettings, fmt.Errorf("this program has no adapter for type %q", s.Type)}
 	}
-	adapter, err := newAdapter(s, r.loops.sourceOptions(r.platform.Load()))
+	adapter, err := newAdapter(s, r.loops.sourceOptions(!r.edge.Load()))
 	if err != nil {
 		return nil, &testError{testSettings, err}
 	}

@@ -66,3 +66,27 @@ func TestPlatformServiceDialsNothingPrivate(t *testing.T) {
 		})
 	}
 }
+
+// TestServiceWithoutAConfigurationDialsNothingPrivate tests a source on loopback
+// before and after a service learns for whom it acts: until then it may be the
+// platform's.
+func TestServiceWithoutAConfigurationDialsNothingPrivate(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		b := w.switchboard()
+		w.options.Adapters = map[string]syncrun.NewAdapter{"netbox": netbox.New}
+		w.gateway.configureRaw([]byte(`nonsense`))
+		w.run()
+		pass(time.Minute)
+		inside := payload.Source{Type: "netbox", Endpoint: "http://127.0.0.1:1", Credentials: map[string]string{"api_token": canary}}
+		if got := b.test(t, "c1", inside); got.Reason != string(source.ReasonEgress) {
+			t.Errorf("without a configuration it was tested as %+v", got)
+		}
+		w.gateway.configure(payload.ScopeTenant, nil)
+		b.push(w.gateway)
+		pass(time.Minute)
+		if got := b.test(t, "c2", inside); got.Reason != string(source.ReasonConnect) {
+			t.Errorf("by a tenant's own service it was tested as %+v", got)
+		}
+		w.stop()
+	})
+}

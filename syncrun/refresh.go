@@ -185,7 +185,7 @@ func (r *Runtime) configure(answer *monitoring.AgentConfigResponse, fresh bool) 
 		r.observe(Event{Kind: ConfigRefused, Time: r.options.Now(), Detail: err.Error()})
 		return err
 	}
-	r.platform.Store(config.Scope == payload.ScopePlatform)
+	r.edge.Store(config.Scope != payload.ScopePlatform)
 	if r.options.Once {
 		r.once = newOnce(wanted)
 	}

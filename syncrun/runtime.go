@@ -52,8 +52,9 @@ type Runtime struct {
 	// full is how often in a row the outbox had no room.
 	full  fullness
 	begun time.Time
-	// platform says that the service acts for tenants.
-	platform atomic.Bool
+	// edge says that a configuration made the service its own tenant's; until one
+	// does it may be the platform's, which acts for many.
+	edge atomic.Bool
 	// cache holds the last good configuration; connected says that the one in
 	// force is the gateway's word and not the cache's.
 	cache     *cache
