@@ -220,6 +220,18 @@ func TestRedirectsToAnotherHostGetNothing(t *testing.T) {
 	}
 }
 
+// TestRedirectsThatNameACredentialAreToldWithoutIt redirects to a host whose name
+// holds what the source was sent.
+func TestRedirectsThatNameACredentialAreToldWithoutIt(t *testing.T) {
+	endpoint := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://"+token+".example/", http.StatusFound)
+	})
+	err := newClient(t, endpoint, source.Options{}).JSON(t.Context(), source.Call{Path: "/", Authorization: "Token " + token}, func([]byte) error { return nil })
+	if reason(err) != source.ReasonRedirect || strings.Contains(err.Error(), token) || !strings.Contains(err.Error(), ".example") {
+		t.Errorf("told as %v", err)
+	}
+}
+
 func TestRedirectsWithinTheHostAreFollowedForAWhile(t *testing.T) {
 	var hops atomic.Int32
 	endpoint := serve(t, func(w http.ResponseWriter, r *http.Request) {

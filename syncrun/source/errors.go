@@ -99,7 +99,7 @@ func RetryAfter(err error) time.Duration {
 func (c *Client) transportError(call Call, err error) error {
 	var failed *Error
 	if errors.As(err, &failed) {
-		failed.doing = c.doing(call)
+		failed.doing, failed.what = c.doing(call), c.outside(failed.what, call)
 		return failed
 	}
 	var wrapped *url.Error
