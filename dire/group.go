@@ -88,8 +88,9 @@ func (pl *planner) holds(r *ref, now bool) bool {
 // pairs operators linked.
 func (pl *planner) groups(now bool) layer {
 	l := pl.link(now)
-	pl.joinRetracted(&l, now)
-	pl.joinPairs(&l, now)
+	living := layer{parent: slices.Clone(l.parent)}
+	pl.joinRetracted(&l, &living, now)
+	pl.joinPairs(&l, &living, now)
 	return l
 }
 
@@ -227,7 +228,7 @@ func (n *node) precedes(o *node) bool {
 // identifier that two native ids of one source hold, retracted or not, does not
 // count, and a component that would hold two native ids of one source or two
 // living groups leaves its retracted members apart.
-func (pl *planner) joinRetracted(l *layer, now bool) {
+func (pl *planner) joinRetracted(l, living *layer, now bool) {
 	retracted := 0
 	for i := range pl.nodes {
 		if n := &pl.nodes[i]; n.affected && n.retracted(now) {
@@ -237,7 +238,6 @@ func (pl *planner) joinRetracted(l *layer, now bool) {
 	if retracted == 0 {
 		return
 	}
-	living := layer{parent: slices.Clone(l.parent)}
 	var natives sources
 	for i := range pl.graph.idents {
 		if hardware(pl.graph.idents[i].Kind) {
@@ -247,7 +247,7 @@ func (pl *planner) joinRetracted(l *layer, now bool) {
 		}
 	}
 	for _, component := range l.components() {
-		if !pl.conflicts(component, &living, now) {
+		if !pl.conflicts(component, living, now) {
 			continue
 		}
 		for _, i := range component {

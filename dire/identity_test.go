@@ -365,6 +365,22 @@ func TestASharedIDDoesNotMakeTheNeighbourhoodGrow(t *testing.T) {
 	}
 }
 
+// An operator's word on something that is gone says nothing of what lives.
+func TestARetractedThingKeptApartTakesNobodyApart(t *testing.T) {
+	m := diretest.NewMemory(0)
+	m.Ingest(t, batch("armis", 1, named("1", macA)))
+	m.Ingest(t, batch("netbox", 1, named("7", macA)))
+	armis, netbox := m.Rows[dire.Ref{Source: "armis", Key: "id:1"}].HomeID, m.Rows[dire.Ref{Source: "netbox", Key: "id:7"}].HomeID
+	m.Relink(t, dire.LinkChange{At: minutes(2), By: "local:0", Apart: []dire.Pair{dire.PairOf(armis, netbox)}})
+	deleted := named("7", macA)
+	deleted.Deleted = true
+	m.Ingest(t, batch("netbox", 3, deleted))
+	m.Ingest(t, batch("sweep", 4, dire.Update{MACs: []string{macA}}))
+	if got := of(t, m, "sweep", "mac:"+macA).ID; got != armis || of(t, m, "netbox", "id:7").ID != netbox || len(m.Devices) != 2 {
+		t.Errorf("devices are %+v", m.Devices)
+	}
+}
+
 // refusals are the decisions of a plan not to link.
 func refusals(plan dire.Plan) []dire.Decision {
 	return slices.DeleteFunc(slices.Clone(plan.Decisions), func(d dire.Decision) bool {

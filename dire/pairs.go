@@ -1,6 +1,9 @@
 package dire
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // pair is an operator's word on two nodes, in the two states.
 type pair struct {
@@ -150,34 +153,44 @@ func (pl *planner) apartFrom(i int32, device string) bool {
 }
 
 // joinPairs joins the affected nodes that operators linked, whether they live or
-// not. A component that then holds two that are not to be one keeps no other
-// links than these.
-func (pl *planner) joinPairs(l *layer, now bool) {
+// not. Of a component that then holds two that are not to be one the retracted
+// ones leave their living groups; where that is not enough it keeps no other links
+// than these.
+func (pl *planner) joinPairs(l, living *layer, now bool) {
 	if len(pl.pairs) == 0 {
 		return
 	}
 	pl.uniteLinked(l, now)
-	severed := map[int32]bool{}
-	for i := range pl.pairs {
-		p := &pl.pairs[i]
-		if p.apart && p.in(now) && pl.nodes[p.a].affected && pl.nodes[p.b].affected && l.find(p.a) == l.find(p.b) {
-			severed[l.find(p.a)] = true
+	for _, component := range pl.severed(l, now) {
+		for _, i := range component {
+			l.parent[i] = living.find(i)
 		}
 	}
-	if len(severed) == 0 {
-		return
-	}
-	for _, component := range l.components() {
-		if severed[l.find(component[0])] {
-			l.chains = append(l.chains, component)
-		}
-	}
-	for _, component := range l.chains[len(l.chains)-len(severed):] {
+	pl.uniteLinked(l, now)
+	severed := pl.severed(l, now)
+	l.chains = append(l.chains, severed...)
+	for _, component := range severed {
 		for _, i := range component {
 			l.parent[i] = i
 		}
 	}
 	pl.uniteLinked(l, now)
+}
+
+// severed lists the components that hold two nodes that an operator said are not
+// one.
+func (pl *planner) severed(l *layer, now bool) [][]int32 {
+	roots := map[int32]bool{}
+	for i := range pl.pairs {
+		p := &pl.pairs[i]
+		if p.apart && p.in(now) && pl.nodes[p.a].affected && pl.nodes[p.b].affected && l.find(p.a) == l.find(p.b) {
+			roots[l.find(p.a)] = true
+		}
+	}
+	if len(roots) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(l.components(), func(component []int32) bool { return !roots[l.find(component[0])] })
 }
 
 func (pl *planner) uniteLinked(l *layer, now bool) {

@@ -190,7 +190,8 @@ func (w words) group(all []*dire.Assertion) []group {
 			}
 		}
 	}
-	return w.joinLinked(w.joinRetracted(w.groupLiving(living), strong), all)
+	groups := w.groupLiving(living)
+	return w.joinLinked(w.joinRetracted(groups, strong), groups, all)
 }
 
 // groupLiving is rules (a), (b) and (c).
@@ -326,15 +327,22 @@ func mates(groups []group) map[*dire.Assertion]group {
 }
 
 // joinLinked adds what operators linked. Where two are together then that an
-// operator said are not one, only what operators linked is.
-func (w words) joinLinked(groups []group, all []*dire.Assertion) []group {
-	mates := mates(groups)
+// operator said are not one, the retracted ones leave the groups of living ones,
+// and where two still are, only what operators linked is.
+func (w words) joinLinked(groups, living []group, all []*dire.Assertion) []group {
+	mates, livingMates := mates(groups), mates(living)
 	var result []group
 	for _, g := range components(all, func(a *dire.Assertion) group { return slices.Concat(w.linked[a], mates[a]) }) {
-		if w.contradicts(g) {
-			result = append(result, components(g, func(a *dire.Assertion) group { return w.linked[a] })...)
-		} else {
+		if !w.contradicts(g) {
 			result = append(result, g)
+			continue
+		}
+		for _, g := range components(g, func(a *dire.Assertion) group { return slices.Concat(w.linked[a], livingMates[a]) }) {
+			if w.contradicts(g) {
+				result = append(result, components(g, func(a *dire.Assertion) group { return w.linked[a] })...)
+			} else {
+				result = append(result, g)
+			}
 		}
 	}
 	return result
