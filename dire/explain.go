@@ -98,23 +98,26 @@ func (x *explainer) identifiers() {
 	}
 }
 
+// join tells what shares an identifier. Members of chains, which are living ones,
+// are not one because of it, but a retracted member may be one with them.
 func (x *explainer) join(ident int32) {
 	id := &x.graph.idents[ident]
 	var weak, strong []Ref
+	free := false
 	for h := id.last; h >= 0; h = x.graph.refs[h].prev {
 		r := &x.graph.refs[h]
 		n := &x.nodes[r.node]
 		ref := Ref{n.now.Source, n.now.Key}
 		switch {
-		case !n.relinked || hardware(id.Kind) && x.chained[r.node]:
+		case !n.relinked:
 		case hardware(id.Kind) || n.strong && !n.now.Retracted():
-			strong = append(strong, ref)
+			strong, free = append(strong, ref), free || !x.chained[r.node]
 		case !n.strong && !n.linked:
 			weak = append(weak, ref)
 		}
 	}
 	if hardware(id.Kind) {
-		if len(strong) > 1 {
+		if len(strong) > 1 && free {
 			rule := RuleMAC
 			if id.Kind == IdentifierSerial {
 				rule = RuleSerial
@@ -143,7 +146,7 @@ func (x *explainer) operators() {
 		case !member && (b == nil || !b.relinked):
 		case l.Apart:
 			x.Apart = append(x.Apart, l)
-		case a != nil && b != nil:
+		case a != nil && b != nil && a.relinked && b.relinked:
 			x.Joins = append(x.Joins, Join{
 				Rule: RuleOperator, At: l.At, By: l.By, Reason: l.Reason,
 				Assertions: []Ref{{a.now.Source, a.now.Key}, {b.now.Source, b.now.Key}},
