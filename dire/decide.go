@@ -133,16 +133,43 @@ func (pl *planner) decideSplit(id string, members []int32) {
 	switch {
 	case pl.probe.links != nil:
 		d.Rule = RuleOperator
-	case slices.ContainsFunc(members, pl.holdsAmbiguous):
+	case pl.sharedAmbiguous(members):
 		d.Rule = RuleAmbiguous
-	case slices.ContainsFunc(pl.now.chains, func(chain []int32) bool { return slices.Contains(chain, members[0]) }):
+	case pl.inOneChain(members):
 		d.Rule = RuleChain
 	}
 	pl.complete(&d, members, parts.ids, func(n *node) bool { return n.device != id })
 }
 
-func (pl *planner) holdsAmbiguous(i int32) bool {
-	return slices.ContainsFunc(pl.graph.of(i), func(r ref) bool { return r.now && pl.graph.idents[r.ident].ambiguous })
+// sharedAmbiguous tells whether two of some nodes held an identifier that is
+// ambiguous now.
+func (pl *planner) sharedAmbiguous(nodes []int32) bool {
+	held := map[int32]bool{}
+	for _, i := range nodes {
+		for _, r := range pl.graph.of(i) {
+			if !r.old || !pl.graph.idents[r.ident].ambiguous {
+				continue
+			}
+			if held[r.ident] {
+				return true
+			}
+			held[r.ident] = true
+		}
+	}
+	return false
+}
+
+// inOneChain tells whether two of some nodes are in one chain now.
+func (pl *planner) inOneChain(nodes []int32) bool {
+	return slices.ContainsFunc(pl.now.chains, func(chain []int32) bool {
+		n := 0
+		for _, i := range nodes {
+			if slices.Contains(chain, i) {
+				n++
+			}
+		}
+		return n > 1
+	})
 }
 
 // complete adds the members, those that moved first, and the other devices.
