@@ -66,12 +66,12 @@ func (w *chunkWriter) mayRetract(ctx context.Context, tx TenantTx, g *group, sou
 	return living, !tooMany(before+more, living), err
 }
 
-// holdDeletions carries a batch out without the deletions of what lives, which
-// it keeps for an operator.
+// holdDeletions carries a batch out without the deletions of what lives and no
+// later run named, which it keeps for an operator.
 func (w *chunkWriter) holdDeletions(ctx context.Context, tx TenantTx, events *eventLog, source Source, batch dire.Batch, known []dire.Known, living int64) (dire.Plan, error) {
 	lives := make(map[string]bool, len(known))
 	for _, k := range known {
-		lives[k.Key] = k.RetractedAt.IsZero()
+		lives[k.Key] = k.RetractedAt.IsZero() && !batch.Run.Started.Before(k.Run.Started)
 	}
 	var pending []dire.Retraction
 	kept, all := make([]dire.Update, 0, len(batch.Updates)), batch.Updates

@@ -226,6 +226,27 @@ func TestDeletionsRetractAtOnceWithinTheSameFifth(t *testing.T) {
 	wantCode(t, err, codes.FailedPrecondition)
 }
 
+func TestDeletionsThatCameTooLateAreNotHeld(t *testing.T) {
+	w, peer, source := edge(t)
+	w.snapshot(peer, source, "r1", 0, 50)
+	w.clock.advance(time.Minute)
+	late := payload.Stream{SourceID: source.ID.String(), RunID: "r2", RunStarted: w.clock.Now(), TotalDevices: 50}
+	w.sync(peer, source, "r3", payload.ModeIncremental, w.devices(source, 30, 50))
+	if err := w.ingest(peer, late, w.gone(source, 0, 50)); err != nil {
+		t.Fatal(err)
+	}
+	if holds := w.held("acme"); len(holds) != 1 || holds[0].Retractions != 30 || holds[0].Living != 50 {
+		t.Fatalf("held is %+v", holds)
+	}
+	if counted := gather(t, w.Collector()); counted["edgesync_updates_total/held"] != 30 || counted["edgesync_updates_total/superseded"] != 20 {
+		t.Errorf("counted %v", counted)
+	}
+	if n, err := w.ReleaseRetractions(t.Context(), operator, "acme", "armis"); err != nil || n != 30 {
+		t.Fatalf("released %d, %v", n, err)
+	}
+	w.wantActive("acme", 20)
+}
+
 func TestDeletionsOfClientsWithoutSourceIDsAreHeldToo(t *testing.T) {
 	w, peer, _ := edge(t)
 	name := func(from, to int, meta map[string]string) []payload.Update {
