@@ -2,6 +2,7 @@ package syncrun_test
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,6 +133,25 @@ func TestCacheThatIsNoGoodIsNotUsed(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestCacheThatIsNoGoodIsToldOfOnce(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		caching(w)
+		w.run()
+		pass(time.Minute)
+		w.stop()
+		w.gateway.kill()
+		var log bytes.Buffer
+		w.options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		pass(8 * 24 * time.Hour)
+		w.run()
+		pass(24 * time.Hour)
+		w.stop()
+		if lines := bytes.Count(log.Bytes(), []byte("\n")); lines > 3 || !strings.Contains(log.String(), "start without the gateway") {
+			t.Errorf("%d lines in a day without the gateway:\n%.2000s", lines, log.String())
+		}
+	})
 }
 
 func TestCacheStaysFreshWhileTheGatewayConfirmsIt(t *testing.T) {

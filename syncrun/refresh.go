@@ -20,7 +20,7 @@ import (
 // mend, and for a limited time. Where the gateway cannot be reached it is content
 // with the cached configuration, once; connected says which it was.
 func (r *Runtime) begin(ctx context.Context) error {
-	var trouble streak
+	var trouble, useless streak
 	limit := time.Duration(0)
 	if r.options.Once {
 		limit = r.options.GiveUp
@@ -34,7 +34,7 @@ func (r *Runtime) begin(ctx context.Context) error {
 			err = backoff.Permanent(err)
 		case status.Code(err) == codes.PermissionDenied:
 			r.cache.forget()
-		case ctx.Err() == nil && !hopeless(err) && r.fromCache(err):
+		case ctx.Err() == nil && !hopeless(err) && r.fromCache(err, &useless):
 			err = nil
 		}
 		return struct{}{}, err
@@ -48,8 +48,9 @@ func (r *Runtime) begin(ctx context.Context) error {
 	return err
 }
 
-// fromCache applies the cached configuration and returns whether there was one.
-func (r *Runtime) fromCache(why error) bool {
+// fromCache applies the cached configuration and returns whether there was one of
+// use.
+func (r *Runtime) fromCache(why error, useless *streak) bool {
 	if r.applied.Load() > 0 {
 		return false
 	}
@@ -63,7 +64,7 @@ func (r *Runtime) fromCache(why error) bool {
 		err = r.configure(answer, false)
 	}
 	if err != nil {
-		r.options.Logger.Warn("start without the gateway", "error", err)
+		useless.failed(r.options.Logger, "start without the gateway", "error", err)
 		return false
 	}
 	r.session.settle(answer)
