@@ -31,8 +31,10 @@ func afresh(named certs.Identity) string {
 
 const renewTokenLife = 5 * time.Minute
 
-// Renew returns a credential with a new key and certificate in place of one that
-// is still good or ended within Grace. The new key is made here.
+// Renew returns a credential with a new certificate in place of one that is still
+// good, with a new key that is made here, or of one that ended within Grace, with
+// its old key. The one before stays good until the new one is renewed in turn: it
+// is to be written down before that.
 func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
 	if len(old.Chain) < 2 {
 		return Credential{}, errors.New("renew certificate: its intermediate is missing")
@@ -63,11 +65,6 @@ func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
 	revived, err := c.revive(ctx, old, named)
 	if err != nil {
 		return Credential{}, fmt.Errorf("renew ended certificate of %s with %s: %w", named.Component, old.CAURL, err)
-	}
-	// What was renewed by proof of the old key keeps that key. If the change to a
-	// new one fails, the certificate is good all the same.
-	if rekeyed, err := c.rekey(ctx, revived, named); err == nil {
-		return rekeyed, nil
 	}
 	return revived, nil
 }

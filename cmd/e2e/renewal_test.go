@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"edgesync/certs"
 	"edgesync/certs/client"
+	"edgesync/cmd/renewal"
 	"edgesync/cmd/run"
 	"edgesync/core"
 	"edgesync/onboarding"
@@ -74,9 +76,6 @@ func TestRenewalAfterTheEnd(t *testing.T) {
 	within := p.issuedLongAgo("acme", "edge", now.Add(-6*24*time.Hour-time.Hour), time.Hour)
 	renewed, err := p.client().Renew(t.Context(), within)
 	must(t, err)
-	if samePublic(within, renewed) {
-		t.Error("the certificate that was renewed after its end has the old key")
-	}
 	e.use(renewed).hello()
 
 	beyond := p.issuedLongAgo("acme", "edge", now.Add(-7*24*time.Hour-2*time.Hour), time.Hour)
@@ -88,6 +87,31 @@ func TestRenewalAfterTheEnd(t *testing.T) {
 	if _, err := behind.Renew(t.Context(), beyond); err == nil {
 		t.Error("a certificate that ended more than seven days ago was renewed for a host whose clock is behind")
 	}
+}
+
+// TestEndedIdentityIsRenewedAgainWhereItCouldNotBeWritten has a host come back
+// after its certificate's end with no room for another: it still has the old one
+// when there is room again.
+func TestEndedIdentityIsRenewedAgainWhereItCouldNotBeWritten(t *testing.T) {
+	t.Parallel()
+	p := oldPlatform(t, "acme")
+	e := p.onboard("acme", "edge")
+	ended := p.issuedLongAgo("acme", "edge", time.Now().Add(-2*time.Hour), time.Hour)
+	held := onboarding.Identity{Key: ended.Key, Chain: ended.Chain, CAs: append(ended.Roots, ended.Chain[1]), CAURL: ended.CAURL}
+	paths := onboarding.PathsIn(t.TempDir())
+	must(t, onboarding.WriteIdentity(paths.Dir, held))
+	inTheWay := filepath.Join(paths.Cert+".next", "full")
+	must(t, os.MkdirAll(inTheWay, 0o700))
+	if err := renewal.Keep(paths, held, p.clock.now, nil).Check(t.Context()); err == nil {
+		t.Fatal("the identity was renewed without a place for it")
+	}
+	must(t, os.RemoveAll(filepath.Dir(inTheWay)))
+	_, renewed, err := renewal.Now(t.Context(), paths, p.clock.now)
+	must(t, err)
+	if samePublic(ended, renewed) {
+		t.Error("the identity that was renewed after its end has the old key")
+	}
+	e.use(renewed).hello()
 }
 
 // TestEndedIdentityOfAServiceThatWasOnboardedAgainIsNotRenewed has a host keep

@@ -175,10 +175,28 @@ func (f folder) replace(ctx context.Context, held *client.Credential) (before, a
 	default:
 		before = *held
 	}
-	if after, err = f.asks.Renew(ctx, before); err != nil {
+	if after, err = f.next(ctx, before); err != nil {
 		return before, client.Credential{}, err
 	}
-	return before, after, onboarding.WriteIdentity(f.paths.Dir, identity(after))
+	if after.Key != before.Key {
+		return before, after, nil
+	}
+	// What was renewed by proof of the old key keeps that key. If the change to a
+	// new one fails, the certificate is good all the same.
+	if rekeyed, err := f.next(ctx, after); err == nil {
+		after = rekeyed
+	}
+	return before, after, nil
+}
+
+// next writes down what takes the place of a credential: until it is, the one
+// before must be good.
+func (f folder) next(ctx context.Context, before client.Credential) (client.Credential, error) {
+	after, err := f.asks.Renew(ctx, before)
+	if err != nil {
+		return client.Credential{}, err
+	}
+	return after, onboarding.WriteIdentity(f.paths.Dir, identity(after))
 }
 
 // look is a client.LookFunc.
