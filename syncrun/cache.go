@@ -66,6 +66,11 @@ func openCache(o Options) (*cache, error) {
 	}
 	keyset, err := seal.OpenOrCreate(key)
 	if err != nil {
+		// It seals nothing but the cache, which the gateway's next word makes anew.
+		_ = os.Remove(key)
+		keyset, err = seal.OpenOrCreate(key)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("prepare cache of the configuration: %w", err)
 	}
 	return &cache{

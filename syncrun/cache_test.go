@@ -135,6 +135,36 @@ func TestCacheThatIsNoGoodIsNotUsed(t *testing.T) {
 	}
 }
 
+func TestCacheKeyThatIsNoGoodIsMadeAnew(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"empty":       func(path string) error { return os.Truncate(path, 0) },
+		"not private": func(path string) error { return os.Chmod(path, 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				caching(w)
+				w.run()
+				pass(time.Minute)
+				w.stop()
+				if err := spoil(w.options.CacheKey); err != nil {
+					t.Fatal(err)
+				}
+				w.gateway.start()
+				w.run()
+				pass(time.Minute)
+				before := w.count(syncrun.RunStarted, "a")
+				w.gateway.kill()
+				w.restart()
+				pass(15 * time.Minute)
+				w.stop()
+				if w.count(syncrun.RunStarted, "a") == before {
+					t.Error("no run began from the cache")
+				}
+			})
+		})
+	}
+}
+
 func TestCacheThatIsNoGoodIsToldOfOnce(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		caching(w)
