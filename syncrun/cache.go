@@ -40,6 +40,8 @@ type cache struct {
 	// kept is the version in the file and since when it is known to be right.
 	kept  string
 	since time.Time
+	// unwritten is what could not be put into the file.
+	unwritten *cached
 }
 
 // cached is what the file holds.
@@ -86,11 +88,16 @@ func (c *cache) save(answer *monitoring.AgentConfigResponse, gateway string) err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now()
-	plain, err := json.Marshal(cached{
-		SavedAt: now, Version: answer.GetConfigVersion(), Gateway: gateway, Config: answer.GetConfigJson(),
+	return c.write(cached{
+		Version: answer.GetConfigVersion(), Gateway: gateway, Config: answer.GetConfigJson(),
 		Heartbeat: answer.GetHeartbeatIntervalSec(), Poll: answer.GetConfigPollIntervalSec(),
 	})
+}
+
+// write puts what is right now into the file, or remembers it. The caller holds mu.
+func (c *cache) write(now cached) error {
+	now.SavedAt, c.unwritten = c.now(), &now
+	plain, err := json.Marshal(now)
 	if err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
 	}
@@ -101,7 +108,7 @@ func (c *cache) save(answer *monitoring.AgentConfigResponse, gateway string) err
 	if err := replaceFile(c.path, sealed); err != nil {
 		return fmt.Errorf("cache configuration: %w", err)
 	}
-	c.kept, c.since = answer.GetConfigVersion(), now
+	c.kept, c.since, c.unwritten = now.Version, now.SavedAt, nil
 	return nil
 }
 
@@ -113,6 +120,9 @@ func (c *cache) confirm() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.unwritten != nil {
+		return c.write(*c.unwritten)
+	}
 	if c.kept == "" || c.now().Sub(c.since).Abs() < cacheFresh {
 		return nil
 	}
@@ -120,20 +130,7 @@ func (c *cache) confirm() error {
 	if err != nil || kept.Version != c.kept {
 		return err
 	}
-	kept.SavedAt = c.now()
-	plain, err := json.Marshal(kept)
-	if err != nil {
-		return fmt.Errorf("encode configuration: %w", err)
-	}
-	sealed, err := c.keyset.Seal(plain, c.ad)
-	if err != nil {
-		return fmt.Errorf("seal configuration: %w", err)
-	}
-	if err := replaceFile(c.path, sealed); err != nil {
-		return fmt.Errorf("cache configuration: %w", err)
-	}
-	c.since = kept.SavedAt
-	return nil
+	return c.write(kept)
 }
 
 // load returns the configuration and the gateway that gave it. One that is too
@@ -187,7 +184,7 @@ func (c *cache) forget() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.kept = ""
+	c.kept, c.unwritten = "", nil
 	_ = os.Remove(c.path)
 }
 

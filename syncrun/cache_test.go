@@ -165,6 +165,31 @@ func TestCacheKeyThatIsNoGoodIsMadeAnew(t *testing.T) {
 	}
 }
 
+func TestConfigurationIsCachedOnceThereIsRoom(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		caching(w)
+		w.options.DataDir = t.TempDir()
+		inTheWay := filepath.Join(w.options.DataDir, "config.sealed")
+		if err := os.Mkdir(inTheWay, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.run()
+		pass(time.Minute)
+		if err := os.Remove(inTheWay); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Hour)
+		before := w.count(syncrun.RunStarted, "a")
+		w.gateway.kill()
+		w.restart()
+		pass(15 * time.Minute)
+		w.stop()
+		if w.count(syncrun.RunStarted, "a") == before {
+			t.Error("no run began from the cache")
+		}
+	})
+}
+
 func TestCacheThatIsNoGoodIsToldOfOnce(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		caching(w)

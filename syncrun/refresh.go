@@ -158,8 +158,9 @@ func (r *Runtime) keep(answer *monitoring.AgentConfigResponse) error {
 	return err
 }
 
+// uncached tells that the configuration is not cached, once until it is again.
 func (r *Runtime) uncached(err error) {
-	if err != nil {
+	if failed := err != nil; r.cacheless.Swap(failed) != failed && failed {
 		r.options.Logger.Warn("configuration is not cached", "error", err)
 	}
 }

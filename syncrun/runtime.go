@@ -34,6 +34,8 @@ type Runtime struct {
 	reports    *reports
 	// forgetful says that the reports would not survive the process.
 	forgetful atomic.Bool
+	// cacheless says that the configuration in force could not be cached.
+	cacheless atomic.Bool
 	// kick asks for a heartbeat, outdated for the configuration, soon.
 	kick, outdated chan struct{}
 	// configuring is held while a configuration is applied, polled or pushed;
