@@ -156,6 +156,43 @@ func TestServerAway(t *testing.T) {
 	}
 }
 
+// TestRefusedConnectionsAreWaitedFor has a server refuse every connection for a
+// while, as where all are taken. It is told as unavailable where it lasts.
+func TestRefusedConnectionsAreWaitedFor(t *testing.T) {
+	url := pgtest.Start(t).Database(t)
+	admin, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(t.Context())
+	command := func(sql string) {
+		t.Helper()
+		if _, err := admin.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command(`CREATE ROLE limited LOGIN CREATEROLE`)
+	command(`GRANT CREATE ON DATABASE ` + admin.Config().Database + ` TO limited`)
+	store := open(t, strings.Replace(url, "user=postgres", "user=limited", 1), postgres.Options{Patience: 2 * time.Second})
+	defer store.Close()
+	_, handles := tenants(t, store, 1)
+	command(`ALTER ROLE limited CONNECTION LIMIT 0`)
+	command(`SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'limited'`)
+	nothing := func(core.TenantTx) error { return nil }
+	err = handles[0].Update(t.Context(), nothing)
+	var told *core.Error
+	if !errors.As(err, &told) || told.Code.String() != "Unavailable" {
+		t.Errorf("update while connections are refused: got error %v, want one that is told as unavailable", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- handles[0].Update(t.Context(), nothing) }()
+	time.Sleep(200 * time.Millisecond)
+	command(`ALTER ROLE limited CONNECTION LIMIT -1`)
+	if err := <-ended; err != nil {
+		t.Errorf("update while connections were refused for a moment: %v", err)
+	}
+}
+
 // TestReplicasStartTogether opens one empty database from many sides at once,
 // makes one tenant from all of them, and finds one of each.
 func TestReplicasStartTogether(t *testing.T) {

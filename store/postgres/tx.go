@@ -248,6 +248,13 @@ func passes(err error) bool {
 
 // lost tells whether an error is of the connection, not of what was asked.
 func lost(err error) bool {
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	var connecting *pgconn.ConnectError
+	if errors.As(err, &connecting) {
+		return true // refused too: all connections are taken, or the password is being changed
+	}
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
 		switch e.Code[:2] {
@@ -258,11 +265,10 @@ func lost(err error) bool {
 		}
 		return false
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
-	var connecting *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connecting) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
+	return errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
