@@ -425,3 +425,40 @@ func TestRelayedChangesAndCommandsReachAServiceConnectedElsewhere(t *testing.T) 
 	}
 	wantCode(t, l.err(), codes.PermissionDenied)
 }
+
+// The process that a service was connected to ends, and its successor takes the
+// result: who waits in another process hears it.
+func TestResultTakenByASuccessorReachesWhoWaitsElsewhere(t *testing.T) {
+	w := bootstrapped(t)
+	hub := core.NewHub()
+	open := func() *core.Core {
+		c, err := core.New(t.Context(), core.Options{Store: w.store, Keyset: w.keyset, Now: w.clock.Now, Relay: hub})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	w.tenant("acme")
+	hq := w.onboard("acme", "hq")
+	w.hello(hq)
+	w.source("acme", "main", "hq")
+	here, there := open(), open()
+	l := control(t, there, hq, "")
+	l.config()
+	s := syncNow(t, here, core.SyncNowInput{Tenant: "acme", Source: "main"})
+	id := l.command().GetCommandId()
+	l.ack(id)
+	l.say(w.applied(hq, "")) // Taken only when the acknowledgement was dealt with.
+	for deadline := time.Now().Add(20 * time.Second); !w.commands()[0].Acknowledged; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("that it has begun is not kept")
+		}
+	}
+	l.end()
+	next := control(t, open(), hq, "")
+	next.config()
+	next.result(id, true, "", payload.SyncState{Total: 1, Done: 1, Devices: 3})
+	if err := s.wait(t); err != nil || s.last().Devices != 3 {
+		t.Errorf("ended with %v, %+v", err, s.last())
+	}
+}

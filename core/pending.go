@@ -73,6 +73,8 @@ func (c *Core) takeLate(ctx context.Context, peer certs.Peer, r CommandReport) {
 	case p.Service != r.Service:
 		c.Refused(ctx, peer, "ControlStream", reasonForeignCommand)
 	default:
+		// Who asked for it may wait in another process.
+		c.publish(ctx, Notice{Report: &r})
 		c.endCommand(ctx, p, r)
 	}
 }
