@@ -5,6 +5,7 @@
 package renewal
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -178,7 +179,7 @@ func (f folder) replace(ctx context.Context, held *client.Credential) (before, a
 	if after, err = f.next(ctx, before); err != nil {
 		return before, client.Credential{}, err
 	}
-	if after.Key != before.Key {
+	if !bytes.Equal(after.Chain[0].RawSubjectPublicKeyInfo, before.Chain[0].RawSubjectPublicKeyInfo) {
 		return before, after, nil
 	}
 	// What was renewed by proof of the old key keeps that key. If the change to a
