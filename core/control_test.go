@@ -394,14 +394,7 @@ func TestCommandsOfOneServiceAreBounded(t *testing.T) {
 // happens in the other.
 func TestRelayedChangesAndCommandsReachAServiceConnectedElsewhere(t *testing.T) {
 	w := bootstrapped(t)
-	hub := core.NewHub()
-	open := func() *core.Core {
-		c, err := core.New(t.Context(), core.Options{Store: w.store, Keyset: w.keyset, Now: w.clock.Now, Relay: hub})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
+	open := w.processes()
 	w.tenant("acme")
 	hq := w.onboard("acme", "hq")
 	w.hello(hq)
@@ -430,14 +423,7 @@ func TestRelayedChangesAndCommandsReachAServiceConnectedElsewhere(t *testing.T) 
 // result: who waits in another process hears it.
 func TestResultTakenByASuccessorReachesWhoWaitsElsewhere(t *testing.T) {
 	w := bootstrapped(t)
-	hub := core.NewHub()
-	open := func() *core.Core {
-		c, err := core.New(t.Context(), core.Options{Store: w.store, Keyset: w.keyset, Now: w.clock.Now, Relay: hub})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
+	open := w.processes()
 	w.tenant("acme")
 	hq := w.onboard("acme", "hq")
 	w.hello(hq)
@@ -448,12 +434,7 @@ func TestResultTakenByASuccessorReachesWhoWaitsElsewhere(t *testing.T) {
 	s := syncNow(t, here, core.SyncNowInput{Tenant: "acme", Source: "main"})
 	id := l.command().GetCommandId()
 	l.ack(id)
-	l.say(w.applied(hq, "")) // Taken only when the acknowledgement was dealt with.
-	for deadline := time.Now().Add(20 * time.Second); !w.commands()[0].Acknowledged; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("that it has begun is not kept")
-		}
-	}
+	w.begun(l, hq)
 	l.end()
 	next := control(t, open(), hq, "")
 	next.config()

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 
+	"edgesync/certs"
 	"edgesync/core"
 	"edgesync/proto/payload"
 )
@@ -24,6 +25,17 @@ func (w *world) commands() (all []core.PendingCommand) {
 		w.t.Fatal(err)
 	}
 	return all
+}
+
+// begun waits until it is kept that a service has begun its one command.
+func (w *world) begun(l *line, peer certs.Peer) {
+	w.t.Helper()
+	l.say(w.applied(peer, "")) // Taken only when the acknowledgement was dealt with.
+	for deadline := time.Now().Add(20 * time.Second); !w.commands()[0].Acknowledged; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatal("that it has begun is not kept")
+		}
+	}
 }
 
 // ends are the events that tell of a command's end, awaited until there are n.
@@ -102,12 +114,7 @@ func TestResultOfABegunCommandIsTakenByTheNextProcess(t *testing.T) {
 	syncNow(t, w.Core, core.SyncNowInput{Tenant: "acme", Source: "main"})
 	id := l.command().GetCommandId()
 	l.ack(id)
-	l.say(w.applied(hq, "")) // Taken only when the acknowledgement was dealt with.
-	for deadline := time.Now().Add(20 * time.Second); !w.commands()[0].Acknowledged; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("that it has begun is not kept")
-		}
-	}
+	w.begun(l, hq)
 	w.reopen()
 	next := control(t, w.Core, hq, "")
 	next.config()

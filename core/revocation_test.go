@@ -14,14 +14,7 @@ import (
 // platform is refused in all, and each tells those who hold connections.
 func TestRevocationsReachTheOtherProcesses(t *testing.T) {
 	w := bootstrapped(t)
-	hub := core.NewHub()
-	open := func() *core.Core {
-		c, err := core.New(t.Context(), core.Options{Store: w.store, Keyset: w.keyset, Now: w.clock.Now, Relay: hub})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
+	open := w.processes()
 	acme := w.tenant("acme")
 	done, err := w.Onboard(t.Context(), operator, core.OnboardInput{Tenant: "acme", Name: "hq", CSR: csr(t)})
 	if err != nil {

@@ -89,6 +89,19 @@ func (w *world) open(store core.Store) (*core.Core, error) {
 	return core.New(w.t.Context(), core.Options{Store: store, Keyset: w.keyset, Now: w.clock.Now})
 }
 
+// processes opens further processes on the one store, which hear of each other.
+func (w *world) processes() func() *core.Core {
+	hub := core.NewHub()
+	return func() *core.Core {
+		w.t.Helper()
+		c, err := core.New(w.t.Context(), core.Options{Store: w.store, Keyset: w.keyset, Now: w.clock.Now, Relay: hub})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return c
+	}
+}
+
 func bootstrapped(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
