@@ -135,6 +135,19 @@ func TestCacheThatIsNoGoodIsNotUsed(t *testing.T) {
 	}
 }
 
+// runsFromTheCache has a service start anew while its gateway is away.
+func runsFromTheCache(t *testing.T, w *world) {
+	t.Helper()
+	before := w.count(syncrun.RunStarted, "a")
+	w.gateway.kill()
+	w.restart()
+	pass(15 * time.Minute)
+	w.stop()
+	if w.count(syncrun.RunStarted, "a") == before {
+		t.Error("no run began from the cache")
+	}
+}
+
 func TestCacheKeyThatIsNoGoodIsMadeAnew(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"empty":       func(path string) error { return os.Truncate(path, 0) },
@@ -152,14 +165,7 @@ func TestCacheKeyThatIsNoGoodIsMadeAnew(t *testing.T) {
 				w.gateway.start()
 				w.run()
 				pass(time.Minute)
-				before := w.count(syncrun.RunStarted, "a")
-				w.gateway.kill()
-				w.restart()
-				pass(15 * time.Minute)
-				w.stop()
-				if w.count(syncrun.RunStarted, "a") == before {
-					t.Error("no run began from the cache")
-				}
+				runsFromTheCache(t, w)
 			})
 		})
 	}
@@ -179,14 +185,7 @@ func TestConfigurationIsCachedOnceThereIsRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Hour)
-		before := w.count(syncrun.RunStarted, "a")
-		w.gateway.kill()
-		w.restart()
-		pass(15 * time.Minute)
-		w.stop()
-		if w.count(syncrun.RunStarted, "a") == before {
-			t.Error("no run began from the cache")
-		}
+		runsFromTheCache(t, w)
 	})
 }
 
