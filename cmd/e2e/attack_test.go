@@ -424,23 +424,27 @@ func TestSlowAndSilentClientsAreCutOff(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	p.tenant("acme")
-	const patience = 300 * time.Millisecond
+	const patience = 3 * time.Second
 	addr := p.serveCA(t, ca.Options{HeadWithin: patience})
 	var silent []net.Conn
 	for n := range 60 {
 		conn, err := net.Dial("tcp", addr)
 		must(t, err)
 		defer func() { _ = conn.Close() }()
-		if n%3 > 0 { // The others do not even shake hands.
-			shaken := tls.Client(conn, &tls.Config{RootCAs: p.rootPool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
-			must(t, shaken.Handshake())
-			conn = shaken
+		silent = append(silent, conn)
+		if n%3 == 0 { // These do not even shake hands.
+			continue
+		}
+		// On a busy machine shaking hands may take as long as the CA's patience: who
+		// is cut off meanwhile is cut off, too.
+		shaken := tls.Client(conn, &tls.Config{RootCAs: p.rootPool(), ServerName: "localhost", NextProtos: []string{"http/1.1"}})
+		if err := shaken.Handshake(); err != nil {
+			t.Logf("client %d was cut off shaking hands: %v", n, err)
+			continue
 		}
 		if n%3 == 2 { // A request that gets no further than its head.
-			_, err = io.WriteString(conn, "POST /1.0/sign HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-			must(t, err)
+			_, _ = io.WriteString(shaken, "POST /1.0/sign HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
 		}
-		silent = append(silent, conn)
 	}
 	own := p.caAddr
 	p.caAddr = addr
