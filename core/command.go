@@ -14,10 +14,6 @@ import (
 	"edgesync/proto/payload"
 )
 
-// reconnectWithin is how long a service that is not connected gets to connect
-// again, when it was heard of lately.
-const reconnectWithin = 2 * time.Second
-
 // commandLife is how long after it was given a service may still begin a command.
 const commandLife = 30 * time.Second
 
@@ -124,7 +120,7 @@ func (c *Core) command(ctx context.Context, service Service, pending PendingComm
 func (c *Core) await(ctx context.Context, service Service, call *call, doing string, progress func(CommandReport) error) (CommandReport, error) {
 	first := c.options.AnswerWithin
 	if !c.lines.connected(service.ID) {
-		first = min(first, reconnectWithin)
+		first = min(first, c.options.ReconnectWithin)
 	}
 	silence := time.NewTimer(first)
 	defer silence.Stop()

@@ -39,8 +39,9 @@ type Options struct {
 	// the only one.
 	Relay Relay
 	// AnswerWithin is how long a connected service may take to acknowledge a
-	// command, and SilentFor how long it may then say nothing of it.
-	AnswerWithin, SilentFor time.Duration
+	// command, ReconnectWithin how long one that is not connected and was heard of
+	// lately, and SilentFor how long either may then say nothing of it.
+	AnswerWithin, ReconnectWithin, SilentFor time.Duration
 }
 
 // The defaults of Options.
@@ -51,6 +52,7 @@ const (
 	DefaultLeafLife           = 30 * 24 * time.Hour
 	DefaultGatewayID          = "agent-gateway"
 	DefaultAnswerWithin       = 5 * time.Second
+	DefaultReconnectWithin    = 2 * time.Second
 	DefaultSilentFor          = 2 * time.Minute
 )
 
@@ -150,6 +152,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.AnswerWithin <= 0 {
 		o.AnswerWithin = DefaultAnswerWithin
+	}
+	if o.ReconnectWithin <= 0 {
+		o.ReconnectWithin = DefaultReconnectWithin
 	}
 	if o.SilentFor <= 0 {
 		o.SilentFor = DefaultSilentFor
