@@ -65,7 +65,7 @@ func (l *line) next() *monitoring.ControlStreamResponse {
 		return message
 	case err := <-l.ended:
 		l.t.Fatalf("the stream ended with %v", err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		l.t.Fatal("nothing was said")
 	}
 	return nil
@@ -98,7 +98,7 @@ func (l *line) err() error {
 	select {
 	case err := <-l.ended:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		l.t.Fatal("the stream does not end")
 	}
 	return nil
@@ -157,7 +157,7 @@ func (s *syncing) wait(t *testing.T) error {
 	select {
 	case err := <-s.done:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the sync does not end")
 		return nil
 	}

@@ -58,7 +58,7 @@ func TestExportHandsOverEachEventOnce(t *testing.T) {
 		if e.Tenant.Slug != "acme" || e.Type != "tenant.suspended" {
 			t.Errorf("came %s of %s", e.Type, e.Tenant.Slug)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("what was recorded did not come")
 	}
 	cancel()

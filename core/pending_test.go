@@ -31,7 +31,7 @@ func (w *world) commands() (all []core.PendingCommand) {
 func (w *world) begun(l *line, peer certs.Peer) {
 	w.t.Helper()
 	l.say(w.applied(peer, "")) // Taken only when the acknowledgement was dealt with.
-	for deadline := time.Now().Add(20 * time.Second); !w.commands()[0].Acknowledged; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !w.commands()[0].Acknowledged; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatal("that it has begun is not kept")
 		}
@@ -41,7 +41,7 @@ func (w *world) begun(l *line, peer certs.Peer) {
 // ends are the events that tell of a command's end, awaited until there are n.
 func (w *world) ends(n int) []core.TenantEvent {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		var found []core.TenantEvent
 		for _, e := range w.events("acme", "source.") {
 			if strings.HasSuffix(e.Type, "_ended") {
@@ -66,7 +66,7 @@ func (w *world) asked() core.PendingCommand {
 	go func() {
 		done <- w.SyncNow(ctx, operator, core.SyncNowInput{Tenant: "acme", Source: "main"}, func(core.SyncProgress) error { return nil })
 	}()
-	for deadline := time.Now().Add(20 * time.Second); len(w.commands()) == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(w.commands()) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatal("the command is not kept")
 		}

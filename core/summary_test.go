@@ -28,7 +28,7 @@ func follow(t *testing.T, c *core.Core, query core.WatchQuery) <-chan core.Watch
 // until reads updates until one satisfies want.
 func until(t *testing.T, updates <-chan core.WatchUpdate, what string, want func(core.WatchUpdate) bool) core.WatchUpdate {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case u := <-updates:

@@ -86,15 +86,25 @@ func (w *world) reopen() {
 }
 
 func (w *world) open(store core.Store) (*core.Core, error) {
-	return core.New(w.t.Context(), core.Options{Store: store, Keyset: w.keyset, Now: w.clock.Now})
+	return core.New(w.t.Context(), w.options(store))
 }
+
+// options have a service answer as late as a busy machine lets it.
+func (w *world) options(store core.Store) core.Options {
+	return core.Options{Store: store, Keyset: w.keyset, Now: w.clock.Now, AnswerWithin: patience, ReconnectWithin: patience}
+}
+
+// patience is how long a test waits for what must come.
+const patience = time.Minute
 
 // processes opens further processes on the one store, which hear of each other.
 func (w *world) processes() func() *core.Core {
 	hub := core.NewHub()
 	return func() *core.Core {
 		w.t.Helper()
-		c, err := core.New(w.t.Context(), core.Options{Store: w.store, Keyset: w.keyset, Now: w.clock.Now, Relay: hub})
+		options := w.options(w.store)
+		options.Relay = hub
+		c, err := core.New(w.t.Context(), options)
 		if err != nil {
 			w.t.Fatal(err)
 		}
