@@ -41,7 +41,7 @@ func progressOf(id string, payload []byte) *monitoring.ControlStreamRequest {
 // control opens a ControlStream and says these things.
 func (c client) control(t *testing.T, messages ...*monitoring.ControlStreamRequest) controlClient {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	stream, err := c.ControlStream(ctx)
 	must(t, err)
@@ -249,7 +249,7 @@ func TestControlStreamOfAClientThatDoesNotReadIsCutOff(t *testing.T) {
 	select {
 	case err := <-failed:
 		wantStatus(t, err, codes.DeadlineExceeded, "not read")
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the gateway goes on sending")
 	}
 	w.await("the stream to be gone", func() bool { return w.metric("control_streams") == 0 })

@@ -94,7 +94,7 @@ func (r *raw) open(method string) (uint32, error) {
 // grpcStatus waits for the trailers of a stream and returns its grpc-status.
 func (r *raw) grpcStatus(id uint32) string {
 	r.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case frame, ok := <-r.frames:
@@ -118,7 +118,7 @@ func (r *raw) grpcStatus(id uint32) string {
 // its GOAWAY, if it sent one.
 func (r *raw) closed() (code http2.ErrCode, goAway bool) {
 	r.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case frame, ok := <-r.frames:
@@ -137,11 +137,29 @@ func (r *raw) closed() (code http2.ErrCode, goAway bool) {
 // unharmed checks that another tenant is served.
 func (w *world) unharmed(c client) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	must(w.t, w.serves(c))
+}
+
+// unharmedInTime is unharmed where what a client may take is so short that a
+// machine which stands still takes longer: then it tries again.
+func (w *world) unharmedInTime(c client) {
+	w.t.Helper()
+	w.await("the other to be served", func() bool {
+		err := w.serves(c)
+		if err != nil {
+			w.t.Logf("not served: %v", err)
+		}
+		return err == nil
+	})
+}
+
+func (w *world) serves(c client) error {
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	_, err := c.Hello(ctx, &monitoring.AgentHelloRequest{AgentId: "branch-sync"})
-	must(w.t, err)
-	must(w.t, send(ctx, c, chunk("branch-sync", 0, 1)))
+	if _, err := c.Hello(ctx, &monitoring.AgentHelloRequest{AgentId: "branch-sync"}); err != nil {
+		return err
+	}
+	return send(ctx, c, chunk("branch-sync", 0, 1))
 }
 
 func TestPingFloodIsCutOff(t *testing.T) {
@@ -202,7 +220,7 @@ func TestTricklingStreamIsEnded(t *testing.T) {
 	other := w.dial(w.edge("globex", "branch-sync"))
 	r := w.raw(w.edge("acme", "hq-sync"))
 	id := r.trickle(monitoring.AgentGatewayService_StreamStatus_FullMethodName)
-	w.unharmed(other)
+	w.unharmedInTime(other)
 	if got := r.grpcStatus(id); got != "4" {
 		t.Errorf("the stream ended with grpc-status %s, want 4 (DeadlineExceeded)", got)
 	}
@@ -216,7 +234,7 @@ func TestTricklingCallIsEnded(t *testing.T) {
 	if got := r.grpcStatus(id); got != "1" && got != "4" {
 		t.Errorf("the call ended with grpc-status %s, want 1 (Canceled) or 4 (DeadlineExceeded)", got)
 	}
-	w.unharmed(w.dial(w.edge("globex", "branch-sync")))
+	w.unharmedInTime(w.dial(w.edge("globex", "branch-sync")))
 }
 
 // trickle begins a call that announces a message of 1,000 bytes and sends it byte
@@ -250,17 +268,17 @@ func (r *raw) trickle(method string) uint32 {
 
 // A connection that never gets through its handshake is closed.
 func TestSlowHandshakeIsCutOff(t *testing.T) {
-	w := newWorld(t, func(l *gateway.Limits) { l.Handshake = 200 * time.Millisecond })
+	w := newWorld(t, func(l *gateway.Limits) { l.Handshake = time.Second })
 	conn, err := net.Dial("tcp", w.addr)
 	must(t, err)
 	defer conn.Close()
 	_, err = conn.Write([]byte{22, 3, 1, 2}) // the beginning of a ClientHello
 	must(t, err)
-	must(t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	must(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	if _, err := io.Copy(io.Discard, conn); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
 		t.Errorf("the connection stayed open: %v", err)
 	}
-	w.unharmed(w.dial(w.edge("globex", "branch-sync")))
+	w.unharmedInTime(w.dial(w.edge("globex", "branch-sync")))
 }
 
 func isTimeout(err error) bool {

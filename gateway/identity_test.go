@@ -219,6 +219,10 @@ func TestRevokedCertificateIsRefusedAndTold(t *testing.T) {
 	})
 }
 
+// atOnce is what happening at once may take on a machine that stands still for
+// seconds; a stream that nobody ends lives much longer.
+const atOnce = 10 * time.Second
+
 func TestRemovedTenantLosesItsLiveStream(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.dial(w.edge("acme", "hq-sync"))
@@ -230,7 +234,7 @@ func TestRemovedTenantLosesItsLiveStream(t *testing.T) {
 	must(t, stream.Send(chunk("hq-sync", 1, 3)))
 	begun := time.Now()
 	wantStatus(t, stream.RecvMsg(&monitoring.GatewayStatusResponse{}), codes.PermissionDenied, "no longer accepted")
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > atOnce {
 		t.Errorf("it took %s", took)
 	}
 	if chunks, complete, _ := w.platform.snapshot(); len(chunks) != 1 || complete != 0 {
@@ -310,7 +314,7 @@ func TestRevocationEndsIdleStreamsOfThePeerAlone(t *testing.T) {
 				wantStatus(t, streams[name].RecvMsg(&monitoring.GatewayStatusResponse{}), codes.PermissionDenied, "no longer accepted")
 				delete(streams, name)
 			}
-			if took := time.Since(begun); took > time.Second {
+			if took := time.Since(begun); took > atOnce {
 				t.Errorf("it took %s", took)
 			}
 			w.await("their connections to go", func() bool { return w.metric("connections") == float64(len(streams)) })

@@ -64,7 +64,7 @@ func newWorld(t *testing.T, change func(*gateway.Limits)) *world {
 	}
 	w.authorities()
 	limits := gateway.DefaultLimits()
-	limits.Drain = 5 * time.Second
+	limits.Drain = patience
 	if change != nil {
 		change(&limits)
 	}
@@ -187,10 +187,13 @@ func (w *world) metric(name string, labels ...string) float64 {
 	return sum
 }
 
+// patience is how long a test waits for what must come.
+const patience = time.Minute
+
 // await polls until ok or a deadline.
 func (w *world) await(what string, ok func() bool) {
 	w.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
