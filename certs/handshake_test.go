@@ -31,7 +31,7 @@ func handshake(t testing.TB, server, client *tls.Config) (state tls.ConnectionSt
 			return
 		}
 		defer func() { _ = conn.Close() }()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		tlsConn := tls.Server(conn, server)
 		err = tlsConn.Handshake()
 		if err == nil {
@@ -42,7 +42,7 @@ func handshake(t testing.TB, server, client *tls.Config) (state tls.ConnectionSt
 	}()
 	conn := must(net.Dial("tcp", listener.Addr().String()))(t)
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	tlsConn := tls.Client(conn, client)
 	if clientErr = tlsConn.Handshake(); clientErr == nil {
 		_, clientErr = tlsConn.Read(make([]byte, 1))

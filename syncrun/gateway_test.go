@@ -197,7 +197,7 @@ func onceAgainst(t *testing.T, config onboarding.MinimalConfig, devicesFound int
 	w.gateway.kill()
 	w.adapters["a"] = devices(devicesFound)
 	w.options.Config, w.options.Transport, w.options.Dial, w.options.Once = config, nil, nil, true
-	w.options.GiveUp = 5 * time.Second
+	w.options.GiveUp = time.Minute
 	runtime, err := syncrun.New(w.options)
 	if err != nil {
 		t.Fatal(err)

@@ -97,7 +97,7 @@ func (p *pty) mode() unix.Termios {
 
 func (p *pty) sees(text string) {
 	p.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !strings.Contains(p.text(), text) {
 		select {
 		case <-p.grown:

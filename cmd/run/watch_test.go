@@ -55,7 +55,7 @@ func listening(t *testing.T) (*net.UnixConn, func(string) (string, bool)) {
 
 func heard(t *testing.T, conn *net.UnixConn) string {
 	t.Helper()
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	buffer := make([]byte, 4096)

@@ -54,7 +54,7 @@ func asking(t *testing.T) (url string, heard func() string) {
 }
 
 func ask(conn net.Conn, heard func(string)) {
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	server := pgproto3.NewBackend(conn, conn)
 	if _, err := server.ReceiveStartupMessage(); err != nil {
 		return
