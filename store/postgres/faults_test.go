@@ -173,9 +173,15 @@ func TestRefusedConnectionsAreWaitedFor(t *testing.T) {
 	}
 	command(`CREATE ROLE limited LOGIN CREATEROLE`)
 	command(`GRANT CREATE ON DATABASE ` + admin.Config().Database + ` TO limited`)
-	store := open(t, strings.Replace(url, "user=postgres", "user=limited", 1), postgres.Options{Patience: 2 * time.Second})
+	limited := strings.Replace(url, "user=postgres", "user=limited", 1)
+	store, patient := open(t, limited, postgres.Options{Patience: 2 * time.Second}), open(t, limited, postgres.Options{Patience: time.Minute})
 	defer store.Close()
-	_, handles := tenants(t, store, 1)
+	defer patient.Close()
+	ids, handles := tenants(t, store, 1)
+	other, err := patient.Tenant(t.Context(), ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	command(`ALTER ROLE limited CONNECTION LIMIT 0`)
 	command(`SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'limited'`)
 	nothing := func(core.TenantTx) error { return nil }
@@ -185,7 +191,7 @@ func TestRefusedConnectionsAreWaitedFor(t *testing.T) {
 		t.Errorf("update while connections are refused: got error %v, want one that is told as unavailable", err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- handles[0].Update(t.Context(), nothing) }()
+	go func() { ended <- other.Update(t.Context(), nothing) }()
 	time.Sleep(200 * time.Millisecond)
 	command(`ALTER ROLE limited CONNECTION LIMIT -1`)
 	if err := <-ended; err != nil {

@@ -188,7 +188,7 @@ func TestBusyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	patient := open(t, dir, sqlite.Options{})
+	patient := open(t, dir, sqlite.Options{BusyTimeout: time.Minute})
 	defer patient.Close()
 	if tx, err = db.BeginTx(t.Context(), nil); err != nil {
 		t.Fatal(err)
