@@ -117,9 +117,11 @@ func TestGoldenDialogs(t *testing.T) {
 	}
 }
 
+// out is this process's own, and as long as the path that is drawn in its place.
+var out = fmt.Sprintf("/tmp/edgesync-%06d", os.Getpid()%1_000_000)
+
 // TestGoldenWizard draws each step of the wizard, also in the smallest window.
 func TestGoldenWizard(t *testing.T) {
-	out := filepath.Join(os.TempDir(), "edgesync-golden")
 	if err := os.MkdirAll(out, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +181,7 @@ func TestGoldenOperators(t *testing.T) {
 // the cursor.
 func golden(t *testing.T, s *screen, name string) {
 	t.Helper()
-	text := plain(s.text())
+	text := strings.ReplaceAll(plain(s.text()), out, "/tmp/edgesync-golden")
 	lines := strings.Split(text, "\n")
 	if len(lines) != s.model.height {
 		t.Errorf("%s: %d lines in a window of %d", name, len(lines), s.model.height)
