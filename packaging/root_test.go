@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -279,12 +280,20 @@ func (r *cleanRoot) until(what string, done func() bool) {
 	}
 }
 
+// port hands out ports below those the system picks for connections, each once:
+// one that was free and is given back may be anybody's a moment later.
+var port atomic.Int32
+
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		// Neither do tests of other packages take these.
+		addr := fmt.Sprint("127.0.0.1:", 15_000+(int32(os.Getpid()%100*50)+port.Add(1))%5_000)
+		if listener, err := net.Listen("tcp", addr); err == nil {
+			_ = listener.Close()
+			return addr
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }

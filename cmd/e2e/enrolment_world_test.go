@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,15 +33,10 @@ import (
 func (p *platform) listenCA() net.Listener {
 	p.t.Helper()
 	if p.caAddr == "" {
-		p.caAddr = "localhost:0"
+		p.caAddr = strings.Replace(freeAddr(p.t), "127.0.0.1", "localhost", 1)
 	}
-	_, port, err := net.SplitHostPort(p.caAddr)
+	listener, err := net.Listen("tcp", strings.Replace(p.caAddr, "localhost", "127.0.0.1", 1))
 	must(p.t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
-	must(p.t, err)
-	_, port, err = net.SplitHostPort(listener.Addr().String())
-	must(p.t, err)
-	p.caAddr = "localhost:" + port
 	return listener
 }
 

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -113,12 +114,22 @@ func (c *process) stop(t *testing.T) {
 	}
 }
 
-func freeAddr(t *testing.T) string {
+// port hands out ports below those the system picks for connections, each once:
+// one that was free and is given back may be anybody's a moment later.
+var port atomic.Int32
+
+func freeAddr(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
+	for range 1000 {
+		// Neither do tests of other packages take these.
+		addr := fmt.Sprint("127.0.0.1:", 10_000+(int32(os.Getpid()%100*50)+port.Add(1))%5_000)
+		if listener, err := net.Listen("tcp", addr); err == nil {
+			must(t, listener.Close())
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // counters reads the metrics of a process; nil while it does not answer.
