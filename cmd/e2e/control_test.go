@@ -65,7 +65,7 @@ func (c *control) next() (payload.Config, pushed) {
 		return config, p
 	case err := <-c.end:
 		c.t.Fatalf("the control stream ended with %v", err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatal("no configuration was pushed")
 	}
 	return payload.Config{}, pushed{}
@@ -172,7 +172,7 @@ func TestR21_ControlStreamIsOfTheCertificatesServiceAndEndsWithIt(t *testing.T) 
 			c.next()
 			unharmed.next()
 			end(p)
-			wantCode(t, c.ended(time.Second), codes.PermissionDenied, "")
+			wantCode(t, c.ended(atOnce), codes.PermissionDenied, "")
 			p.source("globex", "lab", "hq")
 			if config, _ := unharmed.next(); len(config.Sources) != 1 {
 				t.Errorf("another tenant's service was pushed %+v", config)
@@ -244,7 +244,7 @@ func syncNow(t testing.TB, client *admin.Client, request *adminv1.SyncNowRequest
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -261,7 +261,9 @@ func eventually(t testing.TB, what string, ok func() bool) {
 // it always did.
 func TestForeignClientWithoutControlStreamIsPolledBy(t *testing.T) {
 	t.Parallel()
-	p := newPlatform(t)
+	p := &platform{t: t, dir: t.TempDir(), clock: &clock{}, reconnect: 100 * time.Millisecond}
+	p.serve(true)
+	t.Cleanup(func() { p.stop() })
 	p.tenant("acme")
 	e := p.onboard("acme", "hq")
 	e.hello()

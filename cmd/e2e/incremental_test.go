@@ -44,7 +44,7 @@ func TestR17_ChangesArriveBetweenSnapshots(t *testing.T) {
 	}()
 	wantRun := func(devices int64) {
 		t.Helper()
-		for deadline := time.After(30 * time.Second); ; {
+		for deadline := time.After(patience); ; {
 			select {
 			case n := <-runs:
 				if n == devices {

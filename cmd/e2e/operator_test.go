@@ -100,7 +100,11 @@ func TestEveryCallIsHeldToRoleAndTenant(t *testing.T) {
 				}
 				least, where, _ := strings.Cut(who, " ")
 				allowed := least != "local" && rank >= slices.Index(roles, core.Role(least)) && (where == "" || tenant == "")
-				err := invoke(t, conn, method, "")
+				within := patience
+				if allowed && (method.Name() == "TailEvents" || method.Name() == "Watch") { // They have no end of their own.
+					within = 200 * time.Millisecond
+				}
+				err := invoke(t, conn, method, "", within)
 				if denied := status.Code(err) == codes.PermissionDenied; denied == allowed {
 					t.Errorf("%s as %s: %v, want allowed %v", method.Name(), name, err, allowed)
 				}
@@ -115,7 +119,7 @@ func TestEveryCallIsHeldToRoleAndTenant(t *testing.T) {
 // wantAbsent wants another tenant to be answered for as one that is not there.
 func (p *platform) wantAbsent(conn *grpc.ClientConn, method protoreflect.MethodDescriptor) {
 	p.t.Helper()
-	other, none := invoke(p.t, conn, method, "globex"), invoke(p.t, conn, method, "nobody")
+	other, none := invoke(p.t, conn, method, "globex", patience), invoke(p.t, conn, method, "nobody", patience)
 	if status.Code(other) != codes.NotFound || status.Code(none) != codes.NotFound ||
 		strings.ReplaceAll(status.Convert(other).Message(), "globex", "nobody") != status.Convert(none).Message() {
 		p.t.Errorf("%s: another tenant is %v, none is %v", method.Name(), other, none)
@@ -140,14 +144,10 @@ func (p *platform) dialAdmin(identity *tls.Certificate) *grpc.ClientConn {
 }
 
 // invoke makes a call whose request is empty but for a tenant.
-func invoke(t testing.TB, conn *grpc.ClientConn, method protoreflect.MethodDescriptor, tenant string) error {
+func invoke(t testing.TB, conn *grpc.ClientConn, method protoreflect.MethodDescriptor, tenant string, within time.Duration) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	if method.Name() == "TailEvents" || method.Name() == "Watch" { // They have no end of their own.
-		ctx, cancel = context.WithTimeout(ctx, 200*time.Millisecond)
-		defer cancel()
-	}
 	request, answer := message(t, method.Input()), message(t, method.Output())
 	if tenant != "" {
 		request.ProtoReflect().Set(tenantField(method), protoreflect.ValueOfString(tenant))
@@ -157,7 +157,9 @@ func invoke(t testing.TB, conn *grpc.ClientConn, method protoreflect.MethodDescr
 		return conn.Invoke(ctx, name, request, answer)
 	}
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, name)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	if err := stream.SendMsg(request); err == nil {
 		_ = stream.CloseSend()
 	}
@@ -241,7 +243,7 @@ func TestRevokedOperatorLosesItsTailAndItsHandshakes(t *testing.T) {
 	must(t, err)
 	_, err = tail.Recv()
 	wantCode(t, err, codes.PermissionDenied, "revoked")
-	if took := time.Since(begun); took > time.Second {
+	if took := time.Since(begun); took > atOnce {
 		t.Errorf("the tail ended after %s", took)
 	}
 	_, err = client.ListTenants(t.Context(), &adminv1.ListTenantsRequest{})

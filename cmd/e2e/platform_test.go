@@ -5,6 +5,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -74,6 +75,8 @@ type platform struct {
 	wrap   func(core.Store) core.Store
 	keys   *seal.Keyset
 	tracer *tracing.Tracer
+	// reconnect, if set, is how long a service that is not connected has to answer.
+	reconnect time.Duration
 	// askNobody has traces leave it at what is stored.
 	askNobody bool
 	addr      string
@@ -125,7 +128,9 @@ func (p *platform) serve(bootstrap bool) {
 	}
 	keyset, err := seal.OpenOrCreate(filepath.Join(p.dir, "keyset.json"))
 	must(t, err)
-	p.core, err = core.New(ctx, core.Options{Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler)})
+	p.core, err = core.New(ctx, core.Options{
+		Store: store, Keyset: keyset, Now: p.clock.now, Logger: slog.New(slog.DiscardHandler), AnswerWithin: patience, ReconnectWithin: cmp.Or(p.reconnect, patience),
+	})
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -292,8 +297,17 @@ func (p *platform) saas() *edge {
 	return nil
 }
 
-// client dials the gateway with the edge's own files.
+// client dials the gateway with the edge's own files, until the test ends.
 func (e *edge) client() monitoring.AgentGatewayServiceClient {
+	e.p.t.Helper()
+	client, hangUp := e.dial()
+	e.p.t.Cleanup(hangUp)
+	return client
+}
+
+// dial is client until hangUp. What is done over and over hangs up: a component has
+// few connections.
+func (e *edge) dial() (client monitoring.AgentGatewayServiceClient, hangUp func()) {
 	t := e.p.t
 	t.Helper()
 	config, err := e.config.ClientTLS()
@@ -301,13 +315,14 @@ func (e *edge) client() monitoring.AgentGatewayServiceClient {
 	config.Time = e.p.clock.now
 	conn, err := grpc.NewClient("passthrough:///"+e.p.addr, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 	must(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	return monitoring.NewAgentGatewayServiceClient(conn)
+	return monitoring.NewAgentGatewayServiceClient(conn), func() { _ = conn.Close() }
 }
 
 func (e *edge) hello() *monitoring.AgentHelloResponse {
 	e.p.t.Helper()
-	answer, err := e.client().Hello(e.p.t.Context(), &monitoring.AgentHelloRequest{
+	client, hangUp := e.dial()
+	defer hangUp()
+	answer, err := client.Hello(e.p.t.Context(), &monitoring.AgentHelloRequest{
 		AgentId: e.component, Version: "1.2.3", Capabilities: []string{"sync"}, Hostname: "edge-host", Os: "linux", Arch: "amd64",
 	})
 	must(e.p.t, err)
@@ -317,7 +332,9 @@ func (e *edge) hello() *monitoring.AgentHelloResponse {
 // getConfig is the service's configuration and its version.
 func (e *edge) getConfig() (payload.Config, string) {
 	e.p.t.Helper()
-	answer, err := e.client().GetConfig(e.p.t.Context(), &monitoring.AgentConfigRequest{AgentId: e.component})
+	client, hangUp := e.dial()
+	defer hangUp()
+	answer, err := client.GetConfig(e.p.t.Context(), &monitoring.AgentConfigRequest{AgentId: e.component})
 	must(e.p.t, err)
 	config, err := payload.DecodeConfig(answer.GetConfigJson())
 	must(e.p.t, err)
@@ -334,7 +351,9 @@ func (e *edge) heartbeat(health ...payload.Health) error {
 	if len(services) == 0 {
 		services = append(services, &monitoring.GatewayServiceStatus{ServiceName: "sync", ServiceType: "sync", Source: "status", Available: true})
 	}
-	answer, err := e.client().PushStatus(e.p.t.Context(), &monitoring.GatewayStatusRequest{AgentId: e.component, Services: services})
+	client, hangUp := e.dial()
+	defer hangUp()
+	answer, err := client.PushStatus(e.p.t.Context(), &monitoring.GatewayStatusRequest{AgentId: e.component, Services: services})
 	if err == nil && !answer.GetReceived() {
 		return errors.New("not received")
 	}
@@ -364,7 +383,7 @@ func (e *edge) push(s stream) error {
 func (e *edge) pushIn(ctx context.Context, s stream) error {
 	t := e.p.t
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for header, value := range map[string]string{
 		payload.HeaderRunID: s.runID, payload.HeaderMode: s.mode,
@@ -386,7 +405,9 @@ func (e *edge) pushIn(ctx context.Context, s stream) error {
 	if s.source != uuid.Nil {
 		ctx = metadata.AppendToOutgoingContext(ctx, payload.HeaderSourceID, s.source.String())
 	}
-	call, err := e.client().StreamStatus(ctx)
+	client, hangUp := e.dial()
+	defer hangUp()
+	call, err := client.StreamStatus(ctx)
 	if err != nil {
 		return err
 	}
@@ -427,10 +448,15 @@ func (p *platform) rewire(edges ...*edge) {
 	}
 }
 
+// patience is how long a test waits for what must come. What must come at once
+// gets atOnce: a machine may stand still for seconds, and what nobody ends at once
+// goes on for longer.
+const patience, atOnce = time.Minute, 10 * time.Second
+
 // await polls until ok or a deadline.
 func (p *platform) await(what string, ok func() bool) {
 	p.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -169,7 +169,7 @@ func (e *edge) reads(source string, edit func(*syncrun.Options)) {
 	})
 	select {
 	case <-ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the source was not read")
 	}
 }

@@ -36,7 +36,7 @@ func TestR30_WhatOneReplicaKnowsTheOtherTells(t *testing.T) {
 		t.Errorf("the other replica says %s (%s): %+v", trace.Verdict, trace.Reason, trace.Sources)
 	}
 	seen, last, kinds := map[uuid.UUID]bool{}, int64(0), map[string]int{}
-	late := time.After(20 * time.Second)
+	late := time.After(patience)
 	for kinds["source.created"] == 0 || kinds["service.hello"] == 0 || kinds["source.traced"] == 0 {
 		select {
 		case event := <-exported:
