@@ -119,43 +119,6 @@ func (c *Core) notAssigned(ctx context.Context, in *ingestion, what string) erro
 	return denied("store updates: %s is not assigned to sync service %s: read the configuration again", what, in.peer.Component)
 }
 
-// ingestChunk stores one chunk in one transaction, when it is the tenant's turn.
-func (c *Core) ingestChunk(ctx context.Context, in *ingestion, chunk payload.Chunk) (dire.Stats, error) {
-	groups, err := in.groups(chunk)
-	if err != nil {
-		return dire.Stats{}, err
-	}
-	lane := c.lane(in.scope.tenant.ID)
-	if err := lane.enter(ctx); err != nil {
-		return dire.Stats{}, err
-	}
-	defer lane.leave()
-	// Asked now and not before the wait, in which the service may be revoked.
-	if _, err := c.member(ctx, in.peer); err != nil {
-		return dire.Stats{}, err
-	}
-	w := &chunkWriter{core: c, in: in, chunk: chunk}
-	var commit tracing.Span
-	err = c.change(ctx, in.scope, func(tx TenantTx, events *eventLog) error {
-		w.begin()
-		if err := w.write(ctx, tx, events, groups); err != nil {
-			return err
-		}
-		_, commit = tracing.Below(ctx, "commit")
-		return nil
-	})
-	commit.End(err)
-	var missing *unassigned
-	if errors.As(err, &missing) {
-		return dire.Stats{}, c.notAssigned(ctx, in, missing.what)
-	}
-	if err != nil {
-		return dire.Stats{}, doing(err, "store chunk %d of run %s", chunk.Index, in.stream.RunID)
-	}
-	w.kept()
-	return w.stats, nil
-}
-
 // unassigned is what a chunk names and its service has not been given.
 type unassigned struct{ what string }
 

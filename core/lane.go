@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,8 @@ const (
 // chunks are stored, and what it remembers so that a heartbeat or a message of
 // a stream costs no query.
 type lane struct {
-	// turn holds one token: who has it stores a chunk.
+	// turn holds one token: who has it changes the tenant's devices. waiting has one
+	// of each who waits for it.
 	turn    chan struct{}
 	waiting chan struct{}
 
@@ -29,6 +31,8 @@ type lane struct {
 	sources sync.Mutex
 
 	mu sync.Mutex
+	// jobs are the chunks that wait, in the order in which they came.
+	jobs []*job
 	// generation rises with every change that what is remembered depends on, so
 	// that something read before a change is not remembered after it.
 	generation uint64
@@ -59,12 +63,21 @@ func (c *Core) lane(tenant uuid.UUID) *lane {
 	return l
 }
 
-// enter waits for the turn. A tenant that already has too many waiting is told
-// to come back later, so that its flood costs memory to nobody.
+// enter waits for the turn.
 func (l *lane) enter(ctx context.Context) error {
+	if err := l.wait(); err != nil {
+		return err
+	}
+	defer func() { <-l.waiting }()
+	return l.take(ctx)
+}
+
+// wait has somebody more wait. A tenant that already has too many is told to come
+// back later, so that its flood costs memory to nobody.
+func (l *lane) wait() error {
 	select {
 	case l.waiting <- struct{}{}:
-		defer func() { <-l.waiting }()
+		return nil
 	default:
 		return &Error{
 			Code:       codes.ResourceExhausted,
@@ -72,7 +85,46 @@ func (l *lane) enter(ctx context.Context) error {
 			RetryAfter: laneRetry,
 		}
 	}
-	return l.take(ctx)
+}
+
+// queue has a chunk wait for the turn of whoever gets it.
+func (l *lane) queue(j *job) error {
+	if err := l.wait(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.jobs = append(l.jobs, j)
+	return nil
+}
+
+// withdraw has a chunk wait no longer, unless somebody stores it already.
+func (l *lane) withdraw(j *job) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := slices.Index(l.jobs, j)
+	if at < 0 {
+		return false
+	}
+	l.jobs = slices.Delete(l.jobs, at, at+1)
+	<-l.waiting
+	return true
+}
+
+// burst takes the chunks that have waited longest, as many as a batch holds
+// updates.
+func (l *lane) burst() []*job {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, updates := 0, 0
+	for n < len(l.jobs) && (n == 0 || updates+len(l.jobs[n].chunk.Updates) <= maxBatch) {
+		updates += len(l.jobs[n].chunk.Updates)
+		n++
+		<-l.waiting
+	}
+	burst := slices.Clone(l.jobs[:n])
+	l.jobs = slices.Delete(l.jobs, 0, n)
+	return burst
 }
 
 // take waits for the turn, however many others do.

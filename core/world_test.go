@@ -52,14 +52,14 @@ func (c *clock) advance(d time.Duration) {
 // world is a platform in a directory of the test's own.
 type world struct {
 	*core.Core
-	t      *testing.T
+	t      testing.TB
 	store  core.Store
 	keyset *seal.Keyset
 	clock  *clock
 }
 
 // newWorld opens an empty platform; bootstrapped makes one with its platform.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	dir := t.TempDir()
 	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
@@ -112,7 +112,7 @@ func (w *world) processes() func() *core.Core {
 	}
 }
 
-func bootstrapped(t *testing.T) *world {
+func bootstrapped(t testing.TB) *world {
 	t.Helper()
 	w := newWorld(t)
 	if _, created, err := w.Bootstrap(t.Context(), operator, core.BootstrapInput{}); err != nil || !created {
@@ -130,7 +130,7 @@ func (w *world) tenant(slug string) core.Tenant {
 	return tenant
 }
 
-func csr(t *testing.T) []byte {
+func csr(t testing.TB) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -163,7 +163,7 @@ func (w *world) peer(issued core.IssuedCertificate) certs.Peer {
 	return certs.Peer{Identity: identity, Addr: "192.0.2.7:4711"}
 }
 
-func chain(t *testing.T, text []byte) []*x509.Certificate {
+func chain(t testing.TB, text []byte) []*x509.Certificate {
 	t.Helper()
 	var out []*x509.Certificate
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -303,7 +303,7 @@ func hasEvent(events []core.TenantEvent, kind string) bool {
 }
 
 // wantCode fails unless err is core's own and of the code.
-func wantCode(t *testing.T, err error, code codes.Code) {
+func wantCode(t testing.TB, err error, code codes.Code) {
 	t.Helper()
 	var told *core.Error
 	if !errors.As(err, &told) {
