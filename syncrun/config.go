@@ -20,6 +20,8 @@ type definition struct {
 	// platform says that the service acts for tenants, so that streams name one.
 	platform bool
 	source   payload.Source
+	// malformed is why nothing of the source could be read but whose it is.
+	malformed error
 }
 
 // fairTenant is whose turn a run of the source takes.
@@ -35,6 +37,9 @@ func definitions(c payload.Config) (map[string]definition, error) {
 		d := definition{
 			id: cmp.Or(s.IntegrationSourceID, key), key: key, source: s,
 			serviceID: cmp.Or(s.SyncServiceID, c.SyncServiceID), platform: c.Scope == payload.ScopePlatform,
+		}
+		if err := c.Malformed[key]; err != nil {
+			d.malformed = fmt.Errorf("read configuration of source %s: %w", key, err)
 		}
 		if other, ok := all[d.id]; ok {
 			return nil, fmt.Errorf("read configuration: sources %q and %q have the same id", min(key, other.key), max(key, other.key))
@@ -103,6 +108,9 @@ func (d definition) discovery() time.Duration {
 // interval is how often the source is read. A bad setting is an error for its
 // runs to report; they come round at the default pace meanwhile.
 func (d definition) interval() (time.Duration, error) {
+	if d.malformed != nil {
+		return schedule.DefaultDiscovery, d.malformed
+	}
 	every, err := schedule.Interval(d.source.PollInterval, d.source.DiscoveryInterval)
 	if err != nil {
 		return schedule.DefaultDiscovery, err

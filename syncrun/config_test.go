@@ -3,10 +3,12 @@ package syncrun_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
 	"edgesync/syncrun"
 	"edgesync/syncrun/source"
@@ -174,6 +176,47 @@ func TestMalformedConfigKeepsTheLastGoodOne(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMalformedSourceFailsAlone: it is told of as one that fails, what was read of it
+// before is still delivered, and it runs again once it is mended.
+func TestMalformedSourceFailsAlone(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		w.adapters["a"], w.adapters["b"] = devices(1), devices(2)
+		sources := paced(w, "30s", "a", "b")
+		w.gateway.onChunk = func(ctx context.Context, source string, chunk *monitoring.GatewayStatusChunk) error {
+			if source == "id-b" {
+				return unavailable(ctx, source, chunk)
+			}
+			return nil
+		}
+		w.run()
+		pass(10 * time.Second)
+		w.gateway.configureRaw([]byte(`{"scope":"tenant","sources":{
+			"a":{"type":"fake","endpoint":"a","poll_interval":"30s","integration_source_id":"id-a"},
+			"b":{"type":"fake","endpoint":"b","poll_interval":"30s","integration_source_id":"id-b","credentials":{"secret_key":["` + canary + `"]}}}}`))
+		pass(5 * time.Minute)
+		if n := w.count(syncrun.ConfigRefused, ""); n != 0 {
+			t.Errorf("the whole configuration was refused %d times", n)
+		}
+		w.gateway.misbehave(nil, nil)
+		pass(5 * time.Minute)
+		if told := w.gateway.told("b"); !slices.ContainsFunc(told, func(r payload.RunReport) bool {
+			return r.Result == payload.ResultFailed && r.Error == `read configuration of source b: "credentials" has the wrong type`
+		}) {
+			t.Errorf("of the malformed source was told %+v", told)
+		}
+		if a, b := len(w.gateway.gotFrom("a")), len(w.gateway.gotFrom("b")); a < 15 || b == 0 {
+			t.Errorf("%d runs of the other source and %d of what was read before were delivered", a, b)
+		}
+		before := len(w.gateway.gotFrom("b"))
+		w.gateway.configure(payload.ScopeTenant, sources)
+		pass(5 * time.Minute)
+		w.stop()
+		if n := len(w.gateway.gotFrom("b")); n == before {
+			t.Error("the source does not run once it is mended")
+		}
+	})
 }
 
 func TestRuntimeWaitsForAConfigItCanRead(t *testing.T) {

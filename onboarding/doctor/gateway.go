@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -122,6 +124,10 @@ func (e *examination) checkGetConfig(ctx context.Context, client monitoring.Agen
 	switch {
 	case err != nil:
 		e.add(checkGetConfig, Problem, fmt.Sprintf("the configuration is not understood: %v", err), "use the same version here and on the platform")
+	case len(config.Malformed) > 0:
+		key := slices.Min(slices.Collect(maps.Keys(config.Malformed)))
+		e.add(checkGetConfig, Problem, fmt.Sprintf("sources in the configuration that are not understood: %d of %d, such as %s: %v",
+			len(config.Malformed), len(config.Sources), key, config.Malformed[key]), "use the same version here and on the platform")
 	case len(config.Sources) == 0:
 		e.add(checkGetConfig, Warning, "the configuration has no source", "assign one on the platform: `edgesync source add --service "+e.config.AgentID+"`")
 	default:

@@ -13,6 +13,9 @@ type Config struct {
 	// Sources are keyed by name; for a platform service by "<tenant_slug>/<name>".
 	// An empty map is a configuration too: it stops every loop.
 	Sources map[string]Source `json:"sources"`
+	// Malformed says of sources that could not be read what is wrong with them;
+	// Sources has nothing of theirs but whose they are.
+	Malformed map[string]error `json:"-"`
 }
 
 // Whose sources a Config holds.

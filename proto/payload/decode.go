@@ -182,8 +182,8 @@ func plain(err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &wrongType) && wrongType.Field != "":
-		// The path begins with the field that Update is embedded as.
-		return fmt.Errorf("%q has the wrong type", strings.TrimPrefix(wrongType.Field, "Update."))
+		// The path begins with the field that Update or Config is embedded as.
+		return fmt.Errorf("%q has the wrong type", strings.TrimPrefix(strings.TrimPrefix(wrongType.Field, "Update."), "Config."))
 	case errors.As(err, &wrongType):
 		return errors.New("it has the wrong type")
 	case errors.As(err, &syntax):

@@ -233,10 +233,38 @@ func TestDecodeConfig(t *testing.T) {
 			t.Errorf("%q: got %+v and error %v", empty, config, err)
 		}
 	}
-	for _, bad := range []string{"[]", "{", `{"sources":[]}`, "{\"scope\":\"\xff\"}", `{"sources":{"a":{"credentials":{"secret_key":["canary"]}}}}`} {
+	for _, bad := range []string{"[]", "{", `{"sources":[]}`, "{\"scope\":\"\xff\"}", `{"scope":["canary"]}`,
+		`{"sources":{"a":["canary"]}}`, `{"sources":{"a":{"batch_size":"canary","integration_source_id":5}}}`, `{"sources":{"a":{"tenant_id":["canary"]}}}`} {
 		if _, err := payload.DecodeConfig([]byte(bad)); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: got error %v", bad, err)
 		}
+	}
+}
+
+// TestMalformedSourceIsAlone: a field of a wrong type costs its source, of which
+// nothing is taken but whose it is, and no other.
+func TestMalformedSourceIsAlone(t *testing.T) {
+	const good = `"good":{"type":"armis","endpoint":"https://x","credentials":{"secret_key":"k"}}`
+	for field, value := range map[string]string{
+		"batch_size": `"canary"`, "credentials": `{"api_key":"k","secret_key":{"canary":1}}`, "insecure_skip_verify": `"canary"`, "network_blacklist": `"canary"`,
+		"queries": `[{"query":"q","label":["canary"]}]`, "poll_interval": `5`, "type": `{}`,
+	} {
+		t.Run(field, func(t *testing.T) {
+			config, err := payload.DecodeConfig([]byte(`{"scope":"platform","component_id":"c","sources":{` + good + `,
+				"t/bad":{"endpoint":"https://y","integration_source_id":"i","tenant_id":"t","` + field + `":` + value + `,"tenant_slug":"slug"}}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := config.Sources["good"]; config.Scope != payload.ScopePlatform || config.ComponentID != "c" || s.Credentials["secret_key"] != "k" || config.Malformed["good"] != nil {
+				t.Errorf("the others were read as %+v", config)
+			}
+			if s, want := config.Sources["t/bad"], (payload.Source{IntegrationSourceID: "i", TenantID: "t", TenantSlug: "slug"}); !reflect.DeepEqual(s, want) {
+				t.Errorf("of the malformed source %+v was taken, want %+v", s, want)
+			}
+			if err := config.Malformed["t/bad"]; err == nil || !strings.Contains(err.Error(), field) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("it was refused with %v", err)
+			}
+		})
 	}
 }
 
