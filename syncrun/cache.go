@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,6 +187,24 @@ func (c *cache) forget() {
 	defer c.mu.Unlock()
 	c.kept, c.unwritten = "", nil
 	_ = os.Remove(c.path)
+}
+
+// clearUnfinished deletes what replaceFile left in the data directory when the
+// process was killed. Nobody else may write there meanwhile.
+func clearUnfinished(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		random := filepath.Ext(entry.Name())
+		base := strings.TrimSuffix(entry.Name(), random)
+		ours := (base == cacheFile || base == reportsFile) && len(random) > 1 && strings.Trim(random[1:], "0123456789") == ""
+		if ours && entry.Type().IsRegular() {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return err
 }
 
 // replaceFile writes a private file beside and puts it into place.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,43 @@ func TestRestartWhileTheGatewayIsAwayGoesOnFromTheCache(t *testing.T) {
 			if got[i].head(payload.HeaderRunStarted) <= got[i-1].head(payload.HeaderRunStarted) {
 				t.Error("runs arrived out of their order")
 			}
+		}
+	})
+}
+
+// TestUnfinishedFilesAreClearedAway leaves what a process leaves that is killed while
+// it writes, and what looks alike and is not its own.
+func TestUnfinishedFilesAreClearedAway(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		caching(w)
+		place := func(name string) string { return filepath.Join(w.options.DataDir, name) }
+		others := []string{"config.sealed.old", "config.sealed.", "reports.1.2", "xreports.1", "reports1", "notes.7"}
+		for _, name := range append(others, "config.sealed.2812359075", "reports.17") {
+			if err := os.WriteFile(place(name), []byte("half"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Mkdir(place("reports.4711"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("notes.7", place("config.sealed.4711")); err != nil {
+			t.Fatal(err)
+		}
+		w.run()
+		pass(time.Minute)
+		w.stop()
+		entries, err := os.ReadDir(w.options.DataDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, entry := range entries {
+			got = append(got, entry.Name())
+		}
+		want := append(others, "config.sealed", "config.sealed.4711", "reports.4711", "outbox", "reports")
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("the directory holds %q, want %q", got, want)
 		}
 	})
 }

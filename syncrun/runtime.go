@@ -103,6 +103,9 @@ func (r *Runtime) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.outbox.Close()) }()
 	r.metrics.box.Store(r.outbox)
+	if err := clearUnfinished(r.options.DataDir); err != nil {
+		r.options.Logger.Warn("clear away unfinished files", "error", err)
+	}
 	r.begun = r.options.Now()
 	untold, err := r.reports.open(r.options.DataDir)
 	r.unkept(err)
