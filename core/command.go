@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/shell"
 )
 
 // commandLife is how long after it was given a service may still begin a command.
@@ -366,7 +367,7 @@ func (c *Core) planSourceSync(ctx context.Context, in SyncNowInput) (syncOrder, 
 	}
 	doing := fmt.Sprintf("sync source %q now", source.Name)
 	if !source.Enabled {
-		return syncOrder{}, precondition("%s: it is disabled: run `edgesync source enable %s --tenant %s` first", doing, word(source.Name), s.tenant.Slug)
+		return syncOrder{}, precondition("%s: it is disabled: run `%s` first", doing, shell.Command("edgesync source enable", source.Name, "--tenant "+s.tenant.Slug))
 	}
 	service, err := c.owner(ctx, s, source.Source)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"edgesync/dire"
 	"edgesync/proto/payload"
+	"edgesync/proto/shell"
 )
 
 // judge says whether the source's device is on the platform, and if not what
@@ -119,14 +120,14 @@ func (w *way) judgeRetracted(a *dire.Assertion) Finding {
 
 // judgeService is about who should read the source.
 func (w *way) judgeService() (Finding, bool) {
-	tenant, name := w.tenant.Slug, w.source.Name
+	tenant := w.tenant.Slug
 	switch {
 	case w.tenant.State != TenantActive:
 		return missing(ReasonTenantSuspended, "resume it with `edgesync tenant resume "+tenant+"`", "tenant %s is suspended: nothing of it is taken", tenant), true
 	case !w.source.Enabled:
-		return missing(ReasonSourceDisabled, fmt.Sprintf("enable it with `edgesync source enable %s --tenant %s`", word(name), tenant), "the source is disabled: nobody reads it"), true
+		return missing(ReasonSourceDisabled, w.offer("enable it with", "enable", ""), "the source is disabled: nobody reads it"), true
 	case w.service == nil:
-		return missing(ReasonNoService, fmt.Sprintf("give it one with `edgesync source edit %s --tenant %s --service NAME`", word(name), tenant), "no sync service is assigned to the source"), true
+		return missing(ReasonNoService, w.offer("give it one with", "edit", " --service NAME"), "no sync service is assigned to the source"), true
 	case w.service.State != ServiceActive:
 		return missing(ReasonServiceRevoked, w.onboard(), "sync service %s is %s: nothing of it is taken", w.service.Name, w.service.State), true
 	case w.service.Status != StatusOffline || w.live != nil:
@@ -145,7 +146,7 @@ func (w *way) judgeService() (Finding, bool) {
 }
 
 func (w *way) onboard() string {
-	return fmt.Sprintf("onboard it again with `edgesync onboard --tenant %s --name %s`", w.service.Tenant.Slug, word(w.service.Name))
+	return fmt.Sprintf("onboard it again with `edgesync onboard --tenant %s --name %s`", w.service.Tenant.Slug, shell.Word(w.service.Name))
 }
 
 // sighted is the device on the source's pages, as far as that was looked at.
@@ -174,7 +175,7 @@ func (w *way) judgeLive() (Finding, bool) {
 	}
 	switch seen.Fate {
 	case payload.FateBlacklisted:
-		return missing(ReasonBlacklisted, fmt.Sprintf("change it with `edgesync source edit %s --tenant %s --blacklist`", word(w.source.Name), w.tenant.Slug),
+		return missing(ReasonBlacklisted, w.offer("change it with", "edit", " --blacklist CIDR"),
 			"the source names it (%s), and it is left out: %s", what, seen.Why), true
 	case payload.FateUnnamed:
 		return missing(ReasonUnnamed, "give it an id in the source", "the source has it (%s) without an id of its own, so it is left out", what), true
@@ -287,11 +288,16 @@ func (w *way) judgeStored() Finding {
 }
 
 func (w *way) syncNow() string {
-	return fmt.Sprintf("read it now with `edgesync source sync-now %s --tenant %s`", word(w.source.Name), w.tenant.Slug)
+	return w.offer("read it now with", "sync-now", "")
 }
 
 func (w *way) test() string {
-	return fmt.Sprintf("try it with `edgesync source test %s --tenant %s`", word(w.source.Name), w.tenant.Slug)
+	return w.offer("try it with", "test", "")
+}
+
+// offer is advice to do something to the source.
+func (w *way) offer(advice, verb, flags string) string {
+	return advice + " `" + shell.Command("edgesync source "+verb, w.source.Name, "--tenant "+w.tenant.Slug+flags) + "`"
 }
 
 // nextRun is what becomes of a device that the source names and that has come no

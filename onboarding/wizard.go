@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"edgesync/certs"
+	"edgesync/proto/shell"
 )
 
 // How an identity gets to its host: made here and carried there as an edge
@@ -184,7 +185,7 @@ func (w *Wizard) checkTenant() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no tenant %q: create it with `edgesync tenant create %s`", w.Tenant, shellWord(w.Tenant))
+	return fmt.Errorf("there is no tenant %q: create it with `edgesync tenant create %s`", w.Tenant, shell.Word(w.Tenant))
 }
 
 func (w *Wizard) checkName() error {
@@ -232,28 +233,17 @@ func (w *Wizard) Component() string {
 
 // Command is the command line that does the same without asking.
 func (w *Wizard) Command() string {
-	line := "edgesync onboard --tenant " + shellWord(w.Tenant) + " --name " + shellWord(w.Name)
+	line := "edgesync onboard --tenant " + shell.Word(w.Tenant) + " --name " + shell.Word(w.Name)
 	if w.Partition != "" && w.Partition != defaultPartition {
-		line += " --partition " + shellWord(w.Partition)
+		line += " --partition " + shell.Word(w.Partition)
 	}
 	if w.GatewayAddr != "" && w.GatewayAddr != w.Platform.GatewayAddr {
-		line += " --gateway-addr " + shellWord(w.GatewayAddr)
+		line += " --gateway-addr " + shell.Word(w.GatewayAddr)
 	}
 	if w.Mode == ModeToken {
 		if line += " --mode token"; w.TTL > 0 {
 			line += " --ttl " + w.TTL.String()
 		}
 	}
-	return line + " --out " + shellWord(w.Out) + " --no-input"
-}
-
-// shellWord quotes a word for a POSIX shell where it needs that.
-func shellWord(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return line + " --out " + shell.Word(w.Out) + " --no-input"
 }
