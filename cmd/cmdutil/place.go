@@ -105,13 +105,29 @@ func (f *Factory) platform() (place, error) {
 	return told, nil
 }
 
-// OnlyHere refuses --server for what, such as "a platform is served", is done on
-// the platform's own machine alone.
+// OnlyHere refuses --server and --identity for what, such as "a platform is
+// served", is done on the platform's own machine alone.
 func (f *Factory) OnlyHere(what string) error {
-	if f.Server == "" {
-		return nil
+	switch {
+	case f.Server != "":
+		return Usagef("--server: %s on the platform's own machine, or beside its database: run this there", what)
+	case f.Identity != "":
+		return Usagef("--identity: %s on the platform's own machine, or beside its database, without one: leave it out", what)
 	}
-	return Usagef("--server: %s on the platform's own machine, or beside its database: run this there", what)
+	return nil
+}
+
+// NoPlatform refuses the flags that say which platform is meant where that is
+// settled already; instead says by what.
+func (f *Factory) NoPlatform(instead string) error {
+	for _, flag := range []struct{ name, value string }{
+		{"server", f.Server}, {"identity", f.Identity}, {"database", f.DatabaseFlag}, {"database-password-file", f.DatabasePasswordFlag},
+	} {
+		if flag.value != "" {
+			return Usagef("--%s: %s: leave it out", flag.name, instead)
+		}
+	}
+	return nil
 }
 
 // CredentialFile is the file in which the service manager hands the database's

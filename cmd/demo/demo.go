@@ -48,6 +48,9 @@ ends with that; with --no-input it prints a summary.`,
   edgesync demo --devices 50000 --tenants 3 --no-input -o json`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.NoPlatform("the platform is one of its own"); err != nil {
+				return err
+			}
 			return cmdutil.Run(cmd, opts, runF, demoRun)
 		},
 	}

@@ -56,6 +56,9 @@ everybody on the host could read.`,
   edgesync enroll --dir ./hq-sync --token-file - < join-token-hq-sync.jwt`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.NoPlatform("the platform is the one that the join token names"); err != nil {
+				return err
+			}
 			return cmdutil.Run(cmd, opts, runF, Run)
 		},
 	}

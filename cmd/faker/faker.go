@@ -45,6 +45,9 @@ Both are at the same endpoint. What the seed decides stays the same from start t
   edgesync faker --listen 127.0.0.1:0 -o json --fault status=503/10 --fault latency=200ms`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.NoPlatform("it works without a platform"); err != nil {
+				return err
+			}
 			return cmdutil.Run(cmd, opts, runF, fakerRun)
 		},
 	}

@@ -60,6 +60,9 @@ those of --egress-allow. A tenant's own service may reach any.`,
   edgesync run --config edge-package-hq-sync/config/sync.json --once`,
 		Args: cmdutil.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.NoPlatform("the gateway is the one that the config names"); err != nil {
+				return err
+			}
 			return cmdutil.Run(cmd, opts, runF, runRun)
 		},
 	}
