@@ -73,34 +73,59 @@ func fill(t *testing.T, dir string) (empty func()) {
 	return func() { must(t, os.Remove(path)) }
 }
 
+// fillFiles takes all the files there may be on a disk, and next to none of its room.
+func fillFiles(t *testing.T, dir string) (empty func()) {
+	t.Helper()
+	must(t, unix.Mount("tmpfs", dir, "tmpfs", unix.MS_REMOUNT, "nr_inodes=64"))
+	ballast := filepath.Join(dir, "ballast")
+	must(t, os.Mkdir(ballast, 0o700))
+	for n := 0; ; n++ {
+		file, err := os.Create(filepath.Join(ballast, fmt.Sprint(n)))
+		if errors.Is(err, unix.ENOSPC) {
+			return func() { must(t, os.RemoveAll(ballast)) }
+		}
+		must(t, err)
+		must(t, file.Close())
+	}
+}
+
 // TestFullDiskUnderFilesThatAreMadeOrOpened: a tenant's file that is yet to be made, or
 // is not open just now, needs room as well. Who asks is told what is wrong and to
 // come again, and does so with success.
 func TestFullDiskUnderFilesThatAreMadeOrOpened(t *testing.T) {
 	t.Parallel()
-	smallDisk(t, 24<<20, func(t *testing.T, dir string) {
-		store, err := sqlite.Open(t.Context(), dir, sqlite.Options{OpenTenants: 1})
-		must(t, err)
-		defer func() { must(t, store.Close()) }()
-		handle, err := store.CreateTenant(t.Context(), uuid.New())
-		must(t, err)
-		_, err = store.CreateTenant(t.Context(), uuid.New()) // The first one's file is closed for it.
-		must(t, err)
-		create := func() error {
-			_, err := store.CreateTenant(t.Context(), uuid.New())
-			return err
-		}
-		write := func() error {
-			return handle.Update(t.Context(), func(core.TenantTx) error { return nil })
-		}
+	smallDisk(t, 24<<20, func(t *testing.T, dir string) { needsRoom(t, dir, fill) })
+}
 
-		empty := fill(t, dir)
-		wantCode(t, create(), codes.ResourceExhausted, "disk of its database is full")
-		wantCode(t, write(), codes.ResourceExhausted, "disk of its database is full")
-		empty()
-		must(t, create())
-		must(t, write())
-	})
+// TestNoMoreFilesOnTheDisk: one that has room, but not for another file, is told as a
+// full one.
+func TestNoMoreFilesOnTheDisk(t *testing.T) {
+	t.Parallel()
+	smallDisk(t, 24<<20, func(t *testing.T, dir string) { needsRoom(t, dir, fillFiles) })
+}
+
+func needsRoom(t *testing.T, dir string, fill func(*testing.T, string) (empty func())) {
+	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{OpenTenants: 1})
+	must(t, err)
+	defer func() { must(t, store.Close()) }()
+	handle, err := store.CreateTenant(t.Context(), uuid.New())
+	must(t, err)
+	_, err = store.CreateTenant(t.Context(), uuid.New()) // The first one's file is closed for it.
+	must(t, err)
+	create := func() error {
+		_, err := store.CreateTenant(t.Context(), uuid.New())
+		return err
+	}
+	write := func() error {
+		return handle.Update(t.Context(), func(core.TenantTx) error { return nil })
+	}
+
+	empty := fill(t, dir)
+	wantCode(t, create(), codes.ResourceExhausted, "disk of its database is full")
+	wantCode(t, write(), codes.ResourceExhausted, "disk of its database is full")
+	empty()
+	must(t, create())
+	must(t, write())
 }
 
 // TestFullDiskOfThePlatformAcknowledgesNothing: the disk under the platform's own

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +41,7 @@ const (
 
 // openDatabase opens an existing file and brings its schema up to date.
 func openDatabase(ctx context.Context, path string, schema schema, opts Options) (_ *database, err error) {
-	defer func() { err = told(err) }()
+	defer func() { err = told(withCause(err, path)) }()
 	write, err := connect(path, opts, false)
 	if err != nil {
 		return nil, err
@@ -205,6 +207,23 @@ func classify(err error) error {
 	case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID:
 		return fmt.Errorf("%w: %w", core.ErrConflict, err)
 	}
+	return err
+}
+
+// withCause adds why SQLite could not make the files that it keeps beside the one at
+// path, which it does not say: to make another fails alike on a disk without room
+// for any.
+func withCause(err error, path string) error {
+	var e *driver.Error
+	if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_CANTOPEN {
+		return err
+	}
+	another, cause := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if cause != nil {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	_ = another.Close()
+	_ = os.Remove(another.Name())
 	return err
 }
 
