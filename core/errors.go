@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"edgesync/certs/ca"
 )
 
 // Error is a refusal or a failure that may be told to whoever asked: its
@@ -30,6 +32,11 @@ func (e *Error) Error() string { return e.Message }
 
 // Unwrap returns what caused the error, which is not told to the caller.
 func (e *Error) Unwrap() error { return e.cause }
+
+// Is makes what may succeed later ca.ErrUnavailable.
+func (e *Error) Is(target error) bool {
+	return target == ca.ErrUnavailable && (e.Code == codes.Unavailable || e.RetryAfter > 0)
+}
 
 // permanent tells whether the same request would be answered the same again.
 func (e *Error) permanent() bool {

@@ -50,6 +50,9 @@ func (a *answer) problem() error {
 	if err == nil {
 		err = errors.New("step gives no reason")
 	}
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
 	if a.status < http.StatusInternalServerError && !errors.Is(err, ErrRefused) || errors.Is(err, jose.ErrInvalidAudience) {
 		return refusedf(err, "")
 	}
@@ -77,6 +80,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, who caller, oper
 	var refused *refusal
 	var bad badRequest
 	switch {
+	case errors.Is(err, ErrUnavailable):
+		s.log.Warn("answer enrolment request", "operation", operation, "address", r.RemoteAddr, "error", err)
+		w.Header().Set("Retry-After", "30")
+		writeError(w, http.StatusServiceUnavailable, "the platform cannot use its database for now: try again later")
 	case errors.As(err, &bad):
 		s.limits.failed(r.RemoteAddr)
 		writeError(w, http.StatusBadRequest, bad.Error())

@@ -28,6 +28,10 @@ var ErrNotFound = errors.New("not found")
 // Who asked is not told which.
 var ErrRefused = errors.New("refused")
 
+// ErrUnavailable is in the errors of a Platform that cannot read or write what it
+// keeps for now: the same request may succeed later.
+var ErrUnavailable = errors.New("unavailable")
+
 // RenewalGrace is how long after its end a certificate can still be renewed by
 // proof of its key. After that it takes a new join token.
 const RenewalGrace = 7 * 24 * time.Hour
@@ -93,7 +97,7 @@ type Attempt struct {
 
 // Platform is what the CA asks of the platform it belongs to. Everything that
 // takes a tenant is bound to it. Errors other than ErrNotFound and ErrRefused
-// are failures, and never told to who asked.
+// are failures, whose words are never told to who asked.
 type Platform interface {
 	// Issuers say who a certificate is.
 	Issuers() *certs.Issuers

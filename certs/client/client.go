@@ -71,6 +71,10 @@ func (e *RefusedError) Error() string {
 // identity names.
 var ErrUntrusted = errors.New("the enrolment CA is not the one that is trusted")
 
+// ErrUnavailable is in the error for a CA that cannot answer for now: asking again
+// later may help.
+var ErrUnavailable = errors.New("try again later")
+
 // Client asks the CA. The zero value works.
 type Client struct {
 	// Now is the clock, time.Now unless set.
@@ -289,16 +293,18 @@ func exchange(transport *http.Transport, request *http.Request, into any) error 
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
-	if response.StatusCode >= http.StatusBadRequest && response.StatusCode < http.StatusInternalServerError && response.StatusCode != http.StatusTooManyRequests {
+	switch status := response.StatusCode; {
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+		return fmt.Errorf("the enrolment CA answers with status %d: %w", status, ErrUnavailable)
+	case status >= http.StatusBadRequest && status < http.StatusInternalServerError:
 		var refusal struct {
 			Message string `json:"message"`
 		}
 		// Whatever else it is, it is a refusal.
 		_ = json.Unmarshal(data, &refusal)
-		return &RefusedError{Status: response.StatusCode, Message: refusal.Message[:min(len(refusal.Message), 256)]}
-	}
-	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("the enrolment CA answers with status %d", response.StatusCode)
+		return &RefusedError{Status: status, Message: refusal.Message[:min(len(refusal.Message), 256)]}
+	case status != http.StatusOK && status != http.StatusCreated:
+		return fmt.Errorf("the enrolment CA answers with status %d", status)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		return fmt.Errorf("read answer: %w", err)

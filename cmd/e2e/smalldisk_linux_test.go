@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"edgesync/certs/client"
 	"edgesync/core"
 	"edgesync/proto/payload"
 	"edgesync/store/sqlite"
@@ -182,6 +185,40 @@ func TestFullDiskOfThePlatformAcknowledgesNothing(t *testing.T) {
 		must(t, err)
 		if view.Stats.LastResult != payload.ResultSuccess || view.Stats.LastDeviceCount != 1000 {
 			t.Errorf("the source shows %+v", view.Stats)
+		}
+	})
+}
+
+// TestFullDiskOfThePlatformUsesUpNoToken: who enrols or renews is told to come again,
+// and does so with success.
+func TestFullDiskOfThePlatformUsesUpNoToken(t *testing.T) {
+	t.Parallel()
+	smallDisk(t, 24<<20, func(t *testing.T, dir string) {
+		p := &platform{t: t, dir: dir, clock: &clock{}}
+		p.serve(true)
+		t.Cleanup(func() { p.stop() })
+		p.tenant("acme")
+		_, held := p.enrol(p.mint("acme", "hq").Text)
+		token := p.mint("acme", "edge").Text
+		_, csr := request(t, &x509.CertificateRequest{})
+
+		empty := fill(t, dir)
+		got, answer := p.sign(token, csr)
+		wantStatus(t, "enrolling with a platform with a full disk", got, answer, http.StatusServiceUnavailable)
+		if !strings.Contains(answer, "try again") || strings.Contains(answer, "disk") {
+			t.Errorf("it is told %s", answer)
+		}
+		if _, _, err := p.client().Enrol(t.Context(), token); !errors.Is(err, client.ErrUnavailable) {
+			t.Errorf("enrolling ended with %v", err)
+		}
+		if _, err := p.client().Renew(t.Context(), held); !errors.Is(err, client.ErrUnavailable) {
+			t.Errorf("renewing ended with %v", err)
+		}
+
+		empty()
+		p.enrol(token)
+		if _, err := p.client().Renew(t.Context(), held); err != nil {
+			t.Error(err)
 		}
 	})
 }

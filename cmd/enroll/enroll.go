@@ -212,7 +212,7 @@ func free(dir string) error {
 // refine gives an error of the CA's the exit code it means.
 func refine(err error) error {
 	code := renewal.ExitCode(err)
-	if code == cmdutil.ExitUnavailable {
+	if code == cmdutil.ExitUnavailable && !errors.Is(err, client.ErrUnavailable) {
 		return cmdutil.Errorf(code, "%w: is the platform served, and can this host reach it?", err)
 	}
 	return cmdutil.Errorf(code, "%w", err)

@@ -17,7 +17,7 @@ func ExitCode(err error) int {
 	switch {
 	case errors.As(err, &refused), errors.Is(err, client.ErrUntrusted), errors.Is(err, client.ErrEnded):
 		return cmdutil.ExitRefused
-	case errors.As(err, &network), errors.As(err, &lookup), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, client.ErrUnavailable), errors.As(err, &network), errors.As(err, &lookup), errors.Is(err, context.DeadlineExceeded):
 		return cmdutil.ExitUnavailable
 	}
 	return cmdutil.ExitCode(err)
