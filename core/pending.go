@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/certs"
+	"edgesync/proto/shell"
 )
 
 // Commands are kept in the store from the moment they are given until their end
@@ -181,9 +182,9 @@ func (c *Core) EndOverdueCommands(ctx context.Context) error {
 			continue
 		}
 		c.lines.withdraw(p.ID)
-		reason := fmt.Sprintf("its sync service did not connect and begin it within %s: ask again once it is online", p.Life)
+		reason := fmt.Sprintf("its sync service did not connect and begin it within %s: ask again once it is online", shell.Duration(p.Life))
 		if p.Acknowledged {
-			reason = fmt.Sprintf("its sync service began it and said nothing more of it for %s", orderLife)
+			reason = fmt.Sprintf("its sync service began it and said nothing more of it for %s", shell.Duration(orderLife))
 		}
 		c.metrics.commands.WithLabelValues("expired").Inc()
 		c.endCommand(ctx, p, CommandReport{Message: reason})

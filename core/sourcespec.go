@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/shell"
 )
 
 // SourceSpec is what an operator decides about a source.
@@ -142,7 +143,7 @@ func (s *SourceSpec) checkNumbers() *Error {
 		value time.Duration
 	}{{"poll", s.PollInterval}, {"discovery", s.DiscoveryInterval}, {"sweep", s.SweepInterval}} {
 		if interval.value != 0 && (interval.value < minInterval || interval.value > maxInterval) {
-			return invalid("check source %q: its %s interval %s is not between %s and %s", s.Name, interval.what, interval.value, minInterval, maxInterval)
+			return invalid("check source %q: its %s interval %s is not between %s and %s", s.Name, interval.what, shell.Duration(interval.value), shell.Duration(minInterval), shell.Duration(maxInterval))
 		}
 	}
 	for _, number := range []struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/certs/join"
+	"edgesync/proto/shell"
 	"edgesync/seal"
 )
 
@@ -118,7 +119,7 @@ func checkToken(p *platform, tenant Tenant, in TokenInput, component string) (On
 		life = join.DefaultLife
 	}
 	if life < join.MinLife || life > join.MaxLife {
-		return onboard, 0, invalid("onboard %q: a join token lives between %s and %s, not %s", clean(in.Name, maxName), join.MinLife, join.MaxLife, in.Life)
+		return onboard, 0, invalid("onboard %q: a join token lives between %s and %s, not %s", clean(in.Name, maxName), shell.Duration(join.MinLife), shell.Duration(join.MaxLife), shell.Duration(in.Life))
 	}
 	onboard, err := checkOnboard(p, tenant, onboard, component)
 	return onboard, life, err

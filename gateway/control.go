@@ -17,6 +17,7 @@ import (
 	"edgesync/certs"
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
+	"edgesync/proto/shell"
 )
 
 const operationControl = "ControlStream"
@@ -148,7 +149,7 @@ func (c *control) hello(ctx context.Context) (*monitoring.ControlStreamHello, er
 		return nil, errStopping
 	case <-limit.C:
 		return nil, c.refuse(codes.DeadlineExceeded, ReasonStreamIdle,
-			fmt.Sprintf("no hello came within %s; begin the stream with one", c.limits.Arrival))
+			fmt.Sprintf("no hello came within %s; begin the stream with one", shell.Duration(c.limits.Arrival)))
 	}
 	if errors.Is(first.err, io.EOF) || first.err == nil && first.message.GetHello() == nil {
 		return nil, c.refuse(codes.InvalidArgument, ReasonHelloMissing, "the first message is no hello; begin the stream with one")
@@ -257,6 +258,6 @@ func (c *control) send(ctx context.Context, message *monitoring.ControlStreamRes
 		return context.Cause(ctx)
 	case <-limit.C:
 		return c.refuse(codes.DeadlineExceeded, ReasonNotRead,
-			fmt.Sprintf("what was sent was not read within %s; connect again", c.limits.StreamIdle))
+			fmt.Sprintf("what was sent was not read within %s; connect again", shell.Duration(c.limits.StreamIdle)))
 	}
 }

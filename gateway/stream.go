@@ -18,6 +18,7 @@ import (
 	"edgesync/certs"
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
+	"edgesync/proto/shell"
 	"edgesync/proto/tracing"
 )
 
@@ -244,7 +245,7 @@ func (in *intake) receive() (*monitoring.GatewayStatusChunk, error) {
 		return in.taken(r)
 	case <-idle.C:
 		return nil, in.refuse(codes.DeadlineExceeded, ReasonStreamIdle,
-			fmt.Sprintf("no whole chunk came within %s; send the stream again", in.limits.StreamIdle))
+			fmt.Sprintf("no whole chunk came within %s; send the stream again", shell.Duration(in.limits.StreamIdle)))
 	}
 }
 

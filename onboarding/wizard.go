@@ -217,7 +217,7 @@ func (w *Wizard) checkMode() error {
 	case strings.TrimSpace(w.Out) == "":
 		return errors.New("directory: say where to write it")
 	case w.TTL < 0:
-		return fmt.Errorf("token life %s: want a positive duration such as 2h", w.TTL)
+		return fmt.Errorf("token life %s: want a positive duration such as 2h", shell.Duration(w.TTL))
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func (w *Wizard) Command() string {
 	}
 	if w.Mode == ModeToken {
 		if line += " --mode token"; w.TTL > 0 {
-			line += " --ttl " + w.TTL.String()
+			line += " --ttl " + shell.Duration(w.TTL)
 		}
 	}
 	return line + " --out " + shell.Word(w.Out) + " --no-input"

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"edgesync/proto/monitoring"
+	"edgesync/proto/shell"
 	"edgesync/seal"
 )
 
@@ -148,7 +149,7 @@ func (c *cache) load() (*monitoring.AgentConfigResponse, string, error) {
 	}
 	// A clock that was set back makes it look as if it came from the future.
 	if age := c.now().Sub(kept.SavedAt).Abs(); age > c.life {
-		return nil, "", fmt.Errorf("use cached configuration: it is of %s, older than %s", kept.SavedAt.Format(time.RFC3339), c.life)
+		return nil, "", fmt.Errorf("use cached configuration: it is of %s, older than %s", kept.SavedAt.Format(time.RFC3339), shell.Duration(c.life))
 	}
 	c.kept, c.since = kept.Version, kept.SavedAt
 	return &monitoring.AgentConfigResponse{

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/shell"
 	"edgesync/proto/tracing"
 	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/source"
@@ -225,7 +226,7 @@ func (r *reading) failed(ctx context.Context, err error) {
 	result := payload.ResultFailed
 	if errors.Is(context.Cause(ctx), errRunTimeout) && !errors.Is(err, outbox.ErrFull) {
 		result = payload.ResultTimeout
-		err = fmt.Errorf("read source %s: %w (%s)", r.head.Name, errRunTimeout, r.runtime.options.RunTimeout)
+		err = fmt.Errorf("read source %s: %w (%s)", r.head.Name, errRunTimeout, shell.Duration(r.runtime.options.RunTimeout))
 	}
 	ended := ending{result: result, detail: err.Error(), stage: payload.StageRead, refused: r.refused}
 	if errors.Is(err, outbox.ErrFull) || errors.Is(err, outbox.ErrTooLarge) {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"edgesync/proto/payload"
+	"edgesync/proto/shell"
 	"edgesync/syncrun/outbox"
 )
 
@@ -186,7 +187,7 @@ func (r *Runtime) Healthy(patience time.Duration) error {
 	select {
 	case <-moved:
 	case <-timer.C:
-		return fmt.Errorf("check runtime: nothing moved for %s", patience)
+		return fmt.Errorf("check runtime: nothing moved for %s", shell.Duration(patience))
 	}
 	for _, p := range []*pool{r.loops.pool, r.deliveries} {
 		if late := p.late(); late > maxLate {

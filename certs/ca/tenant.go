@@ -18,6 +18,7 @@ import (
 
 	"edgesync/certs"
 	"edgesync/certs/issue"
+	"edgesync/proto/shell"
 )
 
 // entry is a tenant with the step authority that serves it.
@@ -193,7 +194,7 @@ func (s *Server) identify(leaf *x509.Certificate) (certs.Identity, error) {
 	now := s.now()
 	if now.After(leaf.NotAfter) {
 		if now.Sub(leaf.NotAfter) > RenewalGrace {
-			return certs.Identity{}, fmt.Errorf("renew certificate: it ended at %s, more than %s ago", leaf.NotAfter.Format(time.RFC3339), RenewalGrace)
+			return certs.Identity{}, fmt.Errorf("renew certificate: it ended at %s, more than %s ago", leaf.NotAfter.Format(time.RFC3339), shell.Duration(RenewalGrace))
 		}
 		now = leaf.NotAfter
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"edgesync/certs"
+	"edgesync/proto/shell"
 )
 
 // How long a leaf may live.
@@ -100,7 +101,7 @@ func (a *Authority) leafTemplate(leaf Leaf, now time.Time) (*x509.Certificate, e
 		life = DefaultLife
 	}
 	if life < MinLife || life > MaxLife {
-		return nil, fmt.Errorf("its life of %s is not between %s and %s", life, MinLife, MaxLife)
+		return nil, fmt.Errorf("its life of %s is not between %s and %s", shell.Duration(life), shell.Duration(MinLife), shell.Duration(MaxLife))
 	}
 	if !now.Before(a.Certificate.NotAfter) {
 		return nil, fmt.Errorf("the authority of tenant %q ended on %s", a.names.Tenant, a.Certificate.NotAfter.Format(time.DateOnly))

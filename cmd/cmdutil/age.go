@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"edgesync/proto/shell"
 )
 
 // Age is a flag of a duration that may be many days: "90d", "12h", and "0" or ""
@@ -22,7 +24,7 @@ func (a *Age) String() string {
 	case d%day == 0:
 		return fmt.Sprintf("%dd", d/day)
 	}
-	return ShortDuration(d)
+	return shell.Duration(d)
 }
 
 // Set is part of pflag.Value.

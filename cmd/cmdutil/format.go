@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"edgesync/proto/shell"
 )
 
 // Format is how a result is written. The zero value is a table.
@@ -78,18 +80,7 @@ func Duration(d *durationpb.Duration) string {
 	if d == nil || d.AsDuration() == 0 {
 		return ""
 	}
-	return ShortDuration(d.AsDuration())
-}
-
-// ShortDuration leaves out the zero units that time.Duration prints.
-func ShortDuration(d time.Duration) string {
-	text := d.String()
-	for _, zero := range []struct{ suffix, keep string }{{"m0s", "m"}, {"h0m", "h"}} {
-		if len(text) > len(zero.suffix) && text[len(text)-len(zero.suffix):] == zero.suffix {
-			text = text[:len(text)-len(zero.suffix)] + zero.keep
-		}
-	}
-	return text
+	return shell.Duration(d.AsDuration())
 }
 
 // Ago is a time for a table: how long before now, or "never".

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"edgesync/cmd/cmdutil"
+	"edgesync/proto/shell"
 	"edgesync/syncrun"
 )
 
@@ -108,7 +109,7 @@ func (t *tracked) take(e syncrun.Event) {
 	case syncrun.Retrying:
 		t.sending = false
 		t.task.Begin("waiting", t.found)
-		t.task.Note("again in " + e.Delay.Round(time.Second).String() + ": " + e.Detail)
+		t.task.Note("again in " + shell.Duration(e.Delay.Round(time.Second)) + ": " + e.Detail)
 	case syncrun.RunEnded:
 		t.busy, t.failing = false, e.Result != "success"
 		t.task.Expect(0)

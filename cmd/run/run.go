@@ -15,6 +15,7 @@ import (
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/telemetry"
+	"edgesync/proto/shell"
 	"edgesync/syncrun"
 	"edgesync/syncrun/outbox"
 	"edgesync/syncrun/source"
@@ -71,6 +72,7 @@ those of --egress-allow. A tenant's own service may reach any.`,
 	flags.StringVar(&opts.DataDir, "data-dir", "", "directory for what waits for the gateway (default: one of the service's own below the state directory; with --once a temporary one)")
 	flags.Var(&opts.OutboxMax, "outbox-max", "the most disk that waiting runs may take")
 	flags.DurationVar(&opts.ConfigMaxAge, "config-max-age", 7*24*time.Hour, "how old the configuration may be with which a service starts while the gateway is away; 0 for none")
+	flags.Lookup("config-max-age").DefValue = shell.Duration(opts.ConfigMaxAge)
 	flags.StringArrayVar(&opts.EgressAllow, "egress-allow", nil, "network (CIDR) that the platform's own service may reach besides the public internet; may be repeated")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", "", "address of metrics and health, over plain HTTP (default: none)")
 	flags.StringVar(&opts.OTLPEndpoint, "otlp-endpoint", "", telemetry.Usage)

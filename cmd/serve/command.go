@@ -14,6 +14,7 @@ import (
 	"edgesync/cmd/settings"
 	"edgesync/cmd/state"
 	"edgesync/cmd/telemetry"
+	"edgesync/proto/shell"
 )
 
 // Options are the settings of serve.
@@ -91,7 +92,8 @@ func (opts *Options) declare(flags *pflag.FlagSet) {
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", DefaultMetricsListen, "address of metrics and health, over plain HTTP; empty for none")
 	flags.StringVar(&opts.OTLPEndpoint, "otlp-endpoint", "", telemetry.Usage)
 	flags.Var(&opts.EventRetention, "event-retention", "how long events are kept, such as 90d (default: for good)")
-	flags.DurationVar(&opts.CertLife, "cert-life", issue.DefaultLife, fmt.Sprintf("how long certificates live that are signed here, between %s and %s", issue.MinLife, issue.MaxLife))
+	flags.DurationVar(&opts.CertLife, "cert-life", issue.DefaultLife, fmt.Sprintf("how long certificates live that are signed here, between %s and %s", shell.Duration(issue.MinLife), shell.Duration(issue.MaxLife)))
+	flags.Lookup("cert-life").DefValue = shell.Duration(issue.DefaultLife)
 	flags.Var(&opts.GatewayAllow, "gateway-allow", "networks (CIDR) that may connect to the gateway (default: any)")
 	flags.Var(&opts.CAAllow, "ca-allow", "networks (CIDR) that may connect to the enrolment CA (default: any)")
 	flags.Var(&opts.AdminAllow, "admin-allow", "networks (CIDR) that may connect to --admin-listen (default: any)")
@@ -119,7 +121,7 @@ func (opts *Options) live() Live {
 // config is the platform to be served.
 func (opts *Options) config(logger *slog.Logger) (Config, error) {
 	if opts.CertLife < issue.MinLife || opts.CertLife > issue.MaxLife {
-		return Config{}, cmdutil.Usagef("--cert-life %s is not between %s and %s", opts.CertLife, issue.MinLife, issue.MaxLife)
+		return Config{}, cmdutil.Usagef("--cert-life %s is not between %s and %s", shell.Duration(opts.CertLife), shell.Duration(issue.MinLife), shell.Duration(issue.MaxLife))
 	}
 	dir, err := opts.stateDir()
 	if err != nil {

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/settings"
 	"edgesync/cmd/state"
+	"edgesync/proto/shell"
 	"edgesync/store/postgres"
 )
 
@@ -94,6 +96,9 @@ func documentOf(value settings.Value) document {
 	}
 	if value.IsList {
 		d.Value = append([]string{}, value.List...)
+	}
+	if duration, err := time.ParseDuration(value.Text); err == nil {
+		d.text = shell.Duration(duration)
 	}
 	return d
 }

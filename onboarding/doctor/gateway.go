@@ -20,6 +20,7 @@ import (
 
 	"edgesync/proto/monitoring"
 	"edgesync/proto/payload"
+	"edgesync/proto/shell"
 )
 
 // checkTLS shakes hands and waits for the gateway's first bytes: in TLS 1.3 a
@@ -102,7 +103,7 @@ func (e *examination) checkClock(server time.Time) {
 	}
 	e.timed = true
 	off := e.Now().Sub(server).Round(time.Second)
-	detail := fmt.Sprintf("this host's clock differs from the platform's by %s", off)
+	detail := fmt.Sprintf("this host's clock differs from the platform's by %s", shell.Duration(off))
 	switch {
 	case off.Abs() >= clockProblem:
 		e.add(checkClock, Problem, detail, "set it (NTP): certificates and run times are judged by it")

@@ -1,9 +1,12 @@
-// Package shell writes the commands that texts offer, for core and for onboarding
-// alike: they can be copied into a POSIX shell, whatever the names in them hold.
-// It must not know which commands there are.
+// Package shell writes the commands that texts offer, and what stands in them, for
+// the platform and for edge hosts alike: they can be copied into a POSIX shell,
+// whatever the names in them hold. It must not know which commands there are.
 package shell
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Word quotes text where it needs that to be one word.
 func Word(text string) string {
@@ -24,4 +27,17 @@ func Command(command, name, flags string) string {
 		words = []string{command, flags, "--", Word(name)}
 	}
 	return strings.Join(words, " ")
+}
+
+// Duration is d as flags take it, "6h" or "1m30s": without the units at its end that
+// are zero.
+func Duration(d time.Duration) string {
+	text := d.String()
+	if short, found := strings.CutSuffix(text, "m0s"); found {
+		text = short + "m"
+	}
+	if short, found := strings.CutSuffix(text, "h0m"); found {
+		text = short + "h"
+	}
+	return text
 }

@@ -3,6 +3,7 @@ package shell_test
 import (
 	"os/exec"
 	"testing"
+	"time"
 
 	"edgesync/proto/shell"
 )
@@ -30,6 +31,18 @@ func TestNamesAreNoFlags(t *testing.T) {
 	} {
 		if got := shell.Command("edgesync source enable", name, "--tenant acme"); got != want {
 			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestDurationsAreShort(t *testing.T) {
+	for _, want := range []string{"0s", "1ms", "1s", "10s", "30m", "1m30s", "10m", "1h", "20h", "720h", "1h30m", "1h0m5s", "-5m"} {
+		d, err := time.ParseDuration(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := shell.Duration(d); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"edgesync/proto/shell"
 )
 
 // Reason is what kind of thing went wrong with a source.
@@ -110,7 +112,7 @@ func (c *Client) transportError(call Call, err error) error {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		failed.Reason, failed.what = ReasonTimeout, fmt.Sprintf("no complete answer within %s", c.options.Timeout)
+		failed.Reason, failed.what = ReasonTimeout, fmt.Sprintf("no complete answer within %s", shell.Duration(c.options.Timeout))
 	case errors.As(err, &dns):
 		failed.Reason, failed.what = ReasonName, "the name of the host cannot be resolved"
 	case isTLS(err):

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/proto/shell"
 	"edgesync/tui/events"
 	"edgesync/tui/runs"
 	"edgesync/tui/services"
@@ -122,10 +123,5 @@ func interval(d *durationpb.Duration) string {
 	if d == nil || d.AsDuration() == 0 {
 		return ""
 	}
-	text := d.AsDuration().String()
-	text = strings.TrimSuffix(text, "0s")
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
+	return shell.Duration(d.AsDuration())
 }

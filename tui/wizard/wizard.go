@@ -14,6 +14,7 @@ import (
 
 	"edgesync/onboarding"
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/proto/shell"
 	"edgesync/tui/ui"
 )
 
@@ -174,7 +175,7 @@ func life(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	return d.String()
+	return shell.Duration(d)
 }
 
 // Title implements ui.Dialog.
