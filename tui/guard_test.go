@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	tea "charm.land/bubbletea/v2"
 	"golang.org/x/sys/unix"
@@ -217,36 +218,51 @@ func TestWhateverEndsItGivesTheTerminalBack(t *testing.T) {
 	}
 }
 
+// draw draws every page on a terminal of this environment.
+func draw(t *testing.T, env ...string) string {
+	t.Helper()
+	p := newPTY(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(ctx, Options{Client: &busy{&platform{devices: manyDevices(50), detail: deviceDetail()}, 1000}}, Terminal{In: p.self, Out: p.self, Env: env})
+	}()
+	p.sees("live")
+	for _, keys := range []struct{ press, sees string }{
+		{"2", "New Source"}, {"3", "HEARTBEAT"}, {"4", "HOSTNAME"}, {"\r", "Why"}, {"q", "HOSTNAME"}, {"5", "EVENT"}, {"6", "DEVICES"},
+	} {
+		if _, err := p.host.WriteString(keys.press); err != nil {
+			t.Fatal(err)
+		}
+		p.sees(keys.sees)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return p.text()
+}
+
+// TestOnlyASCIIWhereTheLocaleHasNoMore draws every page as a terminal gets it under
+// LC_ALL=C, and as any other does.
+func TestOnlyASCIIWhereTheLocaleHasNoMore(t *testing.T) {
+	beyond := func(r rune) bool { return r > unicode.MaxASCII }
+	if got := draw(t, "TERM=xterm-256color", "LC_ALL=C", "LANG=en_US.UTF-8"); strings.ContainsFunc(got, beyond) {
+		t.Errorf("it drew %q", got[strings.IndexFunc(got, beyond):])
+	}
+	if !strings.ContainsFunc(draw(t, "TERM=xterm-256color", "LANG=en_US.UTF-8"), beyond) {
+		t.Error("it drew ASCII on a terminal that has more")
+	}
+}
+
 // TestNoColorDrawsNone draws every page as a terminal gets it under NO_COLOR, and
 // as one with sixteen colours does.
 func TestNoColorDrawsNone(t *testing.T) {
-	draw := func(env ...string) string {
-		p := newPTY(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		done := make(chan error, 1)
-		go func() {
-			done <- Run(ctx, Options{Client: &busy{&platform{devices: manyDevices(50), detail: deviceDetail()}, 1000}}, Terminal{In: p.self, Out: p.self, Env: env})
-		}()
-		p.sees("live")
-		for _, keys := range []struct{ press, sees string }{
-			{"2", "New Source"}, {"3", "HEARTBEAT"}, {"4", "HOSTNAME"}, {"\r", "Why"}, {"q", "HOSTNAME"}, {"5", "EVENT"}, {"6", "DEVICES"},
-		} {
-			if _, err := p.host.WriteString(keys.press); err != nil {
-				t.Fatal(err)
-			}
-			p.sees(keys.sees)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		return p.text()
-	}
-	if colours := colours(draw("TERM=xterm-256color", "NO_COLOR=1")); len(colours) > 0 {
+	if colours := colours(draw(t, "TERM=xterm-256color", "NO_COLOR=1")); len(colours) > 0 {
 		t.Errorf("under NO_COLOR it drew %q", colours)
 	}
-	got := colours(draw("TERM=xterm-16color"))
+	got := colours(draw(t, "TERM=xterm-16color"))
 	if len(got) == 0 {
 		t.Error("it drew no colour")
 	}

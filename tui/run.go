@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"edgesync/tui/live"
+	"edgesync/tui/ui"
 )
 
 // Terminal is where the interface is drawn and typed at.
@@ -35,7 +36,21 @@ func Run(ctx context.Context, opts Options, terminal Terminal) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	feed := live.NewFeed(opts.Client, opts.Tenant, opts.Now)
-	return run(ctx, cancel, New(ctx, opts, feed), feed, terminal)
+	shown := New(ctx, opts, feed)
+	if !ui.ShowsUTF8(terminal.Env) {
+		shown = inASCII{shown}
+	}
+	return run(ctx, cancel, shown, feed, terminal)
+}
+
+// inASCII draws a model for a terminal that shows nothing else.
+type inASCII struct{ tea.Model }
+
+// View implements tea.Model.
+func (m inASCII) View() tea.View {
+	view := m.Model.View()
+	view.Content = ui.ASCII(view.Content)
+	return view
 }
 
 // run shows a model until it quits or ctx ends, which cancel does.
