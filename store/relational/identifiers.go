@@ -35,34 +35,31 @@ func decodeIdentifiers(text string) ([]dire.Identifier, error) {
 	return ids, nil
 }
 
-// identifierRows are rows of identifier, all of which is its key.
-type identifierRows struct {
-	partition, class, source, assertion *Ints
-
-	kind, value *Texts
-}
-
-func newIdentifierRows(n int) *identifierRows {
-	return &identifierRows{
-		NewInts("partition", n), NewInts("class", n), NewInts("source", n), NewInts("assertion", n),
-		NewTexts("kind", n), NewTexts("value", n),
-	}
-}
-
-func (r *identifierRows) rows() *Rows {
-	return NewRows(r.partition, r.class, r.source, r.assertion, r.kind, r.value)
-}
-
 // holding is what the identifiers of an assertion are stored with.
 type holding struct{ partition, class, source, assertion int64 }
 
-func (r *identifierRows) add(h holding, id dire.Identifier) {
-	r.partition.Add(h.partition)
-	r.class.Add(h.class)
-	r.source.Add(h.source)
-	r.assertion.Add(h.assertion)
-	r.kind.Add(string(id.Kind))
-	r.value.Add(id.Value)
+// identifierRow is a row of identifier, all of which is its key.
+type identifierRow struct {
+	holding
+	id dire.Identifier
+}
+
+// identifierRows are rows in the order of their index: what comes to one page of
+// it is written there at once.
+func identifierRows(list []identifierRow) *Rows {
+	slices.SortFunc(list, func(a, b identifierRow) int { return strings.Compare(a.id.Value, b.id.Value) })
+	n := len(list)
+	partition, class, source, assertion := NewInts("partition", n), NewInts("class", n), NewInts("source", n), NewInts("assertion", n)
+	kind, value := NewTexts("kind", n), NewTexts("value", n)
+	for _, row := range list {
+		partition.Add(row.partition)
+		class.Add(row.class)
+		source.Add(row.source)
+		assertion.Add(row.assertion)
+		kind.Add(string(row.id.Kind))
+		value.Add(row.id.Value)
+	}
+	return NewRows(partition, class, source, assertion, kind, value)
 }
 
 // putIdentifiers writes only the difference: what changes about a thing is
@@ -72,7 +69,7 @@ func (w *writer) putIdentifiers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read identifiers: %w", err)
 	}
-	added, removed := newIdentifierRows(3*len(w.plan.Put)), newIdentifierRows(0)
+	added, removed := make([]identifierRow, 0, 3*len(w.plan.Put)), []identifierRow(nil)
 	for i := range w.plan.Put {
 		a := &w.plan.Put[i]
 		now := holding{w.names.number[a.Partition], class(a.Key, a.Retracted()), w.names.number[a.Source], w.put[i]}
@@ -80,24 +77,24 @@ func (w *writer) putIdentifiers(ctx context.Context) error {
 		stay := old.holding == now
 		for j, id := range a.Identifiers {
 			if !slices.Contains(a.Identifiers[:j], id) && !(stay && slices.Contains(old.ids, id)) {
-				added.add(now, id)
+				added = append(added, identifierRow{now, id})
 			}
 		}
 		for _, id := range old.ids {
 			if !stay || !slices.Contains(a.Identifiers, id) {
-				removed.add(old.holding, id)
+				removed = append(removed, identifierRow{old.holding, id})
 			}
 		}
 	}
-	if removed.kind.Len() > 0 {
+	if len(removed) > 0 {
 		_, err := w.s.Exec(ctx, `
 			DELETE FROM identifier WHERE (value, kind, partition, class, source, assertion) IN
-				(SELECT b.value, b.kind, b.partition, b.class, b.source, b.assertion FROM rows(?) b)`, removed.rows())
+				(SELECT b.value, b.kind, b.partition, b.class, b.source, b.assertion FROM rows(?) b)`, identifierRows(removed))
 		if err != nil {
 			return fmt.Errorf("remove identifiers: %w", err)
 		}
 	}
-	if err := w.s.Insert(ctx, "identifier", added.rows()); err != nil {
+	if err := w.s.Insert(ctx, "identifier", identifierRows(added)); err != nil {
 		return fmt.Errorf("add identifiers: %w", err)
 	}
 	return nil
