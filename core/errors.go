@@ -88,6 +88,15 @@ func Unavailable(cause error) *Error {
 	return &Error{Code: codes.Unavailable, Message: "use platform: its database cannot be reached: try again later", cause: cause}
 }
 
+// ReadOnly is for a Store whose database answers and takes no writes, such as a
+// standby's: what was asked for may succeed once it does.
+func ReadOnly(cause error) *Error {
+	return &Error{Code: codes.Unavailable, cause: cause, Message: "use platform: its database takes no writes: " + ReadOnlyAdvice}
+}
+
+// ReadOnlyAdvice is what to do about such a database.
+const ReadOnlyAdvice = "have it take them (is it a standby, or default_transaction_read_only on?), then try again"
+
 // fullRetry is when a disk that was full is tried again.
 const fullRetry = 30 * time.Second
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
 
 	"edgesync/core"
 	"edgesync/store/postgres"
@@ -196,6 +197,79 @@ func TestRefusedConnectionsAreWaitedFor(t *testing.T) {
 	command(`ALTER ROLE limited CONNECTION LIMIT -1`)
 	if err := <-ended; err != nil {
 		t.Errorf("update while connections were refused for a moment: %v", err)
+	}
+}
+
+// TestDatabaseThatTakesNoWrites checks that one is told as unavailable, is read all
+// the same, and is written again as soon as it takes writes.
+func TestDatabaseThatTakesNoWrites(t *testing.T) {
+	url := pgtest.Start(t).Database(t)
+	store := open(t, url, postgres.Options{})
+	defer store.Close()
+	_, handles := tenants(t, store, 1)
+	admin, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(t.Context())
+	takesWrites := func(does string) {
+		t.Helper()
+		if _, err := admin.Exec(t.Context(), `SET default_transaction_read_only = off`); err != nil {
+			t.Fatal(err)
+		}
+		for _, sql := range []string{
+			`ALTER DATABASE ` + admin.Config().Database + ` SET default_transaction_read_only = ` + does,
+			`SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND '` + does + `' = 'on'`,
+		} {
+			if _, err := admin.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantUnavailable := func(what string, err error) {
+		t.Helper()
+		var told *core.Error
+		if !errors.As(err, &told) || told.Code != codes.Unavailable || !strings.Contains(told.Message, "takes no writes") {
+			t.Errorf("%s: got error %v, want one that is told as unavailable", what, err)
+		}
+	}
+	nothing := func(core.TenantTx) error { return nil }
+	takesWrites("on")
+	wantUnavailable("update", handles[0].Update(t.Context(), nothing))
+	_, err = store.CreateTenant(t.Context(), uuid.New())
+	wantUnavailable("create a tenant", err)
+	if err := handles[0].View(t.Context(), nothing); err != nil {
+		t.Errorf("view: %v", err)
+	}
+	// Sessions that began meanwhile were told to take none for good.
+	takesWrites("off")
+	for range 10 {
+		if err = handles[0].Update(t.Context(), nothing); err == nil {
+			return
+		}
+	}
+	t.Errorf("update, after it takes writes again: %v", err)
+}
+
+// TestEmptyDatabaseThatTakesNoWrites checks what is told to who would begin there.
+func TestEmptyDatabaseThatTakesNoWrites(t *testing.T) {
+	url := pgtest.Start(t).Database(t)
+	admin, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(t.Context())
+	if _, err := admin.Exec(t.Context(), `ALTER DATABASE `+admin.Config().Database+` SET default_transaction_read_only = on`); err != nil {
+		t.Fatal(err)
+	}
+	for what, begin := range map[string]func() error{
+		"open a store":  func() error { _, err := postgres.Open(t.Context(), url, postgres.Options{}); return err },
+		"begin a store": func() error { _, err := postgres.NewBlank(t.Context(), url, postgres.Options{}); return err },
+	} {
+		var told *core.Error
+		if err := begin(); !errors.As(err, &told) || told.Code != codes.Unavailable || !strings.Contains(err.Error(), "open database") {
+			t.Errorf("%s: got error %v, want one that is told as unavailable", what, err)
+		}
 	}
 }
 

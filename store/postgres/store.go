@@ -124,6 +124,9 @@ func (s *Store) notOpened(err error) error {
 		return &core.Error{Code: codes.Unavailable, Message: fmt.Sprintf(
 			"open database %s: it cannot be reached: %s", s.Name(), strings.Join(strings.Fields(err.Error()), " "))}
 	}
+	if readOnly(err) {
+		return &core.Error{Code: codes.Unavailable, Message: fmt.Sprintf("open database %s: it takes no writes: %s", s.Name(), core.ReadOnlyAdvice)}
+	}
 	return fmt.Errorf("open database %s: %w", s.Name(), err)
 }
 

@@ -130,6 +130,10 @@ func (s *Store) transaction(ctx context.Context, target *schema, beginning strin
 			}
 		}()
 		if err := fn(tx); err != nil {
+			if readOnly(err) {
+				// The next one begins a session: by then it may take writes.
+				_ = conn.Conn().Close(ctx)
+			}
 			return err
 		}
 		err = tx.Commit(ctx)
@@ -217,10 +221,20 @@ func unavailable(err error) error {
 	if errors.As(err, &refused) && refused.Code == "53100" && !errors.As(err, &told) {
 		return core.Full(err)
 	}
+	if readOnly(err) && !errors.As(err, &told) {
+		return core.ReadOnly(err)
+	}
 	if err == nil || errors.As(err, &told) || !lost(err) && !errors.As(err, &unknown) {
 		return err
 	}
 	return core.Unavailable(err)
+}
+
+// readOnly tells whether the database takes no writes. A session may be told so by
+// a setting it began with: it is of no use after that, whatever the database does.
+func readOnly(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "25006"
 }
 
 // passes tells whether what failed may succeed when it is done again from its
