@@ -164,10 +164,13 @@ func (o *RestoreOptions) open() (io.ReadCloser, error) {
 	return file, nil
 }
 
-// explain gives the exit codes that a backup's own errors mean.
+// explain gives the exit codes that a backup's own errors mean, and the way out.
 func explain(err error) error {
-	if errors.Is(err, backup.ErrWrongKey) {
+	switch {
+	case errors.Is(err, backup.ErrWrongKey):
 		return cmdutil.Errorf(cmdutil.ExitRefused, "%w", err)
+	case errors.Is(err, backup.ErrDamaged):
+		return cmdutil.Errorf(cmdutil.ExitFailed, "%w: restore another copy of it, or another backup", err)
 	}
 	return err
 }

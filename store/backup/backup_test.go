@@ -175,6 +175,11 @@ func TestBackupThatIsNotWholeIsRefused(t *testing.T) {
 	}
 	refused("longer", append(bytes.Clone(data), 0))
 	refused("something else", []byte("SQLite format 3\x00"))
+	refused("nothing", nil)
+	// Such as the passphrase's file, where the two were confused.
+	if _, _, err := readAll(t.Context(), strings.NewReader("a canary\n"), open); !errors.Is(err, backup.ErrDamaged) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a file with a secret: %v", err)
+	}
 }
 
 func TestBackupThatFailsIsNone(t *testing.T) {

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -91,8 +92,19 @@ func (l Lock) encrypt(into io.Writer) (io.WriteCloser, error) {
 	return w, nil
 }
 
+// ageIntro is what every file begins with that age has encrypted.
+const ageIntro = "age-encryption.org/"
+
 func (k Key) decrypt(from io.Reader) (io.Reader, error) {
-	r, err := age.Decrypt(from, k.identities...)
+	// age would quote what it finds instead, which may be a secret: a passphrase's
+	// file that was named for the backup's.
+	begun := bufio.NewReader(from)
+	if intro, err := begun.Peek(len(ageIntro)); err != nil && !errors.Is(err, io.EOF) {
+		return nil, damaged(err)
+	} else if string(intro) != ageIntro {
+		return nil, fmt.Errorf("%w: it is no backup, or its beginning is missing", ErrDamaged)
+	}
+	r, err := age.Decrypt(begun, k.identities...)
 	// A key that is derived of a passphrase takes a quarter of a gigabyte, and who
 	// collects garbage would think that much to be usual.
 	debug.FreeOSMemory()
