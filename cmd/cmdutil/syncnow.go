@@ -61,7 +61,7 @@ func SyncNow(ctx context.Context, f *Factory, client adminv1.AdminClient, reques
 		return err
 	}
 	if result.Failed > 0 {
-		return Errorf(ExitFailed, "sync %s: %d of %d sources did not come over whole: %s", what, result.Failed, result.Total, firstTrouble(result))
+		return Errorf(ExitFailed, "sync %s: %d of %s did not come over whole: %s", what, result.Failed, Plural(int64(result.Total), "source"), firstTrouble(result))
 	}
 	return nil
 }
@@ -81,8 +81,8 @@ func newSyncResult(p *adminv1.SyncNowProgress) SyncResult {
 }
 
 func printSyncResult(f *Factory, result SyncResult, what string) error {
-	return PrintDone(f.IO, f.Format, result, "synced %s: %d of %d sources, %d devices found, %d updates stored",
-		what, result.Total-result.Failed, result.Total, result.Devices, result.Acknowledged)
+	return PrintDone(f.IO, f.Format, result, "synced %s: %d of %s, %s found, %s stored", what, result.Total-result.Failed,
+		Plural(int64(result.Total), "source"), Plural(result.Devices, "device"), Plural(result.Acknowledged, "update"))
 }
 
 func firstTrouble(result SyncResult) string {
@@ -102,7 +102,7 @@ type syncBoard struct {
 }
 
 func (b *syncBoard) show(p *adminv1.SyncNowProgress) {
-	b.progress.Head(fmt.Sprintf("%d of %d sources done, %d failed, %s stored", p.GetDone(), p.GetTotal(), p.GetFailed(), grouped(p.GetAcknowledged(), "device")))
+	b.progress.Head(fmt.Sprintf("%d of %s done, %d failed, %s stored", p.GetDone(), Plural(int64(p.GetTotal()), "source"), p.GetFailed(), grouped(p.GetAcknowledged(), "device")))
 	for _, s := range p.GetSources() {
 		task := b.tasks[s.GetSourceId()]
 		if task == nil {

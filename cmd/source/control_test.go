@@ -74,7 +74,7 @@ func TestSyncNowTellsTheResult(t *testing.T) {
 		{Total: 1, Done: 1, Devices: 900, Acknowledged: 900, Finished: true, Sources: []*adminv1.SyncedSource{{Name: "main", Result: "success"}}},
 	}}
 	got := c.run(t, &cmdtest.Terminal{}, "sync-now", "main")
-	if got.Exit != 0 || !strings.Contains(got.Out, "1 of 1 sources, 900 devices found, 900 updates stored") {
+	if got.Exit != 0 || !strings.Contains(got.Out, "1 of 1 source, 900 devices found, 900 updates stored") {
 		t.Errorf("exit %d, %q, %q", got.Exit, got.Out, got.Err)
 	}
 	if c.asked.GetSource() != "src-1" || c.asked.GetTenant() != "acme" {
