@@ -57,5 +57,5 @@ func kind(d document) string {
 	if d.IsPlatform {
 		return "platform"
 	}
-	return "customer"
+	return "tenant"
 }

@@ -3,6 +3,7 @@ package tenant_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,17 @@ func TestListDocument(t *testing.T) {
 	if len(documents) != 2 || documents[1]["slug"] != "acme" || documents[1]["is_platform"] != false ||
 		documents[1]["created_at"] != "2026-03-14T15:09:26Z" || documents[0]["created_at"] != nil {
 		t.Errorf("list is %v", documents)
+	}
+}
+
+func TestListNamesKinds(t *testing.T) {
+	got := cmdtest.Run(t, tenant.NewCmdTenant, cmdtest.Case{Client: newFake(), Args: []string{"tenant", "list"}})
+	var kinds []string
+	for _, line := range strings.Split(strings.TrimSpace(got.Out), "\n") {
+		kinds = append(kinds, strings.Fields(line[strings.Index(got.Out, "KIND"):])[0])
+	}
+	if !slices.Equal(kinds, []string{"KIND", "platform", "tenant"}) {
+		t.Errorf("kinds are %v in %q", kinds, got.Out)
 	}
 }
 
