@@ -82,7 +82,8 @@ type document struct {
 type outcome struct {
 	Name       string `json:"name"`
 	SourceType string `json:"source_type"`
-	// Result is "created", "unchanged" or "refused".
+	// Result is "created", "unchanged", "refused", or "left out" for one that could
+	// be made and was not, because another is refused.
 	Result string `json:"result"`
 	Reason string `json:"reason,omitempty"`
 }
@@ -123,7 +124,8 @@ func importRun(ctx context.Context, opts *Options) error {
 	}
 	if refused := d.refused(); refused > 0 {
 		d.ServiceCreated = false
-		return errors.Join(opts.report(d), cmdutil.Errorf(cmdutil.ExitUsage, "import %s: %d of %d sources are refused: nothing was changed", opts.Path, refused, len(d.Sources)))
+		d.leaveOut()
+		return errors.Join(opts.report(d), cmdutil.Errorf(cmdutil.ExitUsage, "import %s: %d of %s refused: nothing was changed", opts.Path, refused, cmdutil.Plural(int64(len(d.Sources)), "source")))
 	}
 	if opts.DryRun {
 		return opts.report(d)
@@ -139,7 +141,8 @@ func importRun(ctx context.Context, opts *Options) error {
 		return err
 	}
 	if refused := d.refused(); refused > 0 {
-		return errors.Join(opts.report(d), cmdutil.Errorf(cmdutil.ExitConflict, "import %s: %d of %d sources are refused, since something was changed meanwhile: run it again", opts.Path, refused, len(d.Sources)))
+		d.leaveOut()
+		return errors.Join(opts.report(d), cmdutil.Errorf(cmdutil.ExitConflict, "import %s: %d of %s refused, since something was changed meanwhile: run it again", opts.Path, refused, cmdutil.Plural(int64(len(d.Sources)), "source")))
 	}
 	return opts.report(d)
 }
@@ -284,6 +287,15 @@ func (d document) refused() (n int) {
 	return n
 }
 
+// leaveOut says of what could be made that it was not.
+func (d document) leaveOut() {
+	for i := range d.Sources {
+		if d.Sources[i].Result == "created" {
+			d.Sources[i].Result = "left out"
+		}
+	}
+}
+
 // report says what became of each source, and what was not carried.
 func (o *Options) report(d document) error {
 	if !o.Format.Human() {
@@ -305,7 +317,7 @@ func (o *Options) report(d document) error {
 		{Title: "SOURCE", Value: func(d outcome) string { return d.Name }},
 		{Title: "TYPE", Value: func(d outcome) string { return d.SourceType }},
 		{Title: "RESULT", Value: func(one outcome) string {
-			return map[bool]string{true: "would be "}[d.DryRun && one.Result != "refused"] + one.Result
+			return map[bool]string{true: "would be "}[d.DryRun && d.refused() == 0] + one.Result
 		}},
 	}, d.Sources)
 	switch {
