@@ -53,13 +53,14 @@ Run again it finds the same platform and changes nothing; files of identities th
 
 // document is the platform as scripts read it.
 type document struct {
-	PlatformTenantID   string `json:"platform_tenant_id"`
-	PlatformSlug       string `json:"platform_slug"`
-	TrustDomain        string `json:"trust_domain"`
-	RootFingerprint    string `json:"root_fingerprint"`
-	GatewayAddr        string `json:"gateway_addr"`
-	GatewayServerName  string `json:"gateway_server_name"`
-	CAAddr             string `json:"ca_addr"`
+	PlatformTenantID  string `json:"platform_tenant_id"`
+	PlatformSlug      string `json:"platform_slug"`
+	TrustDomain       string `json:"trust_domain"`
+	RootFingerprint   string `json:"root_fingerprint"`
+	GatewayAddr       string `json:"gateway_addr"`
+	GatewayServerName string `json:"gateway_server_name"`
+	CAAddr            string `json:"ca_addr"`
+	// PlatformSyncConfig is empty where another directory of the platform has it.
 	PlatformSyncConfig string `json:"platform_sync_config"`
 	StateDir           string `json:"state_dir"`
 	Created            bool   `json:"created"`
@@ -148,6 +149,9 @@ func report(opts *Options, answer *adminv1.BootstrapResponse, stateDir string) e
 		RootFingerprint: platform.GetRootFingerprint(), GatewayAddr: platform.GetGatewayAddr(),
 		GatewayServerName: platform.GetGatewayServerName(), CAAddr: platform.GetCaAddr(),
 		PlatformSyncConfig: identity.PlatformSyncConfig(stateDir), StateDir: stateDir, Created: answer.GetCreated(),
+	}
+	if _, err := os.Stat(d.PlatformSyncConfig); errors.Is(err, fs.ErrNotExist) {
+		d.PlatformSyncConfig = ""
 	}
 	return cmdutil.PrintOne(opts.IO, opts.Format, []cmdutil.Column[document]{
 		{Title: "platform", Value: func(d document) string {
