@@ -75,6 +75,13 @@ var ErrUntrusted = errors.New("the enrolment CA is not the one that is trusted")
 // later may help.
 var ErrUnavailable = errors.New("try again later")
 
+// ErrUnanswered is in the error for a CA that gave no answer. What was asked may
+// have been done all the same; it may be asked again.
+var ErrUnanswered = errors.New("the enrolment CA does not answer")
+
+// ErrTokenEnded is in the error for a join token that is used too late.
+var ErrTokenEnded = errors.New("it ended")
+
 // Client asks the CA. The zero value works.
 type Client struct {
 	// Now is the clock, time.Now unless set.
@@ -98,9 +105,13 @@ func (c Client) Enrol(ctx context.Context, text string) (Credential, join.Token,
 		return Credential{}, join.Token{}, err
 	}
 	if !c.now().Before(token.ExpiresAt) {
-		return Credential{}, token, fmt.Errorf("use join token: it ended at %s: ask the platform's operator for a new one", token.ExpiresAt.Format(time.RFC3339))
+		return Credential{}, token, fmt.Errorf("use join token: %w at %s: ask the platform's operator for a new one", ErrTokenEnded, token.ExpiresAt.Format(time.RFC3339))
 	}
 	root, err := c.fetchRoot(ctx, token.CAURL, token.RootFingerprint)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("%w: the token is not of this platform, or its root was replaced since: ask the platform's operator for a new one", err)
+	}
 	if err != nil {
 		return Credential{}, token, fmt.Errorf("fetch root certificate from %s: %w", token.CAURL, err)
 	}
@@ -286,12 +297,12 @@ func exchange(transport *http.Transport, request *http.Request, into any) error 
 		if errors.As(err, &unknown) {
 			return fmt.Errorf("%w: %w", ErrUntrusted, err)
 		}
-		return err
+		return unanswered(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
+		return unanswered(fmt.Errorf("read answer: %w", err))
 	}
 	switch status := response.StatusCode; {
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
@@ -310,4 +321,11 @@ func exchange(transport *http.Transport, request *http.Request, into any) error 
 		return fmt.Errorf("read answer: %w", err)
 	}
 	return nil
+}
+
+func unanswered(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnanswered, err)
 }

@@ -3,7 +3,6 @@ package renewal
 import (
 	"context"
 	"errors"
-	"net"
 
 	"edgesync/certs/client"
 	"edgesync/cmd/cmdutil"
@@ -12,12 +11,10 @@ import (
 // ExitCode is what a command ends with that the enrolment CA gave no certificate.
 func ExitCode(err error) int {
 	var refused *client.RefusedError
-	var network *net.OpError
-	var lookup *net.DNSError
 	switch {
-	case errors.As(err, &refused), errors.Is(err, client.ErrUntrusted), errors.Is(err, client.ErrEnded):
+	case errors.As(err, &refused), errors.Is(err, client.ErrUntrusted), errors.Is(err, client.ErrEnded), errors.Is(err, client.ErrTokenEnded):
 		return cmdutil.ExitRefused
-	case errors.Is(err, client.ErrUnavailable), errors.As(err, &network), errors.As(err, &lookup), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrUnanswered), errors.Is(err, context.DeadlineExceeded):
 		return cmdutil.ExitUnavailable
 	}
 	return cmdutil.ExitCode(err)
