@@ -88,6 +88,9 @@ type Client struct {
 	Now func() time.Time
 	// Dial opens connections, by default over TCP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// NewKey makes the key of an enrolment, just before its token is sent. Unless set
+	// the key is gone with the process, and with it the answer to who asks again.
+	NewKey func() (crypto.Signer, error)
 }
 
 func (c Client) now() time.Time {
@@ -120,14 +123,21 @@ func (c Client) Enrol(ctx context.Context, text string) (Credential, join.Token,
 		return Credential{}, token, err
 	}
 	made := Credential{Roots: []*x509.Certificate{root}, CAURL: token.CAURL}
-	var csr string
-	if made.Key, csr, err = newRequest(name, token.SPIFFE()); err != nil {
-		return Credential{}, token, err
-	}
 	if made.Roots, err = c.roots(ctx, made); err != nil {
 		return Credential{}, token, fmt.Errorf("fetch root certificates from %s: %w", token.CAURL, err)
 	}
-	made.Chain, err = c.post(ctx, made, nil, "/1.0/sign", "", map[string]string{"csr": csr, "ott": text})
+	newKey := c.NewKey
+	if newKey == nil {
+		newKey = makeKey
+	}
+	if made.Key, err = newKey(); err != nil {
+		return Credential{}, token, err
+	}
+	csr, err := signingRequest(made.Key, name, token.SPIFFE())
+	if err != nil {
+		return Credential{}, token, err
+	}
+	made.Chain, err = c.redeem(ctx, made, csr, text)
 	if err == nil {
 		err = made.check(token.SPIFFE(), c.now())
 	}
@@ -137,23 +147,49 @@ func (c Client) Enrol(ctx context.Context, text string) (Credential, join.Token,
 	return made, token, nil
 }
 
-// newRequest makes a key and a request for a certificate of it.
-func newRequest(name, spiffe string) (crypto.Signer, string, error) {
+// The pauses before a token is sent again whose answer was lost.
+const (
+	firstPause = 500 * time.Millisecond
+	lastPause  = 4 * time.Second
+)
+
+// redeem sends a token, again where the answer is lost: the CA has spent it then,
+// and gives the same key, and no other, another certificate for ten minutes.
+func (c Client) redeem(ctx context.Context, made Credential, csr, text string) ([]*x509.Certificate, error) {
+	for pause := firstPause; ; pause *= 2 {
+		chain, err := c.post(ctx, made, nil, "/1.0/sign", "", map[string]string{"csr": csr, "ott": text})
+		if !errors.Is(err, ErrUnanswered) || pause > lastPause {
+			return chain, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func makeKey() (crypto.Signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, "", fmt.Errorf("make key: %w", err)
+		return nil, fmt.Errorf("make key: %w", err)
 	}
+	return key, nil
+}
+
+// signingRequest asks for a certificate of a key.
+func signingRequest(key crypto.Signer, name, spiffe string) (string, error) {
 	uri, err := url.Parse(spiffe)
 	if err != nil {
-		return nil, "", fmt.Errorf("make certificate request: %w", err)
+		return "", fmt.Errorf("make certificate request: %w", err)
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, URIs: []*url.URL{uri},
 	}, key)
 	if err != nil {
-		return nil, "", fmt.Errorf("make certificate request: %w", err)
+		return "", fmt.Errorf("make certificate request: %w", err)
 	}
-	return key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), nil
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), nil
 }
 
 // check refuses an answer that is not a certificate of our key, for us, under a

@@ -71,7 +71,11 @@ func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
 
 // rekey asks over a connection made with the old certificate.
 func (c Client) rekey(ctx context.Context, old Credential, named certs.Identity) (Credential, error) {
-	key, csr, err := newRequest(old.Chain[0].Subject.CommonName, named.SPIFFE())
+	key, err := makeKey()
+	if err != nil {
+		return Credential{}, err
+	}
+	csr, err := signingRequest(key, old.Chain[0].Subject.CommonName, named.SPIFFE())
 	if err != nil {
 		return Credential{}, err
 	}

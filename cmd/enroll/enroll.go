@@ -5,6 +5,7 @@ package enroll
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,7 +52,10 @@ func NewCmdEnroll(f *cmdutil.Factory, runF func(context.Context, *Options) error
 The key is made here and never leaves. The enrolment CA must be the one whose root the token pins. What is written is
 what an edge package's folder holds; with --install it is installed as well, with its systemd unit. The token comes
 from --token-file (- is the standard input), from EDGESYNC_JOIN_TOKEN, or is asked for: never from an argument, which
-everybody on the host could read.`,
+everybody on the host could read.
+
+A token is good once. Where its answer is lost, or the host stops, run the same command again within ten minutes: the
+key was kept, in --dir or where it is installed, and the enrolment CA answers it again.`,
 		Example: `  sudo edgesync enroll --install --token-file join-token-hq-sync.jwt
   edgesync enroll --dir ./hq-sync --token-file - < join-token-hq-sync.jwt`,
 		Args: cmdutil.NoArgs,
@@ -104,11 +108,8 @@ func Run(ctx context.Context, opts *Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done(err)) }()
-	made, _, err := opts.Client.Enrol(ctx, text)
+	made, err := opts.redeem(ctx, text, token, dir)
 	if err != nil {
-		return refine(err)
-	}
-	if err := onboarding.WriteHome(dir, packageOf(token, made)); err != nil {
 		return err
 	}
 	if opts.Install {
@@ -121,6 +122,35 @@ func Run(ctx context.Context, opts *Options) (err error) {
 		}
 	}
 	return opts.report(token, made, dir)
+}
+
+// redeem exchanges the token and writes down what for. Until then its key is kept,
+// whatever happens to this host: enrolling again goes on where this one ended.
+func (o *Options) redeem(ctx context.Context, text string, token join.Token, dir string) (client.Credential, error) {
+	keys, sent := dir, false
+	if o.Dir == "" && o.Install {
+		keys = o.Installed // The next attempt has another temporary directory.
+	}
+	asking := o.Client
+	asking.NewKey = func() (crypto.Signer, error) {
+		sent = true
+		return onboarding.JoinKey(keys, token.ID)
+	}
+	made, _, err := asking.Enrol(ctx, text)
+	var refused *client.RefusedError
+	switch {
+	case err == nil:
+		if err := onboarding.WriteHome(dir, packageOf(token, made)); err != nil {
+			return made, err
+		}
+	case errors.As(err, &refused):
+		err = refine(err)
+	case sent && errors.Is(err, client.ErrUnanswered):
+		return made, cmdutil.Errorf(renewal.ExitCode(err), "%w: run it again within ten minutes: the token is good for this host until then, whether it was spent or not", err)
+	default:
+		return made, refine(err)
+	}
+	return made, errors.Join(err, onboarding.DropJoinKey(keys, token.ID))
 }
 
 func packageOf(token join.Token, made client.Credential) onboarding.PackageInput {
