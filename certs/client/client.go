@@ -23,6 +23,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"edgesync/certs"
@@ -57,13 +58,17 @@ func (c Credential) TLS() *tls.Certificate {
 
 // RefusedError is the CA's refusal: asking again will not help.
 type RefusedError struct {
-	// Status is the HTTP status, Message what the CA says.
+	// Status is the HTTP status, Message what the CA says. Without a status it is the
+	// handshake that was refused, because of the certificate.
 	Status  int
 	Message string
 }
 
 // Error quotes what the CA says.
 func (e *RefusedError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("the enrolment CA refuses the certificate (%s)", e.Message)
+	}
 	return fmt.Sprintf("the enrolment CA refuses (%d): %q", e.Status, e.Message)
 }
 
@@ -359,9 +364,15 @@ func exchange(transport *http.Transport, request *http.Request, into any) error 
 	return nil
 }
 
+// unanswered is what becomes of an error of the connection.
 func unanswered(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	// An alert (RFC 8446, section 6.2), which crypto/tls has no other word for.
+	var alert *net.OpError
+	if errors.As(err, &alert) && alert.Op == "remote error" && strings.Contains(alert.Err.Error(), "certificate") {
+		return &RefusedError{Message: strings.TrimPrefix(alert.Err.Error(), "tls: ")}
 	}
 	return fmt.Errorf("%w: %w", ErrUnanswered, err)
 }

@@ -29,6 +29,18 @@ func afresh(named certs.Identity) string {
 	return "ask the platform's operator for a new join token (`edgesync onboard --mode token`) or a new edge package"
 }
 
+// advised adds the way out of what waiting does not mend.
+func advised(err error, named certs.Identity) error {
+	var refused *RefusedError
+	switch {
+	case errors.As(err, &refused) && refused.Status == 0:
+		return fmt.Errorf("%w: it was revoked, or its authority replaced: %s", err, afresh(named))
+	case errors.Is(err, ErrUntrusted):
+		return fmt.Errorf("%w: see that nothing between ends TLS; if the platform's root was replaced, %s", err, afresh(named))
+	}
+	return err
+}
+
 const renewTokenLife = 5 * time.Minute
 
 // Renew returns a credential with a new certificate in place of one that is still
@@ -49,14 +61,14 @@ func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
 	late := c.now().Sub(old.Chain[0].NotAfter)
 	if late < Grace {
 		if old.Roots, err = c.roots(ctx, old); err != nil {
-			return Credential{}, fmt.Errorf("renew certificate of %s with %s: %w", named.Component, old.CAURL, err)
+			return Credential{}, fmt.Errorf("renew certificate of %s with %s: %w", named.Component, old.CAURL, advised(err, named))
 		}
 	}
 	switch {
 	case late < 0:
 		renewed, err := c.rekey(ctx, old, named)
 		if err != nil {
-			return Credential{}, fmt.Errorf("renew certificate of %s with %s: %w", named.Component, old.CAURL, err)
+			return Credential{}, fmt.Errorf("renew certificate of %s with %s: %w", named.Component, old.CAURL, advised(err, named))
 		}
 		return renewed, nil
 	case late >= Grace:
@@ -64,7 +76,7 @@ func (c Client) Renew(ctx context.Context, old Credential) (Credential, error) {
 	}
 	revived, err := c.revive(ctx, old, named)
 	if err != nil {
-		return Credential{}, fmt.Errorf("renew ended certificate of %s with %s: %w", named.Component, old.CAURL, err)
+		return Credential{}, fmt.Errorf("renew ended certificate of %s with %s: %w", named.Component, old.CAURL, advised(err, named))
 	}
 	return revived, nil
 }
