@@ -186,14 +186,14 @@ func touch(ctx context.Context, s relational.Session, run dire.Run, b *relationa
 			UPDATE assertion a SET run_started = ?, run_id = ?, chunk = ?, last_seen = greatest(a.last_seen, b.at),
 				device_last_seen = CASE WHEN a.device = a.id THEN greatest(a.device_last_seen, b.at) ELSE a.device_last_seen END
 			FROM rows(?) b
-			WHERE a.source = ? AND a.key = b.key AND a.hash = b.hash
+			WHERE a.source = b.source AND a.key = b.key AND a.hash = b.hash
 				AND a.retracted_at IS NULL AND a.run_started <= ?
 				AND NOT (a.run_started = ? AND a.run_id = ? AND a.last_seen >= b.at)
 			RETURNING b.place, CASE WHEN a.device <> a.id THEN a.device END AS device
 		)
 		SELECT coalesce(array_agg(place) FILTER (WHERE device IS NULL), '{}'), coalesce(array_agg(place) FILTER (WHERE device IS NOT NULL), '{}'),
 			coalesce(array_agg(device) FILTER (WHERE device IS NOT NULL), '{}') FROM seen`,
-		[]any{started, run.ID, run.Chunk, rows, b.Source, started, started, run.ID},
+		[]any{started, run.ID, run.Chunk, rows, started, started, run.ID},
 		func(row scanner) error { return row.Scan(&written, &members, &devices) })
 	if err != nil {
 		return err

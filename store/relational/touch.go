@@ -63,9 +63,7 @@ func (t Tenant) isKnown(ctx context.Context, source int64, repeats []dire.Repeat
 
 // Touching is what of a batch may be stored already.
 type Touching struct {
-	// Source is the number of the source of all.
-	Source int64
-	// Rows are (key, hash, at): at is when the thing was seen.
+	// Rows are (source, key, hash, at): at is when the thing was seen.
 	Rows *Rows
 	// place and at are those of Rows in the probe, and when they were seen.
 	place []int
@@ -79,20 +77,21 @@ type Touching struct {
 
 func newTouching(source int64, repeats []dire.Repeat) *Touching {
 	n := len(repeats)
-	keys, hashes, at, places := NewTexts("key", n), NewBlobs("hash", n), NewInts("at", n), make([]int, n)
+	sources, keys, hashes, at, places := NewInts("source", n), NewTexts("key", n), NewBlobs("hash", n), NewInts("at", n), make([]int, n)
 	for i := range repeats {
 		r := &repeats[i]
+		sources.Add(source)
 		keys.Add(r.Key)
 		hashes.Add(r.Hash[:])
 		at.Add(r.LastSeen.UnixMicro())
 		places[i] = r.Place
 	}
-	return &Touching{Source: source, Rows: NewRows(keys, hashes, at), place: places, at: at.Cells, others: map[int64]int64{}}
+	return &Touching{Rows: NewRows(sources, keys, hashes, at), place: places, at: at.Cells, others: map[int64]int64{}}
 }
 
 // ByKey are the indexes of Rows by their keys.
 func (b *Touching) ByKey() map[string]int {
-	keys := b.Rows.Columns[0].(*Texts).Cells
+	keys := b.Rows.Columns[1].(*Texts).Cells
 	byKey := make(map[string]int, len(keys))
 	for i, key := range keys {
 		byKey[key] = i

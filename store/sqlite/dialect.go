@@ -134,11 +134,11 @@ func touch(ctx context.Context, s relational.Session, run dire.Run, b *relationa
 		UPDATE assertion SET run_started = ?, run_id = ?, chunk = ?, last_seen = max(coalesce(last_seen, b.at), b.at),
 			device_last_seen = CASE WHEN device = id THEN max(coalesce(device_last_seen, b.at), b.at) ELSE device_last_seen END
 		FROM rows(?) b
-		WHERE assertion.source = ? AND assertion.key = b.key AND assertion.hash = b.hash
+		WHERE assertion.source = b.source AND assertion.key = b.key AND assertion.hash = b.hash
 			AND assertion.retracted_at IS NULL AND assertion.run_started <= ?
 			AND NOT (assertion.run_started = ? AND assertion.run_id = ? AND assertion.last_seen >= b.at)
 		RETURNING key, device, device = id`,
-		[]any{started, run.ID, run.Chunk, b.Rows, b.Source, started, started, run.ID},
+		[]any{started, run.ID, run.Chunk, b.Rows, started, started, run.ID},
 		func(row scanner) error {
 			var key string
 			var device int64
