@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -71,6 +72,24 @@ func (s *Store) Pragma(ctx context.Context, tenant uuid.UUID, pragma string) err
 	defer release()
 	_, err = db.write.ExecContext(ctx, "PRAGMA "+pragma)
 	return err
+}
+
+// Plan is how a statement would be carried out on a tenant's file, a line for each
+// step.
+func (s *Store) Plan(ctx context.Context, tenant uuid.UUID, statement string) (steps []string, err error) {
+	release, db, err := s.tenants.acquire(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	rows, err := db.write.QueryContext(ctx, "EXPLAIN QUERY PLAN "+statement, make([]any, strings.Count(statement, "?"))...)
+	return steps, eachRow(rows, err, func(row scanner) error {
+		var id, parent, unused int
+		var step string
+		err := row.Scan(&id, &parent, &unused, &step)
+		steps = append(steps, step)
+		return err
+	})
 }
 
 // Migrations are those of all kinds of files.
