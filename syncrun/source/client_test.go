@@ -91,6 +91,8 @@ func TestStatusesAndBodiesAreToldApart(t *testing.T) {
 		{200, `{"name":{"a":1}}`, source.ReasonAnswer, `"Name" is of type object`},
 		{204, ``, source.ReasonAnswer, "status 204"},
 		{400, `{"message":"no such column"}`, source.ReasonQuery, "no such column"},
+		{400, `{"device_id":["Select a valid choice. 77 is not one of the available choices."]}`, source.ReasonQuery, "(device_id: Select a valid choice. 77 is not"},
+		{400, `{"code":17,"detail":{"a":1},"status":"bad"}`, source.ReasonQuery, "status 400;"},
 		{401, `{}`, source.ReasonToken, "status 401"},
 		{403, `{"detail":"You do not have permission"}`, source.ReasonPermission, "You do not have permission"},
 		{404, `<html>`, source.ReasonAnswer, "status 404"},

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,19 +40,21 @@ func Decode(body []byte, into any) error {
 	return Errorf(ReasonAnswer, "the answer cannot be decoded")
 }
 
-// errorMessage is what a source says of its own error, in any of the usual ways.
+// errorMessage is what a source says of its own error, in any of the usual ways:
+// as a whole, or of a field of the request, as Django REST framework does.
 func errorMessage(body []byte) string {
-	var said struct {
-		Message Text `json:"message"`
-		Detail  Text `json:"detail"`
-		Error   Text `json:"error"`
-	}
+	var said map[string]Texts
 	if json.Unmarshal(body, &said) != nil {
 		return ""
 	}
-	for _, text := range []Text{said.Message, said.Detail, said.Error} {
-		if text != "" {
-			return string(text)
+	for _, key := range []string{"message", "detail", "error"} {
+		if len(said[key]) > 0 {
+			return said[key][0]
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(said)) {
+		if text := said[field]; len(text) > 0 && strings.Contains(text[0], " ") {
+			return field + ": " + text[0]
 		}
 	}
 	return ""

@@ -62,6 +62,8 @@ type Error struct {
 	Status int
 	// RetryAfter is how long the source asked to be left alone, or 0.
 	RetryAfter time.Duration
+	// Said is what the source itself said of it, or empty.
+	Said string
 
 	doing, what string
 	cause       error
@@ -154,8 +156,8 @@ func (c *Client) statusError(call Call, response *http.Response, body []byte) *E
 		failed.Reason = ReasonAnswer
 	}
 	failed.what = fmt.Sprintf("status %d", response.StatusCode)
-	if message := errorMessage(body); message != "" {
-		failed.what += fmt.Sprintf(" (%s)", c.outside(message, call))
+	if failed.Said = c.outside(errorMessage(body), call); failed.Said != "" {
+		failed.what += fmt.Sprintf(" (%s)", failed.Said)
 	}
 	return failed
 }

@@ -2,7 +2,10 @@ package netbox
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,20 +23,44 @@ const portPage = 1000
 const maxPortMACs = 512
 
 // macs are the MAC addresses of things by their ids, read in one request as far
-// as its length allows and the answer fits a page.
+// as its length allows and the answer fits a page. A thing deleted since its page
+// was read is not among them.
 func (r *run) macs(ctx context.Context, list listing, things []thing) (map[source.ID][]string, error) {
 	macs := make(map[source.ID][]string, len(things))
-	for len(things) > 0 {
+	for things = slices.Clone(things); len(things) > 0; {
 		query, named := ownersQuery(list.owner, things)
 		for i := range things[:named] {
 			macs[things[i].ID] = nil
 		}
-		if err := r.ports(ctx, list, query, macs); err != nil {
+		err := r.ports(ctx, list, query, macs)
+		if gone := deleted(err, list.owner, things[:named]); gone >= 0 {
+			r.partial(list.path, things[gone].ID.String()+" was deleted while it was read")
+			delete(macs, things[gone].ID)
+			things = slices.Delete(things, gone, gone+1)
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		things = things[named:]
 	}
 	return macs, nil
+}
+
+// deleted tells which of the things NetBox no longer knows: a filter by owners
+// one of which is gone is answered with status 400 and the id of that one. It is
+// -1 for every other error.
+func deleted(err error, owner string, things []thing) int {
+	var failed *source.Error
+	if !errors.As(err, &failed) || failed.Status != http.StatusBadRequest {
+		return -1
+	}
+	said, about := strings.CutPrefix(failed.Said, owner+": ")
+	if !about {
+		return -1
+	}
+	words := strings.Fields(said)
+	return slices.IndexFunc(things, func(t thing) bool { return slices.Contains(words, t.ID.String()) })
 }
 
 // ownersQuery asks for the interfaces of the first of the things, and tells of

@@ -173,10 +173,17 @@ func (r *run) look(ctx context.Context, lookup *source.Lookup, list listing, cou
 	})
 }
 
-// note keeps why a listing did not come whole; the first reason is enough.
+// note keeps why a listing did not come whole.
 func (r *run) note(path string, walk *source.Walk) {
-	if partial := walk.Partial(); partial != "" && r.found.Partial == "" {
-		r.found.Partial = path + ": " + partial
+	if partial := walk.Partial(); partial != "" {
+		r.partial(path, partial)
+	}
+}
+
+// partial keeps why the run does not cover the source; the first reason is enough.
+func (r *run) partial(path, why string) {
+	if r.found.Partial == "" {
+		r.found.Partial = path + ": " + why
 	}
 }
 
@@ -201,8 +208,12 @@ func (r *run) hand(ctx context.Context, list listing, things []thing) error {
 		return err
 	}
 	for i := range things {
+		ports, still := macs[things[i].ID]
+		if !still {
+			continue
+		}
 		device := things[i].shape(list.kind, r.custom)
-		device.MACs = source.MACs(macs[things[i].ID]...)
+		device.MACs = source.MACs(ports...)
 		update, ok := r.shaper.Update(device)
 		if !ok {
 			r.found.Blacklisted++

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -432,5 +433,39 @@ func TestConfigurationsAreChecked(t *testing.T) {
 		if _, err := netbox.New(config, source.Options{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// NetBox answers 400 to a filter that names something deleted, and one device
+// deleted between its page and its interfaces made the whole run fail.
+func TestAThingDeletedWhileItIsReadDoesNotEndTheRun(t *testing.T) {
+	var asked [][]string
+	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case vms:
+			_, _ = io.WriteString(w, results(4, "", things(7, 77, 400, 8)))
+		case vmPorts:
+			owners := r.URL.Query()["virtual_machine_id"]
+			asked = append(asked, owners)
+			for _, gone := range []string{"77", "8"} {
+				if slices.Contains(owners, gone) {
+					w.WriteHeader(http.StatusBadRequest)
+					_, _ = fmt.Fprintf(w, `{"virtual_machine_id":["Select a valid choice. %s is not one of the available choices."]}`, gone)
+					return
+				}
+			}
+			_, _ = io.WriteString(w, results(1, "", `{"id":1,"virtual_machine":{"id":400},"mac_address":"00:50:56:00:00:01"}`))
+		default:
+			_, _ = io.WriteString(w, results(0, ""))
+		}
+	}))
+	t.Cleanup(listener.Close)
+	config := payload.Source{Endpoint: listener.URL, Credentials: map[string]string{payload.CredentialAPIToken: "canary-token"}}
+	found, discovery, err := discover(t, config, source.Options{}, time.Time{})
+	if err != nil || len(found) != 2 || found["vm:400"].MAC != "00:50:56:00:00:01" || found["vm:7"].Metadata == nil {
+		t.Errorf("found %v, %v", found, err)
+	}
+	if discovery.Mode != payload.ModeIncremental || !strings.Contains(discovery.Partial, "77 was deleted") || len(asked) != 3 {
+		t.Errorf("%+v after %v", discovery, asked)
 	}
 }
