@@ -358,6 +358,11 @@ func TestSourceTestSaysWhatIsWrongAndShowsFiveDevices(t *testing.T) {
 			}
 		}
 		w.adapters["good"], w.adapters["empty"] = devices(1000), devices(0)
+		w.adapters["bare"] = func(ctx context.Context, emit func(payload.Update) error) (source.Discovery, error) {
+			found, err := devices(3)(ctx, emit)
+			found.Lacks = "/interfaces/"
+			return found, err
+		}
 		w.adapters["endless"] = devices(100_000_000)
 		w.adapters["token"] = fail(fmt.Errorf("query 1: %w", source.Errorf(source.ReasonToken, "status 401")))
 		w.adapters["permission"] = fail(source.Errorf(source.ReasonPermission, "status 403"))
@@ -377,6 +382,9 @@ func TestSourceTestSaysWhatIsWrongAndShowsFiveDevices(t *testing.T) {
 		}
 		if empty := b.test(t, "t2", payload.Source{Type: "fake", Endpoint: "empty"}); !empty.OK || !strings.Contains(empty.Message, "no device") {
 			t.Errorf("tested as %+v", empty)
+		}
+		if bare := b.test(t, "t5", payload.Source{Type: "fake", Endpoint: "bare"}); !bare.OK || !strings.Contains(bare.Message, "has no /interfaces/") {
+			t.Errorf("tested as %+v", bare)
 		}
 		if endless := b.test(t, "t3", payload.Source{Type: "fake", Endpoint: "endless"}); !endless.OK || len(endless.Samples) != 5 {
 			t.Errorf("tested as %+v", endless)

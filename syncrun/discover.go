@@ -134,7 +134,7 @@ func (r *reading) toOutbox(ctx context.Context) (outbox.Run, error) {
 	}
 	queued = run.Updates
 	r.runtime.options.Logger.Debug("source read", "source", r.head.Name, "run_id", r.head.ID, "trace_id", tracing.Text(r.head.ID), "devices", run.Updates, "total", discovery.Total,
-		"blacklisted", discovery.Blacklisted, "unnamed", discovery.Unnamed, "refused", r.refused, "mode", run.Mode, "chunks", run.Chunks, "bytes", run.Bytes)
+		"blacklisted", discovery.Blacklisted, "unnamed", discovery.Unnamed, "refused", r.refused, "lacks", discovery.Lacks, "mode", run.Mode, "chunks", run.Chunks, "bytes", run.Bytes)
 	r.tell(Event{Kind: Spooled, Devices: run.Updates, Refused: r.refused, Total: discovery.Total})
 	return run, nil
 }

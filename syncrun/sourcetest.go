@@ -83,6 +83,8 @@ func (r *Runtime) probe(ctx context.Context, test payload.SourceTest) payload.So
 		result.Message = fmt.Sprintf("the source answers, and the %d devices looked at are all in the network blacklist", discovery.Blacklisted)
 	case len(result.Samples) == 0:
 		result.Message = "the source answers and holds no device"
+	case discovery.Lacks != "":
+		result.Message = cut(oneLine("the source answers, but has no "+discovery.Lacks), maxSaid)
 	}
 	return result
 }

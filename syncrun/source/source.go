@@ -44,4 +44,6 @@ type Discovery struct {
 	// Partial says why a run that went through does not cover the source, such
 	// as pages that drifted; empty when it does.
 	Partial string
+	// Lacks names the lists that the source turned out not to have ("/a/, /b/").
+	Lacks string
 }

@@ -169,6 +169,12 @@ func get[T any](ctx context.Context, r *run, path, query string) (*page[T], erro
 	return found, tellToken(err)
 }
 
+// missing tells whether an answer says that there is no such list.
+func missing(err error) bool {
+	var failed *source.Error
+	return errors.As(err, &failed) && failed.Status == http.StatusNotFound
+}
+
 // tellToken tells a token NetBox does not know from one that may not read: it
 // answers 403 to both.
 func tellToken(err error) error {

@@ -82,11 +82,18 @@ func ownersQuery(owner string, things []thing) (query string, named int) {
 
 // ports reads a list of interfaces to its end into macs. NetBox adds those of
 // the other members of a virtual chassis to its master's; an interface whose
-// owner was not asked for is left out.
+// owner was not asked for is left out. A list that does not exist holds none.
 func (r *run) ports(ctx context.Context, list listing, query string, macs map[source.ID][]string) error {
+	if slices.Contains(r.absent, list.ports) {
+		return nil
+	}
 	var walk source.Walk
 	for query != "" {
 		page, err := get[port](ctx, r, list.ports, query)
+		if missing(err) && walk.Total() < 0 {
+			r.lack(list.ports)
+			return nil
+		}
 		if err != nil {
 			return err
 		}

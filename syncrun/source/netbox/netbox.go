@@ -71,11 +71,21 @@ func New(config payload.Source, options source.Options) (source.Adapter, error) 
 // Discover reads devices, then virtual machines, each page with the interfaces
 // of what it holds. With Request.Since only what NetBox noted a change of is
 // read, which does not include changes of interfaces.
+//
+// What stands in for a NetBox, or the proxy before one, may have devices and none
+// of the other lists. Without virtual machines the run is partial, since whatever
+// hides them may have shown them before; without interfaces it is whole.
 func (a *Adapter) Discover(ctx context.Context, request source.Request, emit func(payload.Update) error) (source.Discovery, error) {
 	r := &run{Adapter: a, emit: emit}
 	r.found.Mode = payload.ModeIncremental
-	for _, list := range listings {
-		if err := r.pages(ctx, list, request); err != nil {
+	for i, list := range listings {
+		err := r.pages(ctx, list, request)
+		switch {
+		case i > 0 && missing(err):
+			r.found.Total = -1
+			r.partial(list.path, "the source has no such list")
+			r.lack(list.path)
+		case err != nil:
 			r.found.Total = -1
 			return r.found, err
 		}
@@ -95,6 +105,8 @@ type run struct {
 	*Adapter
 	emit  func(payload.Update) error
 	found source.Discovery
+	// absent are the lists that turned out not to exist.
+	absent []string
 }
 
 // firstQuery asks for a listing from its beginning. The order by id keeps what
@@ -185,6 +197,12 @@ func (r *run) partial(path, why string) {
 	if r.found.Partial == "" {
 		r.found.Partial = path + ": " + why
 	}
+}
+
+// lack keeps that a list does not exist.
+func (r *run) lack(path string) {
+	r.absent = append(r.absent, path)
+	r.found.Lacks = strings.Join(r.absent, ", ")
 }
 
 // fresh is what a page holds that no page before it did.

@@ -66,8 +66,8 @@ func serve(t *testing.T, options faker.Options) (*faker.Server, *log, payload.So
 }
 
 // stub answers each path with its texts, one after the other; paths it does not
-// know hold nothing.
-func stub(t *testing.T, pages map[string][]string) (*log, payload.Source) {
+// know hold nothing, and those absent do not exist.
+func stub(t *testing.T, pages map[string][]string, absent ...string) (*log, payload.Source) {
 	t.Helper()
 	seen, served := &log{}, map[string]int{}
 	var mu sync.Mutex
@@ -75,6 +75,10 @@ func stub(t *testing.T, pages map[string][]string) (*log, payload.Source) {
 		seen.add(r)
 		mu.Lock()
 		defer mu.Unlock()
+		if slices.Contains(absent, r.URL.Path) {
+			http.NotFound(w, r)
+			return
+		}
 		texts := pages[r.URL.Path]
 		if len(texts) == 0 {
 			_, _ = io.WriteString(w, `{"count":0,"next":null,"results":[]}`)
@@ -467,5 +471,40 @@ func TestAThingDeletedWhileItIsReadDoesNotEndTheRun(t *testing.T) {
 	}
 	if discovery.Mode != payload.ModeIncremental || !strings.Contains(discovery.Partial, "77 was deleted") || len(asked) != 3 {
 		t.Errorf("%+v after %v", discovery, asked)
+	}
+}
+
+// A server that has devices and lacks the lists beside them is read as far as it
+// goes; that nothing is known of its virtual machines is never taken for none.
+func TestListsThatDoNotExist(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		absent       []string
+		devices      int64
+		mode         string
+		asked        int
+		partial, mac string
+		lacks        string
+	}{
+		{"interfaces of virtual machines", []string{vmPorts}, 4, payload.ModeSnapshot, 2, "", "aa:bb:cc:00:00:01", vmPorts},
+		{"all interfaces", []string{ports, vmPorts}, 4, payload.ModeSnapshot, 1, "", "", ports + ", " + vmPorts},
+		{"virtual machines", []string{vms}, 3, payload.ModeIncremental, 2, vms + ": the source has no such list", "aa:bb:cc:00:00:01", vms},
+	} {
+		seen, config := stub(t, map[string][]string{
+			devices: {results(3, "/?offset=2", things(1, 2)), results(3, "", things(3))},
+			ports:   {results(1, "", `{"id":1,"device":{"id":1},"mac_address":"AA:BB:CC:00:00:01"}`)},
+			vms:     {results(1, "", things(1))},
+		}, c.absent...)
+		found, discovery, err := discover(t, config, source.Options{}, time.Time{})
+		if err != nil || discovery.Devices != c.devices || discovery.Mode != c.mode || discovery.Partial != c.partial || discovery.Lacks != c.lacks {
+			t.Errorf("%s: %+v, %v", c.name, discovery, err)
+		}
+		if mac, asked := found["device:1"].MAC, len(seen.to(ports)); mac != c.mac || asked != c.asked {
+			t.Errorf("%s: the MAC %q after %d requests", c.name, mac, asked)
+		}
+	}
+	_, config := stub(t, nil, devices)
+	if _, _, err := discover(t, config, source.Options{}, time.Time{}); reason(err) != source.ReasonAnswer {
+		t.Errorf("without devices: %v", err)
 	}
 }
