@@ -205,6 +205,9 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	return request, nil
 }
 
+// redacted stands for a secret in what a source says.
+const redacted = "[redacted]"
+
 // doing names a call without its query string.
 func (c *Client) doing(call Call) string {
 	verb := "get "
@@ -217,14 +220,14 @@ func (c *Client) doing(call Call) string {
 // outside makes text of the source's fit to be part of an error.
 func (c *Client) outside(text string, call Call) string {
 	_, token, _ := strings.Cut(call.Authorization, " ")
-	text = clean(text, len(text))
+	var pairs []string
 	for _, secret := range append([]string{call.Authorization, token}, c.secrets...) {
 		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "[redacted]")
-			text = strings.ReplaceAll(text, url.QueryEscape(secret), "[redacted]")
+			pairs = append(pairs, secret, redacted, url.QueryEscape(secret), redacted)
 		}
 	}
-	return cut(text, maxQuote)
+	// All in one pass: a secret may be part of what another was replaced by.
+	return cut(strings.NewReplacer(pairs...).Replace(clean(text, len(text))), maxQuote)
 }
 
 // retryAfter reads RFC 9110's Retry-After: seconds or a date.

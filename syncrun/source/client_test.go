@@ -121,6 +121,23 @@ func TestStatusesAndBodiesAreToldApart(t *testing.T) {
 	}
 }
 
+// The secret "t" was redacted in the marks of the token as well, and the text
+// was cut before it said anything.
+func TestAShortSecretLeavesTheRestOfTheTextReadable(t *testing.T) {
+	endpoint := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(w, `{"error":"boom te down"}`)
+	})
+	client, err := source.NewClient(payload.Source{Endpoint: endpoint}, source.Options{}, "e", "te")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = client.JSON(t.Context(), source.Call{Path: "/", Authorization: "Token te"}, func([]byte) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "(boom [redacted] down)") {
+		t.Errorf("told as %v", err)
+	}
+}
+
 func TestAServerThatCannotBeReachedIsExplained(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
