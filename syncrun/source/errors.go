@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -66,7 +67,9 @@ type Error struct {
 	Said string
 
 	doing, what string
-	cause       error
+	// step is the next step where the reason's own is too general.
+	step  string
+	cause error
 }
 
 // Errorf is an Error about something the source did, outside of one request.
@@ -80,7 +83,7 @@ func (e *Error) Error() string {
 		text.WriteString(e.doing + ": ")
 	}
 	text.WriteString(e.what)
-	if step := nextSteps[e.Reason]; step != "" {
+	if step := cmp.Or(e.step, nextSteps[e.Reason]); step != "" {
 		text.WriteString("; " + step)
 	}
 	return text.String()
@@ -117,8 +120,12 @@ func (c *Client) transportError(call Call, err error) error {
 		failed.Reason, failed.what = ReasonTimeout, fmt.Sprintf("no complete answer within %s", shell.Duration(c.options.Timeout))
 	case errors.As(err, &dns):
 		failed.Reason, failed.what = ReasonName, "the name of the host cannot be resolved"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		failed.Reason, failed.what, failed.step = ReasonTLS, "no TLS is spoken at this port", "set the endpoint to the port that speaks it, or to http://"
+	case strings.Contains(err.Error(), tlsRecord):
+		return failed.wantsTLS()
 	case isTLS(err):
-		failed.Reason, failed.what = ReasonTLS, c.outside(err.Error(), call)
+		failed.Reason, failed.what, failed.step = ReasonTLS, c.outside(err.Error(), call), tlsStep(err)
 	default:
 		failed.Reason, failed.what = ReasonConnect, c.outside(err.Error(), call)
 	}
@@ -134,14 +141,52 @@ func isTLS(err error) bool {
 		hostname     x509.HostnameError
 		invalid      x509.CertificateInvalidError
 	)
-	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &verification) || errors.As(err, &header) || errors.As(err, &alert) ||
+	return errors.As(err, &verification) || errors.As(err, &header) || errors.As(err, &alert) ||
 		errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid)
+}
+
+// tlsStep is the way out of a certificate that is not accepted.
+func tlsStep(err error) string {
+	var (
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &authority):
+		return "have the host of the sync service trust the authority that signed the endpoint's certificate"
+	case errors.As(err, &hostname):
+		return "set the endpoint to a name that its certificate is for"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew the endpoint's certificate, or set the clock of the sync service's host"
+	}
+	return ""
+}
+
+// tlsRecord is how net/http quotes the alert of a TLS server that was spoken to
+// in plain HTTP: RFC 8446, section 5.1, type 21.
+const tlsRecord = `malformed HTTP response "\x15\x03`
+
+// wantsTLS makes the error one about a TLS server spoken to in plain HTTP.
+func (e *Error) wantsTLS() *Error {
+	e.Reason, e.what, e.step = ReasonTLS, "the port speaks TLS, not plain HTTP", "set the endpoint to https://"
+	return e
+}
+
+// saysTLS tells whether an answer of status 400 is how web servers greet plain
+// HTTP where they speak TLS: those of Go and nginx, and Apache's, which says SSL.
+func saysTLS(body []byte) bool {
+	text := strings.ToLower(string(body[:min(len(body), 4<<10)]))
+	return strings.Contains(text, "http request to an https server") || strings.Contains(text, "http request was sent to https port") ||
+		strings.Contains(text, "speaking plain http to an ssl-enabled server port")
 }
 
 // statusError explains an answer whose status is not 200.
 func (c *Client) statusError(call Call, response *http.Response, body []byte) *Error {
 	failed := &Error{doing: c.doing(call), Status: response.StatusCode, RetryAfter: c.retryAfter(response.Header)}
 	switch status := response.StatusCode; {
+	case status == http.StatusBadRequest && c.base.Scheme == "http" && saysTLS(body):
+		return failed.wantsTLS()
 	case status == http.StatusUnauthorized:
 		failed.Reason = ReasonToken
 	case status == http.StatusForbidden:

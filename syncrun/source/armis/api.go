@@ -153,7 +153,7 @@ func (r *run) login(ctx context.Context) error {
 		return err
 	})
 	var failed *source.Error
-	if errors.As(err, &failed) && (failed.Status == http.StatusForbidden || failed.Status == http.StatusBadRequest) {
+	if errors.As(err, &failed) && (failed.Reason == source.ReasonPermission || failed.Reason == source.ReasonQuery) {
 		// Nothing but the secret key is in the request that could be wrong.
 		failed.Reason = source.ReasonToken
 	}
