@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -112,7 +113,7 @@ func httpClient(given *http.Client, insecure bool) (*http.Client, error) {
 // checkRedirect keeps credentials, in headers and bodies alike, from any host
 // but the endpoint's.
 func (c *Client) checkRedirect(request *http.Request, via []*http.Request) error {
-	if request.URL.Scheme != c.base.Scheme || !strings.EqualFold(request.URL.Host, c.base.Host) {
+	if request.URL.Scheme != c.base.Scheme || place(request.URL) != place(c.base) {
 		return Errorf(ReasonRedirect, "redirected to %s, which is another place than the endpoint",
 			clean(request.URL.Scheme+"://"+request.URL.Host, maxQuote))
 	}
@@ -122,6 +123,15 @@ func (c *Client) checkRedirect(request *http.Request, via []*http.Request) error
 	return nil
 }
 
+// place is the host and port of a URL, in one spelling.
+func place(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
 // JSON makes the call and decodes its answer. While the source answers 429 or
 // 503 with a bearable Retry-After, it is left alone that long and asked again.
 // An error is an *Error, or the context's own.
@@ -129,7 +139,7 @@ func (c *Client) JSON(ctx context.Context, call Call, decode func(body []byte) e
 	for waits := 0; ; waits++ {
 		body, err := c.once(ctx, call)
 		if err == nil {
-			return c.place(call, decode(body))
+			return c.tell(call, decode(body))
 		}
 		pause := RetryAfter(err)
 		if pause <= 0 || pause > maxWait || waits == maxWaits {
@@ -141,8 +151,8 @@ func (c *Client) JSON(ctx context.Context, call Call, decode func(body []byte) e
 	}
 }
 
-// place says of an answer that does not decode which call it answered.
-func (c *Client) place(call Call, err error) error {
+// tell says of an answer that does not decode which call it answered.
+func (c *Client) tell(call Call, err error) error {
 	var failed *Error
 	if errors.As(err, &failed) && failed.doing == "" {
 		failed.doing, failed.what = c.doing(call), c.outside(failed.what, call)

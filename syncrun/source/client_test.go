@@ -364,6 +364,39 @@ func TestRedirectsWithinTheHostAreFollowedForAWhile(t *testing.T) {
 	}
 }
 
+// A redirect to the same host that spelled out the port of its scheme was taken
+// for one to another place.
+func TestARedirectMaySpellTheSamePlaceDifferently(t *testing.T) {
+	for _, c := range []struct {
+		endpoint, location string
+		same               bool
+	}{
+		{"https://inventory.example", "https://Inventory.example:443/x", true},
+		{"https://inventory.example:443", "https://inventory.example/x", true},
+		{"http://inventory.example", "http://inventory.example:80/x", true},
+		{"http://[2001:db8::1]:80", "http://[2001:DB8::1]/x", true},
+		{"https://inventory.example", "https://inventory.example:8443/x", false},
+		{"https://inventory.example:443", "http://inventory.example:443/x", false},
+		{"http://inventory.example", "https://inventory.example/x", false},
+	} {
+		asked := 0
+		transport := roundTripper(func(r *http.Request) *http.Response {
+			if asked++; asked == 1 {
+				return &http.Response{StatusCode: 308, Header: http.Header{"Location": {c.location}}, Body: http.NoBody, Request: r}
+			}
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("{}")), Request: r}
+		})
+		_, err := get(t, newClient(t, c.endpoint, source.Options{HTTP: &http.Client{Transport: transport}}))
+		if (err == nil) != c.same || !c.same && (reason(err) != source.ReasonRedirect || asked != 1) {
+			t.Errorf("%s redirected to %s: %v after %d requests", c.endpoint, c.location, err, asked)
+		}
+	}
+}
+
+type roundTripper func(*http.Request) *http.Response
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
 func TestRetryAfterIsHonoured(t *testing.T) {
 	start := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
