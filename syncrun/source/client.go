@@ -240,11 +240,13 @@ func (c *Client) outside(text string, call Call) string {
 	return cut(strings.NewReplacer(pairs...).Replace(clean(text, len(text))), maxQuote)
 }
 
-// retryAfter reads RFC 9110's Retry-After: seconds or a date.
+// retryAfter reads RFC 9110's Retry-After: seconds or a date. Servers that count
+// parts of a second round them down to none; those mean to be asked again, so
+// none is taken for one.
 func (c *Client) retryAfter(header http.Header) time.Duration {
 	text := header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+		return max(time.Second, time.Duration(seconds)*time.Second)
 	}
 	if date, err := http.ParseTime(text); err == nil {
 		return max(0, date.Sub(c.options.Now()))

@@ -409,6 +409,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		after    time.Duration
 	}{
 		{"seconds", "7", 429, 2, []time.Duration{7 * time.Second, 7 * time.Second}, true, 0},
+		{"less than a second", "0", 429, 1, []time.Duration{1e9}, true, 0},
 		{"date", start.Add(30 * time.Second).Format(http.TimeFormat), 503, 1, []time.Duration{30 * time.Second}, true, 0},
 		{"too long", "3600", 429, 1, nil, false, time.Hour},
 		{"too often", "1", 429, 100, []time.Duration{1e9, 1e9, 1e9, 1e9, 1e9}, false, time.Second},
