@@ -77,6 +77,23 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 	return base, nil
 }
 
+// BaseURL is an endpoint without what calls put behind it: people give the
+// address of the API where that of the server is wanted. Of suffixes such as
+// "/api/v1" and "/api" the first that its path ends in is taken off.
+func BaseURL(endpoint string, suffixes ...string) string {
+	endpoint = strings.TrimRight(endpoint, "/")
+	parsed, err := url.Parse(endpoint)
+	if err != nil {
+		return endpoint
+	}
+	for _, suffix := range suffixes {
+		if strings.HasSuffix(parsed.Path, suffix) {
+			return strings.TrimSuffix(endpoint, suffix)
+		}
+	}
+	return endpoint
+}
+
 // ownTransport serves all clients without one of their own.
 var ownTransport = func() *http.Transport {
 	transport := http.DefaultTransport.(*http.Transport).Clone()

@@ -474,6 +474,17 @@ func TestAnEndpointMayHaveAPath(t *testing.T) {
 	}
 }
 
+func TestBaseURL(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"https://api": "https://api", "https://api/api/": "https://api", "https://host/inventory/api": "https://host/inventory",
+		"https://host/apiary": "https://host/apiary", "https://host/api/v1": "https://host", "https://host/api?x=1": "https://host/api?x=1", "::": "::",
+	} {
+		if got := source.BaseURL(endpoint, "/api/v1", "/api"); got != want {
+			t.Errorf("%s is %s", endpoint, got)
+		}
+	}
+}
+
 func TestPageSize(t *testing.T) {
 	for text, want := range map[string]int{"": 77, "1": 1, "10000": 10_000, "0": -1, "-3": -1, "10001": -1, "many": -1} {
 		config := payload.Source{Credentials: map[string]string{payload.CredentialPageSize: text}}

@@ -18,6 +18,16 @@ func clean(text string, limit int) string {
 	}), limit)
 }
 
+// Printable tells whether a token can be a header's value.
+func Printable(token string) bool {
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // field makes outside text fit for a field of an update: as it was, but for
 // control characters and what is not UTF-8.
 func field(text string, limit int) string {

@@ -99,20 +99,10 @@ func decodeToken(body []byte) (string, error) {
 	switch {
 	case !answer.Success:
 		return "", unsuccessful(source.ReasonToken, answer.Message)
-	case token == "" || !printable(token):
+	case token == "" || !source.Printable(token):
 		return "", source.Errorf(source.ReasonAnswer, "the answer holds no access token")
 	}
 	return token, nil
-}
-
-// printable tells whether a token can be a header's value.
-func printable(token string) bool {
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // decodeSearch reads a page.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"edgesync/proto/payload"
 	"edgesync/proto/tracing"
@@ -33,9 +34,9 @@ type Adapter struct {
 // New makes the adapter of a source, or says what its configuration lacks.
 func New(config payload.Source, options source.Options) (source.Adapter, error) {
 	adapter := &Adapter{queries: config.Queries, custom: config.CustomField, tempDir: options.TempDir}
-	adapter.secret = config.Credentials[payload.CredentialSecretKey]
+	adapter.secret = strings.TrimSpace(config.Credentials[payload.CredentialSecretKey])
 	if adapter.secret == "" {
-		adapter.secret = config.Credentials[payload.CredentialAPIKey]
+		adapter.secret = strings.TrimSpace(config.Credentials[payload.CredentialAPIKey])
 	}
 	if adapter.secret == "" {
 		return nil, fmt.Errorf("read credentials: %s is missing", payload.CredentialSecretKey)
@@ -49,6 +50,7 @@ func New(config payload.Source, options source.Options) (source.Adapter, error) 
 		}
 	}
 	var err error
+	config.Endpoint = source.BaseURL(config.Endpoint, "/api/v1", "/api")
 	if adapter.pageSize, err = source.PageSize(config, defaultPage); err != nil {
 		return nil, err
 	}

@@ -286,6 +286,18 @@ func TestARateLimitIsWaitedOut(t *testing.T) {
 	}
 }
 
+// An endpoint that is the address of the API was asked for /api/v1/api/v1.
+func TestEndpointsAndSecretsAsPeoplePasteThem(t *testing.T) {
+	for _, path := range []string{"/", "/api", "/api/v1/"} {
+		_, config := serve(t, faker.Options{Armis: 3}, nil)
+		config.Endpoint += path
+		config.Credentials[payload.CredentialSecretKey] += "\n"
+		if _, discovery, err := discover(t, config, source.Options{}); err != nil || discovery.Devices != 3 {
+			t.Errorf("%q: %+v, %v", path, discovery, err)
+		}
+	}
+}
+
 func device(ids ...int) string {
 	texts := make([]string, len(ids))
 	for i, id := range ids {

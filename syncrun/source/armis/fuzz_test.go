@@ -16,7 +16,7 @@ func FuzzToken(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if token, err := decodeToken(data); (err == nil) != (token != "") || err == nil && !printable(token) {
+		if token, err := decodeToken(data); (err == nil) != (token != "") || err == nil && !source.Printable(token) {
 			t.Errorf("token %q, error %v", token, err)
 		}
 	})

@@ -46,9 +46,12 @@ type Adapter struct {
 
 // New makes the adapter of a source, or says what its configuration lacks.
 func New(config payload.Source, options source.Options) (source.Adapter, error) {
-	token := config.Credentials[payload.CredentialAPIToken]
-	if token == "" {
+	token := strings.TrimSpace(config.Credentials[payload.CredentialAPIToken])
+	switch {
+	case token == "":
 		return nil, fmt.Errorf("read credentials: %s is missing", payload.CredentialAPIToken)
+	case !source.Printable(token):
+		return nil, fmt.Errorf("read credentials: %s must be the token alone, without %q before it or a blank in it", payload.CredentialAPIToken, "Token")
 	}
 	adapter := &Adapter{authorization: "Token " + token, custom: config.CustomField}
 	if strings.HasPrefix(token, "nbt_") {
@@ -56,6 +59,7 @@ func New(config payload.Source, options source.Options) (source.Adapter, error) 
 		adapter.authorization = "Bearer " + token
 	}
 	var err error
+	config.Endpoint = source.BaseURL(config.Endpoint, "/api")
 	if adapter.pageSize, err = source.PageSize(config, defaultPage); err != nil {
 		return nil, err
 	}

@@ -303,6 +303,22 @@ func things(ids ...int) string {
 	return strings.Join(texts, ",")
 }
 
+// An endpoint that is the address of the API was asked for /api/api, and a line
+// end behind the token was told as a broken connection.
+func TestEndpointsAndTokensAsPeoplePasteThem(t *testing.T) {
+	for _, path := range []string{"", "/", "/api", "/api/", "/netbox", "/netbox/api/"} {
+		seen, config := stub(t, nil)
+		config.Endpoint += path
+		config.Credentials[payload.CredentialAPIToken] = " canary-token\r\n"
+		_, _, err := discover(t, config, source.Options{}, time.Time{})
+		prefix, _, _ := strings.Cut(path, "/api")
+		want := strings.TrimSuffix(prefix, "/") + devices
+		if asked := len(seen.to(want)); err != nil || asked != 1 || seen.requests[0].Header.Get("Authorization") != "Token canary-token" {
+			t.Errorf("%q: %d requests to %s, %v", path, asked, want, err)
+		}
+	}
+}
+
 func TestPagesThatDriftOrDoNotEnd(t *testing.T) {
 	next := "https://elsewhere.example" + devices + "?limit=2&offset="
 	for _, c := range []struct {
@@ -427,6 +443,7 @@ func TestDiscoverEndsWithTheFirstErrorOfEmit(t *testing.T) {
 
 func TestConfigurationsAreChecked(t *testing.T) {
 	for name, spoil := range map[string]func(*payload.Source){
+		"api_token must be": func(c *payload.Source) { c.Credentials[payload.CredentialAPIToken] = "Token 0123" },
 		"api_token":         func(c *payload.Source) { c.Credentials = nil },
 		"page_size":         func(c *payload.Source) { c.Credentials[payload.CredentialPageSize] = "x" },
 		"endpoint":          func(c *payload.Source) { c.Endpoint = "" },
