@@ -148,6 +148,24 @@ func (id *ID) UnmarshalJSON(data []byte) error {
 
 func (id ID) String() string { return strconv.FormatUint(uint64(id), 10) }
 
+// Count is a JSON number, or its text, of how many things there are, or -1 where
+// it is no such thing: what cannot be read must not be taken for none.
+type Count int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *Count) UnmarshalJSON(data []byte) error {
+	var text Text
+	if err := text.UnmarshalJSON(data); err != nil {
+		return err
+	}
+	value, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil || value < 0 {
+		value = -1
+	}
+	*c = Count(value)
+	return nil
+}
+
 // Property is the value of one member of a JSON object of free form, as text. A
 // list is written with commas; no name, no object and no member are empty.
 func Property(object json.RawMessage, name string) string {

@@ -24,7 +24,7 @@ type page struct {
 	// Next is the offset of the next page; null, 0 or absent at the end.
 	Next *source.ID
 	// Total is how many devices the query finds, absent where it is not said.
-	Total *source.ID
+	Total *source.Count
 }
 
 func (p *page) next() int64 {
@@ -109,9 +109,9 @@ func decodeToken(body []byte) (string, error) {
 func decodeSearch(body []byte) (*page, error) {
 	var answer struct {
 		Data *struct {
-			Next    *source.ID `json:"next"`
-			Total   *source.ID `json:"total"`
-			Results []device   `json:"results"`
+			Next    *source.ID    `json:"next"`
+			Total   *source.Count `json:"total"`
+			Results []device      `json:"results"`
 		} `json:"data"`
 		Success bool        `json:"success"`
 		Message source.Text `json:"message"`

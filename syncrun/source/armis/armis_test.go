@@ -324,6 +324,7 @@ func TestTheEndOfTheListingAndItsTotal(t *testing.T) {
 		{"next as text", []string{answer(device(1), `,"next":"1","total":2`), answer(device(2), `,"total":2`)}, 2, false, ""},
 		{"fewer than the total", []string{answer(device(1, 2), `,"next":null,"total":3`)}, 2, true, ""},
 		{"no total", []string{answer(device(1, 2), ``)}, 2, true, ""},
+		{"a total that is no number", []string{answer("", `,"next":null,"total":{"value":3,"relation":"gte"}`)}, 0, true, ""},
 		{"a duplicate and a gap", []string{answer(device(1, 2), `,"next":2,"total":4`), answer(device(2, 4), `,"total":4`)}, 3, true, ""},
 		{"gone meanwhile", []string{answer(device(1, 2), `,"next":2,"total":4`), answer(device(4), `,"total":3`)}, 3, true, ""},
 		{"a device without an id", []string{answer(`{"name":"x"},`+device(1), `,"total":1`)}, 1, true, ""},

@@ -14,9 +14,9 @@ import (
 
 // page is a page of any listing.
 type page[T any] struct {
-	Count   *source.ID  `json:"count"`
-	Next    source.Text `json:"next"`
-	Results []T         `json:"results"`
+	Count   *source.Count `json:"count"`
+	Next    source.Text   `json:"next"`
+	Results []T           `json:"results"`
 }
 
 func (p *page[T]) count() int64 {

@@ -335,6 +335,7 @@ func TestPagesThatDriftOrDoNotEnd(t *testing.T) {
 		{"fewer interfaces than counted", map[string][]string{devices: {results(1, "", things(1))}, ports: {results(2, "", `{"id":1,"device":{"id":1}}`)}}, 1, true, ""},
 		{"a thing without an id", map[string][]string{devices: {results(1, "", things(1, 0))}}, 1, true, ""},
 		{"no count", map[string][]string{devices: {`{"results":[{"id":1}]}`}}, 1, true, ""},
+		{"a count that is no number", map[string][]string{devices: {`{"count":"many","next":null,"results":[]}`}}, 0, true, ""},
 		{"next is the same", map[string][]string{devices: {results(9, next+"2", things(1)), results(9, next+"2", things(2))}}, 2, false, source.ReasonAnswer},
 		{"next is no link", map[string][]string{devices: {results(9, "none", things(1))}}, 1, false, source.ReasonAnswer},
 		{"next is broken", map[string][]string{devices: {results(9, "http://[::1", things(1))}}, 1, false, source.ReasonAnswer},
