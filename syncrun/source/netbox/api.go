@@ -48,28 +48,53 @@ func (p *page[T]) next(current string) (string, error) {
 
 // thing is a device or a virtual machine.
 type thing struct {
-	ID         source.ID   `json:"id"`
-	Name       source.Text `json:"name"`
-	DeviceType *struct {
-		Manufacturer source.Named `json:"manufacturer"`
-		Model        source.Text  `json:"model"`
-	} `json:"device_type"`
-	Role source.Named `json:"role"`
+	ID         source.ID    `json:"id"`
+	Name       source.Text  `json:"name"`
+	DeviceType deviceType   `json:"device_type"`
+	Role       source.Named `json:"role"`
 	// DeviceRole is what Role was called before NetBox 3.6.
-	DeviceRole   source.Named    `json:"device_role"`
-	Platform     source.Named    `json:"platform"`
-	Site         source.Named    `json:"site"`
-	Status       source.Named    `json:"status"`
-	PrimaryIP4   address         `json:"primary_ip4"`
-	PrimaryIP6   address         `json:"primary_ip6"`
+	DeviceRole source.Named `json:"device_role"`
+	Platform   source.Named `json:"platform"`
+	Site       source.Named `json:"site"`
+	Status     source.Named `json:"status"`
+	PrimaryIP4 address      `json:"primary_ip4"`
+	PrimaryIP6 address      `json:"primary_ip6"`
+	// PrimaryIP is that of the two which NetBox prefers.
+	PrimaryIP    address         `json:"primary_ip"`
 	Serial       source.Text     `json:"serial"`
 	Tags         source.Texts    `json:"tags"`
 	CustomFields json.RawMessage `json:"custom_fields"`
 }
 
+type deviceType struct {
+	Manufacturer source.Named `json:"manufacturer"`
+	Model        source.Text  `json:"model"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *deviceType) UnmarshalJSON(data []byte) error {
+	type object deviceType
+	return unwrap(data, (*object)(t), &t.Model)
+}
+
 // address is an IP address with its prefix length, in an object of its own.
 type address struct {
 	Address source.Text `json:"address"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *address) UnmarshalJSON(data []byte) error {
+	type object address
+	return unwrap(data, (*object)(a), &a.Address)
+}
+
+// unwrap reads an object or, from what gives it without one, the thing it is
+// known by alone: no shape of one device's fields costs a page.
+func unwrap(data []byte, object, alone any) error {
+	if data[0] == '{' {
+		return json.Unmarshal(data, object)
+	}
+	return json.Unmarshal(data, alone)
 }
 
 // notRunning are the statuses of things that exist on paper only, or no more.
@@ -81,21 +106,19 @@ var notRunning = map[string]bool{
 // shape is the thing as every adapter has them, but for its MACs.
 func (t *thing) shape(kind, custom string) source.Device {
 	shaped := source.Device{
-		NativeID:    kind + ":" + t.ID.String(),
-		NativeKey:   payload.MetaNetBoxDeviceID,
-		Name:        string(t.Name),
-		IPs:         source.Addresses(string(t.PrimaryIP4.Address), string(t.PrimaryIP6.Address)),
-		Offline:     notRunning[strings.ToLower(string(t.Status))],
-		Serial:      string(t.Serial),
-		OS:          string(t.Platform),
-		Type:        string(t.Role),
-		Site:        string(t.Site),
-		Tags:        t.Tags,
-		CustomField: source.Property(t.CustomFields, custom),
-	}
-	if t.DeviceType != nil {
-		shaped.Manufacturer = string(t.DeviceType.Manufacturer)
-		shaped.Model = string(t.DeviceType.Model)
+		NativeID:     kind + ":" + t.ID.String(),
+		NativeKey:    payload.MetaNetBoxDeviceID,
+		Name:         string(t.Name),
+		IPs:          source.Addresses(string(t.PrimaryIP4.Address), string(t.PrimaryIP6.Address), string(t.PrimaryIP.Address)),
+		Manufacturer: string(t.DeviceType.Manufacturer),
+		Model:        string(t.DeviceType.Model),
+		Offline:      notRunning[strings.ToLower(string(t.Status))],
+		Serial:       string(t.Serial),
+		OS:           string(t.Platform),
+		Type:         string(t.Role),
+		Site:         string(t.Site),
+		Tags:         t.Tags,
+		CustomField:  source.Property(t.CustomFields, custom),
 	}
 	if shaped.Type == "" {
 		shaped.Type = string(t.DeviceRole)
@@ -119,8 +142,20 @@ type owner struct {
 	ID source.ID `json:"id"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *owner) UnmarshalJSON(data []byte) error {
+	type object owner
+	return unwrap(data, (*object)(o), &o.ID)
+}
+
 type macObject struct {
 	MACAddress source.Text `json:"mac_address"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *macObject) UnmarshalJSON(data []byte) error {
+	type object macObject
+	return unwrap(data, (*object)(m), &m.MACAddress)
 }
 
 func (p *port) owner() source.ID {

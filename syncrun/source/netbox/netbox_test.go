@@ -392,6 +392,37 @@ func TestShapesOfAllVersions(t *testing.T) {
 	}
 }
 
+// One thing told by its name where NetBox has an object cost the whole page.
+func TestShapesThatOnlyResembleNetBox(t *testing.T) {
+	_, config := stub(t, map[string][]string{
+		devices: {results(4, "",
+			`{"id":1,"name":"a","primary_ip4":"10.0.0.1/24","primary_ip6":"2001:db8::1","device_type":"C9300","status":"offline","role":"switch","site":"Berlin"}`,
+			`{"id":2,"name":"b","primary_ip":{"address":"10.0.0.2/24"},"device_type":null}`,
+			`{"id":3,"name":"c","primary_ip4":{"address":"10.0.0.3/24"},"primary_ip6":{"address":"2001:db8::3/64"},"primary_ip":{"address":"2001:db8::3/64"}}`,
+			`{"id":4,"name":"d","primary_ip4":[],"primary_ip":7,"device_type":[1]}`)},
+		ports: {results(2, "",
+			`{"id":1,"device":1,"mac_address":null,"primary_mac_address":"AA:BB:CC:00:00:01","mac_addresses":["AA:BB:CC:00:00:02"]}`,
+			`{"id":2,"device":{"id":"2"},"mac_address":"AA:BB:CC:00:00:03"}`)},
+	})
+	found, discovery, err := discover(t, config, source.Options{}, time.Time{})
+	if err != nil || discovery.Devices != 4 || discovery.Mode != payload.ModeSnapshot {
+		t.Fatalf("%+v, %v", discovery, err)
+	}
+	for id, want := range map[string]string{
+		"device:1": "10.0.0.1|false|10.0.0.1,2001:db8::1|aa:bb:cc:00:00:01,aa:bb:cc:00:00:02|switch|C9300|Berlin",
+		"device:2": "10.0.0.2|true|10.0.0.2|aa:bb:cc:00:00:03|||",
+		"device:3": "10.0.0.3|true|10.0.0.3,2001:db8::3||||",
+		"device:4": "|true|||||",
+	} {
+		u := found[id]
+		m := u.Metadata
+		got := fmt.Sprintf("%s|%t|%s|%s|%s|%s|%s", u.IP, u.IsAvailable, m["all_ips"], m["all_macs"], m["device_type"], m["model"], m["site"])
+		if got != want {
+			t.Errorf("%s is\n%s, want\n%s", id, got, want)
+		}
+	}
+}
+
 func TestWhatChangedSinceIsIncremental(t *testing.T) {
 	seen, config := stub(t, map[string][]string{devices: {results(1, "", things(1))}})
 	since := time.Date(2026, time.March, 1, 13, 0, 0, 0, time.FixedZone("", 3600))
