@@ -21,6 +21,9 @@ func Decode(body []byte, into any) error {
 	case trimmed[0] == '<':
 		return Errorf(ReasonAnswer, "the answer is a web page, not JSON: a login page or a proxy's")
 	}
+	if err := bounded(trimmed); err != nil {
+		return err
+	}
 	err := json.Unmarshal(trimmed, into)
 	var (
 		shape  *json.UnmarshalTypeError
@@ -40,11 +43,14 @@ func Decode(body []byte, into any) error {
 	return Errorf(ReasonAnswer, "the answer cannot be decoded")
 }
 
+// maxMessage is how many bytes of an answer that tells of an error are looked at.
+const maxMessage = 64 << 10
+
 // errorMessage is what a source says of its own error, in any of the usual ways:
 // as a whole, or of a field of the request, as Django REST framework does.
 func errorMessage(body []byte) string {
 	var said map[string]Texts
-	if json.Unmarshal(body, &said) != nil {
+	if len(body) > maxMessage || json.Unmarshal(body, &said) != nil {
 		return ""
 	}
 	for _, key := range []string{"message", "detail", "error"} {

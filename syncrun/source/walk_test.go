@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -82,6 +83,26 @@ func TestWalkTellsWhetherAListingCameWhole(t *testing.T) {
 	}
 }
 
+// A page of 32 MiB of "null" became gigabytes of devices.
+func TestAnAnswerHasALargestNumberOfElements(t *testing.T) {
+	var into []struct{ Tags source.Texts }
+	for name, c := range map[string]struct {
+		body string
+		want source.Reason
+	}{
+		"many":               {"[" + strings.Repeat("{},", 199_999) + "{}]", ""},
+		"too many":           {"[" + strings.Repeat("null,", 200_000) + "{}]", source.ReasonSize},
+		"too many in all":    {"[" + strings.Repeat(`{"tags":[`+strings.Repeat("1,", 99_999)+"1]},", 50) + "{}]", source.ReasonSize},
+		"commas in a string": {`[{"tags":"\"` + strings.Repeat(",[{", 300_000) + `"}]`, ""},
+		"too deep":           {strings.Repeat("[", 20_000), source.ReasonAnswer},
+		"not balanced":       {strings.Repeat("]", 20_000), source.ReasonAnswer},
+	} {
+		if err := source.Decode([]byte(c.body), &into); reason(err) != c.want || (err == nil) != (c.want == "") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{"", "{}", "<html>", `{"name":"x"}`, `{"a":[1,{"name":null}]}`, `[[[[`} {
 		f.Add([]byte(seed))
@@ -93,7 +114,7 @@ func FuzzDecode(f *testing.F) {
 			C source.Named
 			D source.ID
 		}
-		if err := source.Decode(data, &into); err != nil && reason(err) != source.ReasonAnswer {
+		if err := source.Decode(data, &into); err != nil && reason(err) != source.ReasonAnswer && reason(err) != source.ReasonSize {
 			t.Errorf("error %v", err)
 		}
 		source.Property(data, "a")
