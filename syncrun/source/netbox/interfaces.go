@@ -26,9 +26,13 @@ const maxPortMACs = 512
 // as its length allows and the answer fits a page. A thing deleted since its page
 // was read is not among them.
 func (r *run) macs(ctx context.Context, list listing, things []thing) (map[source.ID][]string, error) {
-	macs := make(map[source.ID][]string, len(things))
+	macs, doubted := make(map[source.ID][]string, len(things)), false
 	for things = slices.Clone(things); len(things) > 0; {
-		query, named := ownersQuery(list.owner, things)
+		batch := things
+		if r.oneByOne {
+			batch = things[:1]
+		}
+		query, named := ownersQuery(list.owner, batch)
 		for i := range things[:named] {
 			macs[things[i].ID] = nil
 		}
@@ -42,9 +46,34 @@ func (r *run) macs(ctx context.Context, list listing, things []thing) (map[sourc
 		if err != nil {
 			return nil, err
 		}
-		things = things[named:]
+		if only := onlyOne(macs, things[:named]); only >= 0 {
+			// Asked for the others again, a NetBox has nothing to add.
+			r.oneByOne, doubted = doubted, true
+			things = slices.Delete(things, only, only+1)
+			continue
+		}
+		things, doubted = things[named:], false
 	}
 	return macs, nil
+}
+
+// onlyOne is the one of several things that has interfaces, if it is the first or
+// the last: either no other has any, or the server looks at one owner only of
+// those it was asked for. It is -1 for every other answer.
+func onlyOne(macs map[source.ID][]string, things []thing) int {
+	only := -1
+	for i := range things {
+		switch known := macs[things[i].ID] != nil; {
+		case known && only >= 0:
+			return -1
+		case known:
+			only = i
+		}
+	}
+	if last := len(things) - 1; last > 0 && (only == 0 || only == last) {
+		return only
+	}
+	return -1
 }
 
 // deleted tells which of the things NetBox no longer knows: a filter by owners

@@ -111,6 +111,9 @@ type run struct {
 	found source.Discovery
 	// absent are the lists that turned out not to exist.
 	absent []string
+	// oneByOne is whether the server looks at one owner of interfaces only,
+	// however many it is asked for.
+	oneByOne bool
 }
 
 // firstQuery asks for a listing from its beginning. The order by id keeps what
