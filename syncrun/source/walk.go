@@ -70,7 +70,9 @@ func (w *Walk) Partial() string {
 	switch {
 	case !w.counted:
 		return "the source did not say how many there are"
-	case w.Found() != w.total:
+	case w.Found() < w.total:
+		return fmt.Sprintf("found %d where the source counts %d: it changed while it was read, or its pages end too early", w.Found(), w.total)
+	case w.Found() > w.total:
 		return fmt.Sprintf("found %d where the source counts %d: it changed while it was read", w.Found(), w.total)
 	}
 	return ""

@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -84,6 +85,24 @@ func TestWalkTellsWhetherAListingCameWhole(t *testing.T) {
 }
 
 // A page of 32 MiB of "null" became gigabytes of devices.
+// A source that never gives all it counts was told to have changed, run after run.
+func TestWalkSaysWhatMayBeWrong(t *testing.T) {
+	var short, long source.Walk
+	for id := range source.ID(5) {
+		short.Add(id + 1)
+		long.Add(id + 1)
+	}
+	if err := errors.Join(short.Page(5, 5, 10, false), long.Page(5, 5, 4, false)); err != nil {
+		t.Fatal(err)
+	}
+	if text := short.Partial(); !strings.Contains(text, "pages end too early") {
+		t.Errorf("too few are told as %q", text)
+	}
+	if text := long.Partial(); strings.Contains(text, "too early") {
+		t.Errorf("too many are told as %q", text)
+	}
+}
+
 func TestAnAnswerHasALargestNumberOfElements(t *testing.T) {
 	var into []struct{ Tags source.Texts }
 	for name, c := range map[string]struct {
