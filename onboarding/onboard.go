@@ -58,7 +58,7 @@ func Onboard(ctx context.Context, signer Signer, answers Answers) (Onboarded, er
 	if answers.Out != "" {
 		var err error
 		if undo, err = Prepare(answers.Out, 0o700); err != nil {
-			return Onboarded{}, err
+			return Onboarded{}, fmt.Errorf("%w: choose another directory", err)
 		}
 	}
 	carry := packaged

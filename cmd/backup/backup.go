@@ -97,8 +97,10 @@ func backupRun(ctx context.Context, opts *Options) error {
 	if opts.Path == "-" && opts.IO.OutTerminal {
 		return cmdutil.Usagef("a backup is not for a terminal: name a file, or lead the output elsewhere")
 	}
-	if _, err := os.Lstat(opts.Path); opts.Path != "-" && !errors.Is(err, fs.ErrNotExist) {
-		return cmdutil.Errorf(cmdutil.ExitConflict, "write backup %s: a file of that name exists: name another", opts.Path)
+	if opts.Path != "-" {
+		if err := free(opts.Path); err != nil {
+			return err
+		}
 	}
 	lock, err := opts.lock()
 	if err != nil {
@@ -129,6 +131,18 @@ func backupRun(ctx context.Context, opts *Options) error {
 		cmdutil.Column[document]{Title: "size", Value: func(d document) string { return strconv.FormatInt(d.Bytes, 10) + " bytes" }}), d)
 }
 
+// free finds out that there is no file of that name, before anything is read.
+func free(path string) error {
+	_, err := os.Lstat(path)
+	switch {
+	case err == nil:
+		return cmdutil.Errorf(cmdutil.ExitConflict, "write backup %s: a file of that name exists: name another", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	}
+	return fmt.Errorf("write backup: %w: name another file", err)
+}
+
 func stateOptions(f *cmdutil.Factory) (state.Options, error) {
 	if err := f.OnlyHere("a backup is taken and restored"); err != nil {
 		return state.Options{}, err
@@ -150,7 +164,7 @@ func stateOptions(f *cmdutil.Factory) (state.Options, error) {
 func writeBeside(path string, write func(io.Writer) error) (size int64, err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return 0, fmt.Errorf("write backup %s: %w", path, err)
+		return 0, fmt.Errorf("write backup %s: %w: name a file in a directory that can be written", path, err)
 	}
 	defer func() { _ = os.Remove(file.Name()) }()
 	err = write(file)

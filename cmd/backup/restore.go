@@ -161,6 +161,10 @@ func (o *RestoreOptions) open() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read backup: %w", err)
 	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		_ = file.Close()
+		return nil, cmdutil.Usagef("read backup %s: it is a directory: name the file", o.Path)
+	}
 	return file, nil
 }
 

@@ -221,7 +221,7 @@ func (o *Options) prepare(token join.Token) (dir string, done func(error) error,
 	}
 	undo, err := onboarding.Prepare(dir, 0o755)
 	if err != nil {
-		return "", nothing, err
+		return "", nothing, fmt.Errorf("%w: name another directory with --dir", err)
 	}
 	return dir, func(failure error) error {
 		if failure != nil {
@@ -233,10 +233,14 @@ func (o *Options) prepare(token join.Token) (dir string, done func(error) error,
 
 func free(dir string) error {
 	path := filepath.Join(dir, onboarding.CertDir, onboarding.CertFile)
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Lstat(path)
+	switch {
+	case err == nil:
 		return cmdutil.Errorf(cmdutil.ExitConflict, "enroll into %s: it holds an identity: name another directory with --dir, or replace it with --replace", dir)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
 	}
-	return nil
+	return fmt.Errorf("enroll into %s: %w: name another directory with --dir", dir, err)
 }
 
 // refine gives an error of the CA's the exit code it means.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"edgesync/cmd/cmdutil"
 )
@@ -43,12 +44,23 @@ func readSettings(dir string) (settings, error) {
 		return s, nil
 	}
 	if err != nil {
-		return s, fmt.Errorf("read settings of the state directory: %w", err)
+		return s, unreadable(dir, err)
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
 		return s, fmt.Errorf("read %s: %w", filepath.Join(dir, settingsFile), err)
 	}
 	return s, nil
+}
+
+// unreadable is why nothing can be read in dir, with the way out.
+func unreadable(dir string, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return cmdutil.Usagef("open state directory %s: %w: name a directory with --state-dir", dir, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("open state directory %s: %w: run this as the user who owns it, or name another with --state-dir", dir, err)
+	}
+	return fmt.Errorf("open state directory %s: %w", dir, err)
 }
 
 func writeSettings(dir string, s settings) error {
@@ -116,7 +128,7 @@ func exists(dir string) (bool, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	default:
-		return false, fmt.Errorf("open state directory: %w", err)
+		return false, unreadable(dir, err)
 	}
 }
 

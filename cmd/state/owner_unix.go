@@ -29,7 +29,7 @@ func becomeOwner(dir string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open state directory: %w", err)
+		return unreadable(dir, err)
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || owner.Uid == 0 {

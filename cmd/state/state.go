@@ -77,7 +77,7 @@ func open(ctx context.Context, opts Options) (*State, error) {
 	}
 	_, missing := os.Stat(opts.Dir)
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make state directory: %w", err)
+		return nil, fmt.Errorf("make state directory: %w: name another with --state-dir", err)
 	}
 	s := &State{}
 	if s.lock, err = acquire(opts.Dir); err != nil {
