@@ -7,8 +7,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"edgesync/cmd/cmdutil"
 )
@@ -47,8 +53,19 @@ func runAt(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (st
 	if err == nil {
 		return cmdutil.ExitDone
 	}
+	err = ofBytes(err, args)
 	fmt.Fprintln(streams.Err, "edgesync: "+cmdutil.ErrorLine(err))
 	return cmdutil.ExitCode(err)
+}
+
+// ofBytes is err, or that an argument is no text where that is what no request
+// could be made of.
+func ofBytes(err error, args []string) error {
+	at := slices.IndexFunc(args, func(arg string) bool { return !utf8.ValidString(arg) })
+	if at < 0 || status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "invalid UTF-8") {
+		return err
+	}
+	return cmdutil.Usagef("read argument %q: it is not UTF-8: give it as UTF-8", args[at])
 }
 
 // again runs another command line on the platform of f, which stays connected.
