@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,6 +45,20 @@ func ServeHTTP(ctx context.Context, listener net.Listener, handler http.Handler)
 	return group.Wait()
 }
 
+// elsewhere is the way out where an address cannot be listened on.
+func elsewhere(err error) string {
+	var unknown *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return ": stop what listens there, or choose another address"
+	case errors.Is(err, syscall.EACCES):
+		return ": choose a port above 1023, or give the program the right to this one (CAP_NET_BIND_SERVICE)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &unknown):
+		return ": choose an address of this host, or :PORT for all of them"
+	}
+	return ""
+}
+
 // Listen opens a TCP listener for what, which the error names.
 func Listen(ctx context.Context, what, addr string) (net.Listener, error) {
 	if addr == "" {
@@ -56,7 +71,7 @@ func Listen(ctx context.Context, what, addr string) (net.Listener, error) {
 		if errors.As(err, &bad) {
 			return nil, Usagef("listen for %s on %q: want HOST:PORT or :PORT: %w", what, addr, err)
 		}
-		return nil, fmt.Errorf("listen for %s: %w", what, err)
+		return nil, fmt.Errorf("listen for %s: %w%s", what, err, elsewhere(err))
 	}
 	return listener, nil
 }
