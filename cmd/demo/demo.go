@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,9 +78,11 @@ func demoRun(ctx context.Context, opts *Options) (err error) {
 		return err
 	}
 	began := opts.Now()
+	ctx, stop := untilGone(ctx)
+	defer stop()
 	dir, err := os.MkdirTemp("", "edgesync-demo-")
 	if err != nil {
-		return fmt.Errorf("make directory of the demo: %w", err)
+		return fmt.Errorf("make directory of the demo: %w: set TMPDIR to a directory that can be written", err)
 	}
 	defer func() { err = errors.Join(err, leave(opts, dir)) }()
 	logs, err := os.OpenFile(filepath.Join(dir, "demo.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -99,6 +103,21 @@ func demoRun(ctx context.Context, opts *Options) (err error) {
 		return err
 	}
 	return d.judge()
+}
+
+// untilGone ends with ctx, and when the terminal is closed. Neither that nor an
+// output that nobody reads any more ends the process before its directory, which
+// holds keys, is removed.
+func untilGone(ctx context.Context) (context.Context, context.CancelFunc) {
+	signal.Ignore(syscall.SIGPIPE) // Writing says it instead.
+	stop := func() {}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+	}
+	return ctx, func() {
+		stop()
+		signal.Reset(syscall.SIGPIPE)
+	}
 }
 
 // leave removes the demo's directory, or tells how to go on with it.
