@@ -5,6 +5,7 @@ package onboard
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -138,13 +139,17 @@ func report(opts *Options, done onboarding.Onboarded) error {
 			d.Token = done.Token
 		}
 	}
-	return cmdutil.PrintOne(opts.IO, opts.Format, []cmdutil.Column[document]{
+	err := cmdutil.PrintOne(opts.IO, opts.Format, []cmdutil.Column[document]{
 		{Title: "sync service", Value: func(d document) string { return d.Name + " (" + d.ComponentID + ") of tenant " + d.Tenant }},
 		{Title: "gateway", Value: func(d document) string { return d.GatewayAddr }},
 		{Title: what, Value: func(d document) string { return d.Path + d.Token }},
 		{Title: until, Value: func(d document) string { return cmdutil.Date(d.ExpiresAt) }},
 		{Title: "on the edge host", Value: func(d document) string { return d.InstallCommand }},
 	}, d)
+	if err != nil && d.Token != "" {
+		return fmt.Errorf("print join token: %w: nobody has it: run this again for another, with --out to have it in a file", err)
+	}
+	return err
 }
 
 // defaults are what the platform knows beforehand.
