@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,6 +47,11 @@ func ahead() time.Time {
 // command in a process of its own. A script has a state directory and free
 // addresses of its own; docs/SPEC.md's promises are in the scripts' names.
 func TestScripts(t *testing.T) {
+	// Scripts hang up. Where that is ignored, as under nohup, what they start would
+	// ignore it, too: what a process catches is as usual again in those it starts.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
 	database, empty, fresh := "", "", ""
 	if pgtest.Available() {
 		database, empty, fresh = pgtest.Database(t), pgtest.Database(t), pgtest.Database(t)
