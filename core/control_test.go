@@ -128,7 +128,7 @@ func TestControlStreamEndsWithItsAdmission(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantCode(t, l.err(), codes.PermissionDenied)
-			if took := time.Since(began); took > 10*time.Second { // At once, where a machine may stand still.
+			if took := time.Since(began); took > time.Second {
 				t.Errorf("it took %s", took)
 			}
 		})

@@ -251,10 +251,9 @@ func (p *platform) rewire(edges ...*edge) {
 	}
 }
 
-// patience is how long a test waits for what must come. What must come at once
-// gets atOnce: a machine may stand still for seconds, and what nobody ends at once
-// goes on for longer.
-const patience, atOnce = time.Minute, 10 * time.Second
+// patience is how long a test waits for what must come. What is promised to come
+// at once, as the end of who is revoked, gets atOnce.
+const patience, atOnce = time.Minute, time.Second
 
 // await polls until ok or a deadline.
 func (p *platform) await(what string, ok func() bool) {
