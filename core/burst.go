@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"edgesync/dire"
-	"edgesync/proto/payload"
 	"edgesync/proto/tracing"
 )
 
@@ -44,12 +43,11 @@ func (j *job) ended() bool {
 
 // ingestChunk stores one chunk, alone or in a burst, when it is the tenant's turn.
 // Whoever waits and gets the turn first stores for the others, too.
-func (c *Core) ingestChunk(ctx context.Context, in *ingestion, chunk payload.Chunk) (dire.Stats, error) {
-	groups, err := in.groups(chunk)
-	if err != nil {
-		return dire.Stats{}, err
+func (c *Core) ingestChunk(ctx context.Context, in *ingestion, a arrival) (dire.Stats, error) {
+	if a.invalid != nil {
+		return dire.Stats{}, a.invalid
 	}
-	j := &job{chunkWriter: &chunkWriter{core: c, in: in, chunk: chunk}, ctx: ctx, groups: groups, done: make(chan struct{})}
+	j := &job{chunkWriter: &chunkWriter{core: c, in: in, chunk: a.chunk}, ctx: ctx, groups: a.groups, done: make(chan struct{})}
 	lane := c.lane(in.scope.tenant.ID)
 	if err := lane.queue(j); err != nil {
 		return dire.Stats{}, err
@@ -71,7 +69,7 @@ func (c *Core) ingestChunk(ctx context.Context, in *ingestion, chunk payload.Chu
 		return dire.Stats{}, c.notAssigned(ctx, in, missing.what)
 	}
 	if j.err != nil {
-		return dire.Stats{}, doing(j.err, "store chunk %d of run %s", chunk.Index, in.stream.RunID)
+		return dire.Stats{}, doing(j.err, "store chunk %d of run %s", a.chunk.Index, in.stream.RunID)
 	}
 	return j.stats, nil
 }

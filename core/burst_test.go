@@ -99,7 +99,7 @@ func (b *burstWorld) begin(ctx context.Context, name string, peer certs.Peer, so
 	b.t.Helper()
 	before, read := b.slow.Waiting(b.tenant), false
 	go func() {
-		b.done <- result{name, b.slow.Ingest(ctx, peer, stream(source, name), func() (payload.Chunk, error) {
+		b.done <- result{name, b.slow.Ingest(ctx, peer, stream(source, name), func(context.Context) (payload.Chunk, error) {
 			if read {
 				return payload.Chunk{}, io.EOF
 			}

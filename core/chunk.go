@@ -20,6 +20,8 @@ type group struct {
 	// sourceType and partition are the payload's; a source's record overrides them.
 	sourceType, partition string
 	updates               []payload.Update
+	// ready is what was made of them ahead of their transaction, if anything was.
+	ready ready
 }
 
 // groups sorts the updates of a chunk by what their identity is scoped by.
@@ -116,7 +118,7 @@ func (w *chunkWriter) write(ctx context.Context, tx TenantTx, events *eventLog, 
 	}
 	for _, g := range groups {
 		if g.source == uuid.Nil {
-			if _, err := w.store(ctx, tx, events, g, Source{}, w.foreign(g)); err != nil {
+			if _, err := w.store(ctx, tx, events, g, Source{}, w.in.foreign(g)); err != nil {
 				return err
 			}
 			continue
@@ -125,7 +127,7 @@ func (w *chunkWriter) write(ctx context.Context, tx TenantTx, events *eventLog, 
 		if err != nil {
 			return err
 		}
-		stats, err := w.store(ctx, tx, events, g, source, w.batch(source))
+		stats, err := w.store(ctx, tx, events, g, source, batchOf(source))
 		if err != nil {
 			return err
 		}
@@ -164,36 +166,17 @@ func (w *chunkWriter) source(ctx context.Context, tx TenantTx, id uuid.UUID) (So
 	return source, err
 }
 
-// batch is the scope of updates of a source: its record's, whatever they say.
-func (w *chunkWriter) batch(source Source) dire.Batch {
-	return dire.Batch{
-		Source: source.ID.String(), SourceType: source.Type,
-		Confidence: source.Confidence, Partition: source.Partition,
-	}
-}
-
-// foreign is the scope of updates that name no source.
-func (w *chunkWriter) foreign(g *group) dire.Batch {
-	confidence := 5
-	if kind, ok := sourceTypes[g.sourceType]; ok {
-		confidence = kind.confidence
-	}
-	return dire.Batch{
-		Source: w.in.peer.Component + "/" + g.sourceType, SourceType: g.sourceType,
-		Confidence: confidence, Partition: g.partition,
-	}
-}
-
 func (w *chunkWriter) store(ctx context.Context, tx TenantTx, events *eventLog, g *group, source Source, batch dire.Batch) (dire.Stats, error) {
 	var stats dire.Stats
-	batch.Received, batch.Run = events.now, w.run(g).Run
-	batch.Run.Chunk = w.chunk.Index + 1
-	for updates := range slices.Chunk(g.updates, maxBatch) {
-		batch.Updates = make([]dire.Update, len(updates))
-		for i, update := range updates {
-			batch.Updates[i] = direUpdate(update, batch.SourceType)
+	batch.Received, batch.Run = events.now, w.in.runOf(g, w.chunk)
+	if !g.ready.isOf(batch) {
+		var err error
+		if g.ready, err = w.core.makeReady(batch, g.updates); err != nil {
+			return stats, err
 		}
-		plan, err := w.reconcile(ctx, tx, events, g, source, batch)
+	}
+	for _, part := range g.ready.parts {
+		plan, err := w.reconcile(ctx, tx, events, g, source, g.ready.batch, part)
 		if err != nil {
 			return stats, err
 		}

@@ -19,8 +19,8 @@ type runHead struct {
 
 // run is the run the updates of a group are part of, as the head of the stream
 // says, else as the first of them that says anything.
-func (w *chunkWriter) run(g *group) runHead {
-	stream := w.in.stream
+func (in *ingestion) run(g *group) runHead {
+	stream := in.stream
 	id, mode, started := stream.RunID, stream.Mode, stream.RunStarted
 	i := slices.IndexFunc(g.updates, func(u payload.Update) bool { return u.SyncMeta != nil })
 	if i >= 0 {
@@ -35,13 +35,13 @@ func (w *chunkWriter) run(g *group) runHead {
 			started = *meta.RunStarted
 		}
 	}
-	return runHead{dire.Run{ID: id, Started: past(started, w.in.began)}, validMode(mode)}
+	return runHead{dire.Run{ID: id, Started: past(started, in.began)}, validMode(mode)}
 }
 
 // noteRun keeps how far a run has come. A stream that is sent again counts anew,
 // and changes nothing of a run that was complete.
 func (w *chunkWriter) noteRun(ctx context.Context, tx TenantTx, now time.Time, source Source, g *group, stats dire.Stats) error {
-	of := w.run(g)
+	of := w.in.run(g)
 	if of.ID == "" {
 		return nil
 	}

@@ -5,17 +5,15 @@ import (
 	"fmt"
 
 	"edgesync/dire"
+	"edgesync/proto/payload"
 	"edgesync/proto/tracing"
 )
 
 // reconcile plans a batch and carries it out. The deletions of a run that would
 // retract too many things are taken out of it, and held.
-func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventLog, g *group, source Source, batch dire.Batch) (dire.Plan, error) {
-	probe, err := w.core.rules.ProbeFor(batch)
+func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventLog, g *group, source Source, batch dire.Batch, part part) (dire.Plan, error) {
+	probe, err := tx.Touch(ctx, part.probe)
 	if err != nil {
-		return dire.Plan{}, fmt.Errorf("probe batch: %w", err)
-	}
-	if probe, err = tx.Touch(ctx, probe); err != nil {
 		return dire.Plan{}, fmt.Errorf("see devices again: %w", err)
 	}
 	neighbourhood, err := tx.Neighbourhood(ctx, probe)
@@ -36,7 +34,7 @@ func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventL
 			return dire.Plan{}, err
 		}
 		if !may {
-			return w.holdDeletions(ctx, tx, events, source, batch, known, living)
+			return w.holdDeletions(ctx, tx, events, source, batch, part.updates, known, living)
 		}
 	}
 	if err := tx.Apply(ctx, plan); err != nil {
@@ -51,7 +49,7 @@ func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventL
 func (w *chunkWriter) mayRetract(ctx context.Context, tx TenantTx, g *group, source Source, name string, more int64) (living int64, may bool, err error) {
 	if _, ok := w.retracted[name]; !ok {
 		w.retracted[name] = 0
-		if id := w.run(g).ID; id != "" && source.Name != "" {
+		if id := w.in.run(g).ID; id != "" && source.Name != "" {
 			// What an earlier attempt at the same run retracted counts, too.
 			run, err := findRun(ctx, tx, source.ID, id)
 			if err != nil {
@@ -68,13 +66,14 @@ func (w *chunkWriter) mayRetract(ctx context.Context, tx TenantTx, g *group, sou
 
 // holdDeletions carries a batch out without the deletions of what lives and no
 // later run named, which it keeps for an operator.
-func (w *chunkWriter) holdDeletions(ctx context.Context, tx TenantTx, events *eventLog, source Source, batch dire.Batch, known []dire.Known, living int64) (dire.Plan, error) {
+func (w *chunkWriter) holdDeletions(ctx context.Context, tx TenantTx, events *eventLog, source Source, batch dire.Batch, updates []payload.Update, known []dire.Known, living int64) (dire.Plan, error) {
 	lives := make(map[string]bool, len(known))
 	for _, k := range known {
 		lives[k.Key] = k.RetractedAt.IsZero() && !batch.Run.Started.Before(k.Run.Started)
 	}
 	var pending []dire.Retraction
-	kept, all := make([]dire.Update, 0, len(batch.Updates)), batch.Updates
+	all := direUpdates(updates, batch.SourceType)
+	kept := make([]dire.Update, 0, len(all))
 	held := map[string]bool{}
 	for i, u := range all {
 		if u.Deleted {

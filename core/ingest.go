@@ -38,33 +38,46 @@ type ingestion struct {
 }
 
 // Ingest stores the updates of one stream, chunk by chunk, each wholly or not
-// at all. It returns nil once all that next handed out is stored.
-func (c *Core) Ingest(ctx context.Context, peer certs.Peer, stream payload.Stream, next func() (payload.Chunk, error)) error {
+// at all. It returns nil once all that next handed out is stored. next is called
+// ahead of what is stored, by one goroutine, and its context ends with the stream.
+func (c *Core) Ingest(ctx context.Context, peer certs.Peer, stream payload.Stream, next func(context.Context) (payload.Chunk, error)) error {
 	in, err := c.openIngestion(ctx, peer, stream)
 	if err != nil {
 		return err
 	}
-	for {
-		chunk, err := next()
-		if errors.Is(err, io.EOF) {
+	ctx, end := context.WithCancel(ctx)
+	arrivals := c.arrivals(ctx, in, next)
+	defer func() {
+		end()
+		for range arrivals {
+		}
+	}()
+	for a := range arrivals {
+		if errors.Is(a.err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return err
+		if a.err != nil {
+			return a.err
 		}
-		c.metrics.received.Add(float64(len(chunk.Updates)))
-		chunkCtx, span := tracing.Below(ctx, "ingest")
-		span.Count("chunk_index", int64(chunk.Index))
-		span.Count("devices", int64(len(chunk.Updates)))
-		began := time.Now()
-		stats, err := c.ingestChunk(chunkCtx, in, chunk)
-		c.metrics.stored.Observe(time.Since(began).Seconds())
-		span.End(err)
-		c.count(ctx, in, chunk, stats, err)
-		if err != nil {
+		if err := c.take(ctx, in, a); err != nil {
 			return err
 		}
 	}
+	return context.Cause(ctx)
+}
+
+// take stores a chunk and counts what became of it.
+func (c *Core) take(ctx context.Context, in *ingestion, a arrival) error {
+	c.metrics.received.Add(float64(len(a.chunk.Updates)))
+	ctx, span := tracing.Below(ctx, "ingest")
+	span.Count("chunk_index", int64(a.chunk.Index))
+	span.Count("devices", int64(len(a.chunk.Updates)))
+	began := time.Now()
+	stats, err := c.ingestChunk(ctx, in, a)
+	c.metrics.stored.Observe(time.Since(began).Seconds())
+	span.End(err)
+	c.count(ctx, in, a.chunk, stats, err)
+	return err
 }
 
 // openIngestion decides whose store a stream goes to: the certificate's tenant,

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -238,7 +239,7 @@ func TestAStreamThatBreaksKeepsItsChunksAndIsSentAgain(t *testing.T) {
 	w, peer, source := edge(t)
 	broken := errors.New("connection reset")
 	sent := false
-	err := w.Ingest(t.Context(), peer, stream(source, "r"), func() (payload.Chunk, error) {
+	err := w.Ingest(t.Context(), peer, stream(source, "r"), func(context.Context) (payload.Chunk, error) {
 		if sent {
 			return payload.Chunk{}, broken
 		}
@@ -262,10 +263,14 @@ func TestAStreamThatBreaksKeepsItsChunksAndIsSentAgain(t *testing.T) {
 func TestARevokedServicesLiveStreamEndsAtTheNextChunk(t *testing.T) {
 	w, peer, source := edge(t)
 	i := 0
-	err := w.Ingest(t.Context(), peer, stream(source, "r"), func() (payload.Chunk, error) {
+	err := w.Ingest(t.Context(), peer, stream(source, "r"), func(ctx context.Context) (payload.Chunk, error) {
 		if i++; i == 2 {
-			if _, err := w.RevokeService(t.Context(), operator, "acme", "hq"); err != nil {
-				t.Fatal(err)
+			// This one is asked for while the first is stored.
+			for deadline := time.Now().Add(patience); w.count("acme") == 0 && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
+			if _, err := w.RevokeService(ctx, operator, "acme", "hq"); err != nil {
+				return payload.Chunk{}, err
 			}
 		}
 		if i > 3 {
@@ -309,7 +314,7 @@ func TestTooManyWaitingStreamsAreSentAway(t *testing.T) {
 	}
 	one := func() error {
 		i := 0
-		return slow.Ingest(background, peer, stream(source, "r"), func() (payload.Chunk, error) {
+		return slow.Ingest(background, peer, stream(source, "r"), func(context.Context) (payload.Chunk, error) {
 			if i++; i > 1 {
 				return payload.Chunk{}, io.EOF
 			}

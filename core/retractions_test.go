@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func TestNothingButCompleteSnapshotsRetracts(t *testing.T) {
 		n := 0
 		head = stream(source, fmt.Sprint("broken", i))
 		head.TotalDevices, head.RunStarted = 45, w.clock.Now()
-		_ = w.Ingest(t.Context(), peer, head, func() (payload.Chunk, error) {
+		_ = w.Ingest(t.Context(), peer, head, func(context.Context) (payload.Chunk, error) {
 			if n++; n > 1 {
 				return payload.Chunk{}, fmt.Errorf("connection reset")
 			}

@@ -24,6 +24,14 @@ var consumed = map[string]bool{
 	payload.MetaSite: true, payload.MetaTags: true,
 }
 
+func direUpdates(updates []payload.Update, sourceType string) []dire.Update {
+	made := make([]dire.Update, len(updates))
+	for i, update := range updates {
+		made[i] = direUpdate(update, sourceType)
+	}
+	return made
+}
+
 // direUpdate is what an update says of a device. Who reported it, and which
 // tenant or partition it claims, is no part of that.
 func direUpdate(u payload.Update, sourceType string) dire.Update {

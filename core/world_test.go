@@ -268,8 +268,8 @@ func (w *world) ingest(peer certs.Peer, stream payload.Stream, chunks ...[]paylo
 }
 
 // chunked hands chunks over from the i-th on.
-func chunked(chunks [][]payload.Update, i *int) func() (payload.Chunk, error) {
-	return func() (payload.Chunk, error) {
+func chunked(chunks [][]payload.Update, i *int) func(context.Context) (payload.Chunk, error) {
+	return func(context.Context) (payload.Chunk, error) {
 		if *i == len(chunks) {
 			return payload.Chunk{}, io.EOF
 		}

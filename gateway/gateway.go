@@ -26,9 +26,10 @@ type Platform interface {
 	Status(ctx context.Context, peer certs.Peer, health []payload.Health) error
 	// Ingest stores one stream. next hands over its chunks one at a time, in
 	// order and within the protocol's rules, and io.EOF after the final one; the
-	// client sends no faster than next is called. Returning nil, which only
-	// counts after io.EOF, promises that every update is durably stored.
-	Ingest(ctx context.Context, peer certs.Peer, stream payload.Stream, next func() (payload.Chunk, error)) error
+	// client sends no faster than next is called. It ends with the context it is
+	// given, and is not called any more once Ingest returns. Returning nil, which
+	// only counts after io.EOF, promises that every update is durably stored.
+	Ingest(ctx context.Context, peer certs.Peer, stream payload.Stream, next func(context.Context) (payload.Chunk, error)) error
 	// Control is one ControlStream, from its hello on. next hands over what the
 	// client says, within the protocol's rules, and io.EOF when it is done; it
 	// ends with the context it is given. send ends with ctx. next and send may be

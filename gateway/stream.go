@@ -108,7 +108,7 @@ func printable(text string) string {
 // ingest hands the stream to the platform, beginning with the first chunk.
 func (s *service) ingest(ctx context.Context, peer certs.Peer, head payload.Stream, in *intake, first payload.Chunk) error {
 	pending := &first
-	err := s.platform.Ingest(ctx, peer, head, func() (payload.Chunk, error) {
+	err := s.platform.Ingest(ctx, peer, head, func(ctx context.Context) (payload.Chunk, error) {
 		if pending != nil {
 			chunk := *pending
 			pending = nil
@@ -117,7 +117,7 @@ func (s *service) ingest(ctx context.Context, peer certs.Peer, head payload.Stre
 		return in.next(ctx)
 	})
 	switch {
-	case in.err != nil: // whatever the platform made of it
+	case in.err != nil && (err == nil || errors.Is(err, in.err)): // whatever the platform made of it
 		return in.err
 	case err != nil:
 		return err
@@ -146,7 +146,7 @@ type intake struct {
 }
 
 // next is the chunk after the last one, or io.EOF after the final one. An error
-// stays.
+// stays, unless it is that ctx ended before the stream: nobody reads on then.
 func (in *intake) next(ctx context.Context) (payload.Chunk, error) {
 	if in.err != nil {
 		return payload.Chunk{}, in.err
@@ -161,7 +161,9 @@ func (in *intake) next(ctx context.Context) (payload.Chunk, error) {
 	span.Count("devices", int64(len(chunk.Updates)))
 	span.End(err)
 	if err != nil {
-		in.err = err
+		if ctx.Err() == nil || in.stream.Context().Err() != nil {
+			in.err = err
+		}
 		return payload.Chunk{}, err
 	}
 	return in.hand(chunk), nil
@@ -178,7 +180,7 @@ func (in *intake) hand(chunk payload.Chunk) payload.Chunk {
 // once the client has ended its side, so that a stream that goes on after it
 // never counts as complete.
 func (in *intake) read(ctx context.Context) (payload.Chunk, error) {
-	message, err := in.receive()
+	message, err := in.receive(ctx)
 	if errors.Is(err, io.EOF) {
 		return payload.Chunk{}, in.refuse(codes.InvalidArgument, ReasonStreamIncomplete,
 			fmt.Sprintf("the stream ended after %d of %d chunks, without its final one; send it again", in.index, in.total))
@@ -194,7 +196,7 @@ func (in *intake) read(ctx context.Context) (payload.Chunk, error) {
 		return payload.Chunk{}, err
 	}
 	if message.GetIsFinal() {
-		if err := in.expectEnd(); err != nil {
+		if err := in.expectEnd(ctx); err != nil {
 			return payload.Chunk{}, err
 		}
 		in.complete = true
@@ -206,8 +208,8 @@ func (in *intake) read(ctx context.Context) (payload.Chunk, error) {
 }
 
 // expectEnd waits for the client to end its side.
-func (in *intake) expectEnd() error {
-	_, err := in.receive()
+func (in *intake) expectEnd(ctx context.Context) error {
+	_, err := in.receive(ctx)
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -223,10 +225,10 @@ type receivedChunk struct {
 	err     error
 }
 
-// receive waits for a message, and for no longer than the limit or the identity's
-// own end. Recv itself ends with the transport's call; where one of these comes
-// first it ends with the call, which the caller now ends.
-func (in *intake) receive() (*monitoring.GatewayStatusChunk, error) {
+// receive waits for a message, and for no longer than the limit, the identity's own
+// end or that of ctx. Recv itself ends with the transport's call; where one of these
+// comes first it ends with the call, which the caller now ends.
+func (in *intake) receive(ctx context.Context) (*monitoring.GatewayStatusChunk, error) {
 	result := make(chan receivedChunk, 1)
 	in.receivers.Go(func() {
 		message, err := in.stream.Recv()
@@ -234,11 +236,14 @@ func (in *intake) receive() (*monitoring.GatewayStatusChunk, error) {
 	})
 	idle := time.NewTimer(in.limits.StreamIdle)
 	defer idle.Stop()
-	ctx := in.stream.Context()
+	stream := in.stream.Context()
 	select {
 	case <-ctx.Done():
-		if errors.Is(context.Cause(ctx), errRevoked) {
+		switch {
+		case errors.Is(context.Cause(stream), errRevoked):
 			return nil, errRevoked
+		case stream.Err() == nil:
+			return nil, ctx.Err()
 		}
 		return in.taken(<-result)
 	case r := <-result:

@@ -416,6 +416,56 @@ func TestStreamIsNotAcknowledgedWhenThePlatformFails(t *testing.T) {
 	wantStatus(t, send(t.Context(), c, chunk("hq-sync", 0, 2), chunk("hq-sync", 1, 2)), codes.Unavailable, "the store is away")
 }
 
+// A platform may ask for the next chunk before it is done with one. What became of
+// the earlier is the answer, and a chunk that was yet to come is not waited for.
+func TestThePlatformReadsAhead(t *testing.T) {
+	hostile := chunk("hq-sync", 1, 2)
+	hostile.Services[0].Message = []byte(`[{"ip":7}]`)
+	for name, c := range map[string]struct {
+		// second is sent after the first chunk, unless it is nil; stored is what became
+		// of the first.
+		second *monitoring.GatewayStatusChunk
+		stored error
+		code   codes.Code
+	}{
+		"the first fails, none follows":      {nil, status.Error(codes.Unavailable, "later"), codes.Unavailable},
+		"the first fails, a bad one follows": {hostile, status.Error(codes.Unavailable, "later"), codes.Unavailable},
+		"a bad one follows":                  {hostile, nil, codes.InvalidArgument},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.platform.ingest = func(ctx context.Context, next func(context.Context) (payload.Chunk, error)) error {
+				if _, err := next(ctx); err != nil {
+					return err
+				}
+				ahead, end := context.WithCancel(ctx)
+				defer end()
+				read := make(chan error, 1)
+				go func() {
+					_, err := next(ahead)
+					read <- err
+				}()
+				if c.second != nil {
+					read <- <-read // It has come by the time the first is stored.
+				}
+				if c.stored != nil {
+					end()
+					<-read
+					return c.stored
+				}
+				return fmt.Errorf("ingest: %w", <-read)
+			}
+			stream, err := w.dial(w.edge("acme", "hq-sync")).StreamStatus(t.Context())
+			must(t, err)
+			must(t, stream.Send(chunk("hq-sync", 0, 2)))
+			if c.second != nil {
+				must(t, stream.Send(c.second))
+			}
+			wantStatus(t, stream.RecvMsg(&monitoring.GatewayStatusResponse{}), c.code, "")
+		})
+	}
+}
+
 func TestTenantHasSoManyStreams(t *testing.T) {
 	w := newWorld(t, func(l *gateway.Limits) { l.TenantStreams = 2 })
 	acme, globex := w.dial(w.edge("acme", "hq-sync")), w.dial(w.edge("globex", "hq-sync"))

@@ -221,6 +221,8 @@ type memory struct {
 	status func(context.Context) error
 	// stored is called after each chunk was stored.
 	stored func(ctx context.Context, chunk payload.Chunk) error
+	// ingest replaces what is done with a stream.
+	ingest func(context.Context, func(context.Context) (payload.Chunk, error)) error
 	// ingested replaces the result of an ingestion that went through.
 	ingested func() error
 	// revoke tells the gateway of a revocation.
@@ -315,13 +317,16 @@ func (m *memory) Status(ctx context.Context, peer certs.Peer, health []payload.H
 	return nil
 }
 
-func (m *memory) Ingest(ctx context.Context, peer certs.Peer, stream payload.Stream, next func() (payload.Chunk, error)) error {
+func (m *memory) Ingest(ctx context.Context, peer certs.Peer, stream payload.Stream, next func(context.Context) (payload.Chunk, error)) error {
 	m.remember(peer)
 	m.mu.Lock()
 	m.streams = append(m.streams, stream)
 	m.mu.Unlock()
+	if m.ingest != nil {
+		return m.ingest(ctx, next)
+	}
 	for {
-		chunk, err := next()
+		chunk, err := next(ctx)
 		if errors.Is(err, io.EOF) {
 			m.mu.Lock()
 			m.complete++

@@ -69,9 +69,9 @@ func (p *platform) Status(_ context.Context, _ certs.Peer, health []payload.Heal
 	return nil
 }
 
-func (p *platform) Ingest(_ context.Context, _ certs.Peer, stream payload.Stream, next func() (payload.Chunk, error)) error {
+func (p *platform) Ingest(ctx context.Context, _ certs.Peer, stream payload.Stream, next func(context.Context) (payload.Chunk, error)) error {
 	for {
-		chunk, err := next()
+		chunk, err := next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
