@@ -3,9 +3,7 @@ package dire
 import (
 	"bytes"
 	"errors"
-	"runtime"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -45,31 +43,12 @@ func (r Rules) ProbeFor(b Batch) (Probe, error) {
 		index:     make(map[string]int, len(b.Updates)),
 		items:     make([]item, len(b.Updates)),
 	}
-	shared(len(b.Updates), func(from, to int) {
-		m := maker{rules: r, batch: &b, ids: make([]Identifier, 0, 3*(to-from))}
-		for i := from; i < to; i++ {
-			p.Keys[i], p.items[i] = m.item(&b.Updates[i])
-		}
-	})
+	m := maker{rules: r, batch: &b, ids: make([]Identifier, 0, 3*len(b.Updates))}
+	for i := range b.Updates {
+		p.Keys[i], p.items[i] = m.item(&b.Updates[i])
+	}
 	p.unite()
 	return p, nil
-}
-
-// leastShare is how many updates are worth a goroutine.
-const leastShare = 512
-
-// shared has the processors share n equal pieces of work.
-func shared(n int, work func(from, to int)) {
-	parts := min(runtime.GOMAXPROCS(0), n/leastShare)
-	if parts < 2 {
-		work(0, n)
-		return
-	}
-	var all sync.WaitGroup
-	for part := range parts {
-		all.Go(func() { work(part*n/parts, (part+1)*n/parts) })
-	}
-	all.Wait()
 }
 
 // clamp brings a time to what a store keeps; one that is missing or from the
