@@ -21,7 +21,7 @@ import (
 // view runs fn on one snapshot.
 func (s *Store) view(ctx context.Context, target *schema, fn func(*session) error) error {
 	return s.again(ctx, func() error {
-		return s.transaction(ctx, target, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, func(tx pgx.Tx) error {
+		return s.transaction(ctx, target, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, ``, func(tx pgx.Tx) error {
 			w := &session{tx: tx}
 			defer w.abandon()
 			return fn(w)
@@ -59,8 +59,8 @@ const writing = `BEGIN ISOLATION LEVEL READ COMMITTED;
 // try runs fn in one transaction, and finds out what became of it.
 func (s *Store) try(ctx context.Context, target *schema, fn func(*session) error, careful bool) error {
 	token := uuid.New()
-	err := s.transaction(ctx, target, writing, func(tx pgx.Tx) error {
-		if err := begin(ctx, tx, target, token); err != nil {
+	err := s.transaction(ctx, target, writing, mark(target, token), func(tx pgx.Tx) error {
+		if err := target.sweep(ctx, tx); err != nil {
 			return err
 		}
 		w := &session{tx: tx}
@@ -81,21 +81,25 @@ func (s *Store) try(ctx context.Context, target *schema, fn func(*session) error
 	return err
 }
 
-// begin takes the writer's lock and leaves a mark by which a commit whose answer
+// mark takes the writer's lock and leaves a mark by which a commit whose answer
 // was lost can be told from one that did not happen.
-func begin(ctx context.Context, tx pgx.Tx, target *schema, token uuid.UUID) error {
-	now := time.Now()
-	_, err := tx.Exec(ctx, `
-		INSERT INTO committed (token, at) SELECT $2, $3 FROM (SELECT pg_advisory_xact_lock($1), set_config('plan_cache_mode',
-			CASE WHEN EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('assertion') AND reltuples >= 0 AND reltuples < $4)
+func mark(target *schema, token uuid.UUID) string {
+	return fmt.Sprintf(`
+		INSERT INTO committed (token, at) SELECT '%s', %d FROM (SELECT pg_advisory_xact_lock(%d), set_config('plan_cache_mode',
+			CASE WHEN EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('assertion') AND reltuples >= 0 AND reltuples < %d)
 				THEN 'force_custom_plan' ELSE 'force_generic_plan' END, true)) l`,
-		target.lock, token, now.UnixMicro(), fewRows)
-	if err == nil && now.Sub(target.swept) > markLife {
-		_, err = tx.Exec(ctx, `DELETE FROM committed WHERE at < $1`, now.Add(-markLife).UnixMicro())
-		target.swept = now
+		token, time.Now().UnixMicro(), target.lock, fewRows)
+}
+
+// sweep clears old marks away, now and then.
+func (target *schema) sweep(ctx context.Context, tx pgx.Tx) error {
+	now := time.Now()
+	if now.Sub(target.swept) <= markLife {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("begin write: %w", err)
+	target.swept = now
+	if _, err := tx.Exec(ctx, `DELETE FROM committed WHERE at < $1`, now.Add(-markLife).UnixMicro()); err != nil {
+		return fmt.Errorf("clear marks: %w", err)
 	}
 	return nil
 }
@@ -110,12 +114,13 @@ const fewRows = 10_000
 // are cleared away.
 const markLife = time.Hour
 
-// transaction runs fn in a transaction under a schema's role.
-func (s *Store) transaction(ctx context.Context, target *schema, beginning string, fn func(pgx.Tx) error) error {
+// transaction runs fn in a transaction under a schema's role, which begins with a
+// statement of its own, if that is not empty.
+func (s *Store) transaction(ctx context.Context, target *schema, beginning, first string, fn func(pgx.Tx) error) error {
 	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		// One round trip. The schemas of pg_catalog are searched in any case.
 		tx, err := conn.BeginTx(ctx, pgx.TxOptions{
-			BeginQuery: beginning + `; SET LOCAL ROLE ` + quote(target.role) + `; SET LOCAL search_path = ` + quote(target.name),
+			BeginQuery: beginning + `; SET LOCAL ROLE ` + quote(target.role) + `; SET LOCAL search_path = ` + quote(target.name) + `; ` + first,
 		})
 		if err != nil {
 			return fmt.Errorf("begin: %w", err)
@@ -160,7 +165,7 @@ func (u *unknownOutcome) Unwrap() error { return u.cause }
 func (s *Store) resolve(ctx context.Context, target *schema, token uuid.UUID, unknown *unknownOutcome) error {
 	happened := false
 	err := s.again(ctx, func() error {
-		return s.transaction(ctx, target, `BEGIN ISOLATION LEVEL READ COMMITTED`, func(tx pgx.Tx) error {
+		return s.transaction(ctx, target, `BEGIN ISOLATION LEVEL READ COMMITTED`, ``, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, target.lock); err != nil {
 				return err
 			}
