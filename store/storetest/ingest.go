@@ -54,6 +54,10 @@ func Ingest(ctx context.Context, tenant core.TenantStore, source string, run int
 	if err != nil {
 		return dire.Stats{}, err
 	}
+	return ingest(ctx, tenant, probe)
+}
+
+func ingest(ctx context.Context, tenant core.TenantStore, probe dire.Probe) (stats dire.Stats, err error) {
 	err = tenant.Update(ctx, func(tx core.TenantTx) error {
 		stats, err = reconcile(ctx, tx, probe)
 		return err
@@ -94,19 +98,45 @@ func reconcile(ctx context.Context, tx core.TenantTx, probe dire.Probe) (dire.St
 	return plan.Stats, tx.Apply(ctx, plan)
 }
 
-// TimeIngest stores an Inventory in batches as a run of Armis, and returns the
+// TimeIngest stores an Inventory in batches as a run of Armis, each made ready while
+// the one before is stored, as core does with the chunks of a stream. It returns the
 // time of that without making up the updates.
 func TimeIngest(b *testing.B, tenant core.TenantStore, run, from, to, epoch int) (took time.Duration) {
 	b.Helper()
-	for ; from < to; from += BatchSize {
-		updates := Inventory(from, from+BatchSize, epoch)
-		begin := time.Now()
-		if _, err := Ingest(b.Context(), tenant, Armis, run, updates); err != nil {
-			b.Fatal(err)
+	for ; from < to; from += streamLength {
+		var batches [][]dire.Update
+		for at := from; at < min(to, from+streamLength); at += BatchSize {
+			batches = append(batches, Inventory(at, at+BatchSize, epoch))
 		}
-		took += time.Since(begin)
+		took += timeStream(b, tenant, run, batches)
 	}
 	return took
+}
+
+// streamLength bounds how many updates are made up at once.
+const streamLength = 20 * BatchSize
+
+func timeStream(b *testing.B, tenant core.TenantStore, run int, batches [][]dire.Update) time.Duration {
+	b.Helper()
+	begin := time.Now()
+	ready := make(chan dire.Probe)
+	go func() {
+		defer close(ready)
+		for _, updates := range batches {
+			probe, err := probeOf(Armis, run, updates)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			ready <- probe
+		}
+	}()
+	for probe := range ready {
+		if _, err := ingest(b.Context(), tenant, probe); err != nil {
+			b.Error(err)
+		}
+	}
+	return time.Since(begin)
 }
 
 // Costs are the times of as many batches of each kind: of what is new, the same
