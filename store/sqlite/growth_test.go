@@ -1,7 +1,10 @@
 package sqlite_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,12 +14,20 @@ import (
 
 func BenchmarkGrowth(b *testing.B) {
 	for b.Loop() {
-		store := open(b, b.TempDir(), sqlite.Options{})
-		tenant, err := store.CreateTenant(b.Context(), uuid.New())
+		dir, id := b.TempDir(), uuid.New()
+		store := open(b, dir, sqlite.Options{})
+		tenant, err := store.CreateTenant(b.Context(), id)
 		if err != nil {
 			b.Fatal(err)
 		}
-		storetest.Growth(b, tenant)
+		path := filepath.Join(dir, "tenants", id.String()+".db")
+		storetest.Growth(b, tenant, func() func(after, upTo int) time.Duration {
+			twin := copyFile(b, path)
+			return func(after, upTo int) time.Duration {
+				defer os.Remove(twin)
+				return timeRaw(b, path, twin, after, upTo)
+			}
+		})
 		if err := store.Close(); err != nil {
 			b.Fatal(err)
 		}
