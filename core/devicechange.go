@@ -94,6 +94,9 @@ func (c *Core) SplitDevice(ctx context.Context, actor Actor, slug, id string, me
 			}
 			part[d.assertions[i].HomeID] = true
 		}
+		if len(d.assertions) == 1 {
+			return invalid("split device %s of tenant %s: only one source's record is part of it: there is nothing to split", d.id, slug)
+		}
 		if len(part) == 0 || len(part) == len(d.assertions) {
 			return invalid("split device %s of tenant %s: name some of its %d members, but not all", d.id, slug, len(d.assertions))
 		}
