@@ -5,6 +5,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -45,7 +46,12 @@ func runAt(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (st
 	f.Again = func(ctx context.Context, args ...string) error { return again(ctx, f, args) }
 	root := NewRoot(f)
 	root.SetArgs(args)
+	out := &output{Writer: streams.Out}
+	root.SetOut(out)
 	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("write output: %w", out.err)
+	}
 	// What a command did counts even where giving the platform back fails.
 	if closing := platform.close(); err == nil {
 		err = closing
@@ -56,6 +62,20 @@ func runAt(ctx context.Context, streams *cmdutil.IOStreams, env func(string) (st
 	err = ofBytes(err, args)
 	fmt.Fprintln(streams.Err, "edgesync: "+cmdutil.ErrorLine(err))
 	return cmdutil.ExitCode(err)
+}
+
+// output remembers what went wrong in writing help, which nobody else does.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	n, err := o.Writer.Write(text)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // ofBytes is err, or that an argument is no text where that is what no request
