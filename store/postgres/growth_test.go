@@ -16,6 +16,7 @@ func BenchmarkGrowth(b *testing.B) {
 	for b.Loop() {
 		url, id := pgtest.Start(b).Database(b), uuid.New()
 		store := open(b, url, postgres.Options{})
+		warm(b, store)
 		tenant, err := store.CreateTenant(b.Context(), id)
 		if err != nil {
 			b.Fatal(err)
