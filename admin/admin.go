@@ -103,11 +103,19 @@ func finish(server *grpc.Server) {
 // maxSocketPath is what fits into a socket's address (unix(7), sun_path).
 const maxSocketPath = 107
 
+// CheckSocket says why no socket can be at path, or nil.
+func CheckSocket(path string) error {
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("listen on %s: the path has more than %d bytes: choose a shorter state directory", path, maxSocketPath)
+	}
+	return nil
+}
+
 // Listen makes the socket at path, for its owner only. It replaces one that is
 // left over, so the caller must hold the lock of the state directory.
 func Listen(path string) (net.Listener, error) {
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("listen on %s: the path has more than %d bytes: choose a shorter state directory", path, maxSocketPath)
+	if err := CheckSocket(path); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"edgesync/admin"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/identity"
 	"edgesync/cmd/state"
@@ -70,6 +71,10 @@ func bootstrapRun(ctx context.Context, opts *Options) error {
 	stateDir, err := opts.StateDir()
 	if err != nil {
 		return err
+	}
+	// Nothing could ever serve it.
+	if err := admin.CheckSocket(state.Socket(stateDir)); err != nil {
+		return cmdutil.Usagef("bootstrap in %s: %w", stateDir, err)
 	}
 	client, err := opts.CreateAdmin(ctx, opts.KeysetFile)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"edgesync/certs"
 	"edgesync/cmd/cmdutil"
 	"edgesync/cmd/identity"
 	"edgesync/onboarding"
@@ -52,6 +53,10 @@ that tenant and no other. The key is made here and never leaves the folder: trea
 func addRun(ctx context.Context, opts *AddOptions) error {
 	if err := opts.Require(&opts.Role, "role", "Role (admin, operator or viewer)"); err != nil {
 		return err
+	}
+	// Before it is the name of a folder.
+	if err := certs.ValidLabel(opts.Name); err != nil {
+		return cmdutil.Usagef("add operator: %w", err)
 	}
 	if opts.Out == "" {
 		opts.Out = opts.Name
