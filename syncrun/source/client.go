@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -247,8 +248,11 @@ func (c *Client) doing(call Call) string {
 // outside makes text of the source's fit to be part of an error.
 func (c *Client) outside(text string, call Call) string {
 	_, token, _ := strings.Cut(call.Authorization, " ")
+	secrets := append([]string{call.Authorization, token}, c.secrets...)
+	// Of two that begin alike the longer goes first: nothing of it is to be left.
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
-	for _, secret := range append([]string{call.Authorization, token}, c.secrets...) {
+	for _, secret := range secrets {
 		if secret != "" {
 			pairs = append(pairs, secret, redacted, url.QueryEscape(secret), redacted)
 		}

@@ -121,20 +121,28 @@ func TestStatusesAndBodiesAreToldApart(t *testing.T) {
 	}
 }
 
-// The secret "t" was redacted in the marks of the token as well, and the text
-// was cut before it said anything.
-func TestAShortSecretLeavesTheRestOfTheTextReadable(t *testing.T) {
-	endpoint := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusInternalServerError)
-		_, _ = io.WriteString(w, `{"error":"boom te down"}`)
-	})
-	client, err := source.NewClient(payload.Source{Endpoint: endpoint}, source.Options{}, "e", "te")
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = client.JSON(t.Context(), source.Call{Path: "/", Authorization: "Token te"}, func([]byte) error { return nil })
-	if err == nil || !strings.Contains(err.Error(), "(boom [redacted] down)") {
-		t.Errorf("told as %v", err)
+// Secrets that are part of each other, or of what stands for them, neither leave
+// anything of themselves nor make the text unreadable.
+func TestSecretsThatResembleEachOther(t *testing.T) {
+	for said, c := range map[string]struct {
+		authorization string
+		secrets       []string
+	}{
+		"boom te down":     {"Token te", []string{"e", "te"}},
+		"boom abcdef down": {"", []string{"abc", "abcdef"}},
+	} {
+		endpoint := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"error":"`+said+`"}`)
+		})
+		client, err := source.NewClient(payload.Source{Endpoint: endpoint}, source.Options{}, c.secrets...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = client.JSON(t.Context(), source.Call{Path: "/", Authorization: c.authorization}, func([]byte) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), "(boom [redacted] down)") {
+			t.Errorf("%q is told as %v", said, err)
+		}
 	}
 }
 
