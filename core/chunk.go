@@ -175,8 +175,8 @@ func (w *chunkWriter) store(ctx context.Context, tx TenantTx, events *eventLog, 
 			return stats, err
 		}
 	}
-	for _, part := range g.ready.parts {
-		plan, err := w.reconcile(ctx, tx, events, g, source, g.ready.batch, part)
+	for _, p := range g.ready.parts {
+		plan, err := w.reconcile(ctx, tx, events, g, source, p)
 		if err != nil {
 			return stats, err
 		}

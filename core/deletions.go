@@ -11,8 +11,9 @@ import (
 
 // reconcile plans a batch and carries it out. The deletions of a run that would
 // retract too many things are taken out of it, and held.
-func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventLog, g *group, source Source, batch dire.Batch, part part) (dire.Plan, error) {
-	probe, err := tx.Touch(ctx, part.probe)
+func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventLog, g *group, source Source, p part) (dire.Plan, error) {
+	batch := g.ready.batch
+	probe, err := tx.Touch(ctx, p.probe)
 	if err != nil {
 		return dire.Plan{}, fmt.Errorf("see devices again: %w", err)
 	}
@@ -34,7 +35,7 @@ func (w *chunkWriter) reconcile(ctx context.Context, tx TenantTx, events *eventL
 			return dire.Plan{}, err
 		}
 		if !may {
-			return w.holdDeletions(ctx, tx, events, source, batch, part.updates, known, living)
+			return w.holdDeletions(ctx, tx, events, source, batch, p.updates, known, living)
 		}
 	}
 	if err := tx.Apply(ctx, plan); err != nil {

@@ -42,7 +42,11 @@ func hold(t *testing.T, next func(ctx context.Context, i int) error) *heldStream
 			return payload.Chunk{Index: i - 1, Total: 3, Final: i == 3, Updates: w.devices(source, i, i+1)}, nil
 		})
 	}()
-	<-h.inside
+	select {
+	case <-h.inside:
+	case <-time.After(patience):
+		t.Fatal("the stream does not get into the store")
+	}
 	return h
 }
 
@@ -72,6 +76,18 @@ func (h *heldStream) wantAsked(t *testing.T, want int) {
 	}
 }
 
+// wantStill wants the stream to ask for nothing more and not to end by itself.
+func (h *heldStream) wantStill(t *testing.T) {
+	t.Helper()
+	select {
+	case got := <-h.asked:
+		t.Fatalf("asked for chunk %d while the first is stored", got)
+	case err := <-h.done:
+		t.Fatalf("ended with %v while the first is stored", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+}
+
 func three(_ context.Context, i int) error {
 	if i > 3 {
 		return io.EOF
@@ -84,11 +100,7 @@ func TestOneChunkIsReadAhead(t *testing.T) {
 	h.wantAsked(t, 1)
 	h.wantAsked(t, 2)
 	// The third is not asked for before the second is on its way into the store.
-	select {
-	case got := <-h.asked:
-		t.Fatalf("asked for chunk %d while the first is stored", got)
-	case <-time.After(50 * time.Millisecond):
-	}
+	h.wantStill(t)
 	if err := h.end(t); err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +125,7 @@ func TestWhatIsReadAheadFailsInItsTurn(t *testing.T) {
 			})
 			h.wantAsked(t, 1)
 			h.wantAsked(t, 2)
-			select {
-			case err := <-h.done:
-				t.Fatalf("ended with %v while the first is stored", err)
-			case <-time.After(20 * time.Millisecond):
-			}
+			h.wantStill(t)
 			if err := h.end(t); err == nil || name == "an error" && !errors.Is(err, broken) {
 				t.Errorf("ended with %v", err)
 			}
