@@ -47,13 +47,15 @@ func (c *Core) RotateRoot(ctx context.Context, actor Actor, leaked bool) (Rotati
 	if err := c.putAuthorities(ctx, rows); err != nil {
 		return Rotation{}, err
 	}
+	// It is done, and has to count here even if nobody waits for the answer.
+	ctx = context.WithoutCancel(ctx)
+	defer c.authorities.tell(struct{}{})
 	if err := c.adoptRoot(ctx, root.Certificate, rows); err != nil {
 		return Rotation{}, err
 	}
 	if err := c.recordRootRotation(ctx, actor, rotation, leaked); err != nil {
 		return Rotation{}, err
 	}
-	c.authorities.tell(struct{}{})
 	return rotation, nil
 }
 

@@ -27,7 +27,8 @@ type Rotation struct {
 
 // OnAuthorities has tell called when the platform's own certificates are to be
 // made anew because an authority above them was replaced, until stop is called.
-// tell must not block.
+// A rotation waits for tell before it is answered, so that who asked for it can
+// rely on the old certificates being presented no longer.
 func (c *Core) OnAuthorities(tell func()) (stop func()) {
 	return c.authorities.add(func(struct{}) { tell() })
 }
@@ -75,14 +76,16 @@ func (c *Core) RotateTenant(ctx context.Context, actor Actor, slug string, leake
 	if err := c.putAuthorities(ctx, changed); err != nil {
 		return Rotation{}, err
 	}
+	// It is done, and has to count here even if nobody waits for the answer.
+	ctx = context.WithoutCancel(ctx)
+	if s.tenant.IsPlatform {
+		defer c.authorities.tell(struct{}{})
+	}
 	if err := c.adopt(ctx, s.tenant, changed); err != nil {
 		return Rotation{}, err
 	}
 	if err := c.recordRotation(ctx, actor, s, rotation, leaked); err != nil {
 		return Rotation{}, err
-	}
-	if s.tenant.IsPlatform {
-		c.authorities.tell(struct{}{})
 	}
 	return rotation, nil
 }

@@ -135,33 +135,14 @@ func (p *platform) serve(bootstrap bool) {
 	p.store, p.keys = store, keyset
 	p.certificate.Store(p.serverCertificate(ctx, p.core.IssueGateway))
 	// A rotation has the gateway take a new certificate, as serve does.
-	renew := make(chan struct{}, 1)
 	forget := p.core.OnAuthorities(func() {
-		select {
-		case renew <- struct{}{}:
-		default:
+		certificate, err := issueServer(ctx, p.core.IssueGateway)
+		if err == nil {
+			p.certificate.Store(certificate)
+		} else if ctx.Err() == nil {
+			t.Errorf("renew the gateway's certificate: %v", err)
 		}
 	})
-	renewing := make(chan struct{})
-	go func() {
-		defer close(renewing)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-renew:
-				certificate, err := issueServer(ctx, p.core.IssueGateway)
-				if ctx.Err() != nil {
-					return
-				}
-				if err != nil {
-					t.Errorf("renew the gateway's certificate: %v", err)
-					continue
-				}
-				p.certificate.Store(certificate)
-			}
-		}
-	}()
 	server, err := gateway.New(gateway.Options{
 		Platform: p.core, Issuers: p.core.Issuers(), Certificate: p.certificate.Load,
 		Logger: slog.New(slog.DiscardHandler), Now: p.clock.now, Tracer: p.tracer,
@@ -181,7 +162,6 @@ func (p *platform) serve(bootstrap bool) {
 	p.stop = sync.OnceFunc(func() {
 		forget()
 		cancel()
-		<-renewing
 		for range 4 {
 			if err := <-done; err != nil {
 				t.Errorf("serve: %v", err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,11 +71,13 @@ type Platform struct {
 	// Admin is the admin API in this process.
 	Admin adminv1.AdminClient
 
-	config      Config
-	state       *state.State
-	client      *admin.Client
-	gateway     *gateway.Server
-	guards      *guards
+	config  Config
+	state   *state.State
+	client  *admin.Client
+	gateway *gateway.Server
+	guards  *guards
+	// renewing holds off a second renewal while one is under way.
+	renewing    sync.Mutex
 	certificate atomic.Pointer[tls.Certificate]
 	// caCertificate is nil when there is no enrolment CA.
 	caCertificate atomic.Pointer[tls.Certificate]
@@ -116,12 +119,18 @@ func (p *Platform) start(ctx context.Context) error {
 	}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.group, ctx = errgroup.WithContext(ctx)
+	// When an authority above them is replaced, the servers' certificates follow.
+	forget := p.state.Core.OnAuthorities(func() {
+		if err := p.renew(ctx); err != nil && ctx.Err() == nil {
+			p.config.Logger.Error("renew server certificates", "error", err)
+		}
+	})
+	p.group.Go(func() error { defer forget(); p.keepRenewed(ctx); return nil })
 	p.group.Go(func() error { return server.Serve(ctx, listeners.gateway) })
 	if enrolment != nil {
 		p.group.Go(func() error { return enrolment.Serve(ctx, listeners.ca) })
 	}
 	p.group.Go(func() error { return admin.NewServer(p.state.Core, p.config.Logger).Serve(ctx, listeners.admin) })
-	p.group.Go(func() error { p.keepRenewed(ctx); return nil })
 	p.group.Go(func() error { return p.state.Core.Follow(ctx) })
 	if age := p.config.EventRetention; age > 0 {
 		p.group.Go(func() error { p.state.Core.KeepEvents(ctx, age); return nil })
@@ -263,6 +272,8 @@ func (p *Platform) enrolmentCA(ctx context.Context) (*ca.Server, error) {
 // renew makes sure of the certificates of the gateway and of the enrolment CA;
 // connections made from then on see them.
 func (p *Platform) renew(ctx context.Context) error {
+	p.renewing.Lock()
+	defer p.renewing.Unlock()
 	if p.config.CAListen != "" {
 		found, made, err := identity.EnsureCA(ctx, p.Admin, p.config.StateDir, p.config.Now())
 		if err != nil {
@@ -298,14 +309,6 @@ func (c Config) checkEvery() time.Duration {
 }
 
 func (p *Platform) keepRenewed(ctx context.Context) {
-	// An authority above the certificate was replaced: the gateway's follows.
-	replaced := make(chan struct{}, 1)
-	defer p.state.Core.OnAuthorities(func() {
-		select {
-		case replaced <- struct{}{}:
-		default:
-		}
-	})()
 	ticker := time.NewTicker(p.config.checkEvery())
 	defer ticker.Stop()
 	failing := false
@@ -313,7 +316,6 @@ func (p *Platform) keepRenewed(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-replaced:
 		case <-ticker.C:
 		}
 		err := errors.Join(p.state.Core.EndOverlaps(ctx), p.renew(ctx))
