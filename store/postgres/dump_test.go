@@ -132,3 +132,34 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Errorf("check of a damaged store: %q, error %v", problems, err)
 	}
 }
+
+// TestListingsOfAllKindsShareAConnection has one connection list what has other columns
+// each time. A listing that failed would be begun again, so it must be begun once.
+func TestListingsOfAllKindsShareAConnection(t *testing.T) {
+	store := open(t, pgtest.Database(t), postgres.Options{Connections: 1})
+	defer store.Close()
+	ids, handles := tenants(t, store, 1)
+	if _, err := storetest.Ingest(t.Context(), handles[0], storetest.Armis, 1, storetest.Inventory(0, 50, 0)); err != nil {
+		t.Fatal(err)
+	}
+	devices, assertions, begun := 0, 0, 0
+	for name, list := range map[string]func(core.TenantTx) error{
+		"devices": func(tx core.TenantTx) error {
+			return tx.Devices(t.Context(), core.DeviceFilter{}, func(dire.Device) error { devices++; return nil })
+		},
+		"assertions": func(tx core.TenantTx) error {
+			return tx.Assertions(t.Context(), func(dire.Assertion) error { assertions++; return nil })
+		},
+	} {
+		err := handles[0].View(t.Context(), func(tx core.TenantTx) error { begun++; return list(tx) })
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if devices != 50 || assertions != 50 || begun != 2 {
+		t.Errorf("%d devices and %d assertions in %d transactions", devices, assertions, begun)
+	}
+	if sums := sums(t, store, ids[0]); sums["assertion"].Rows != 50 || sums["device"].Rows != 50 {
+		t.Errorf("dumped are %+v", sums)
+	}
+}

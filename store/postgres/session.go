@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,11 +92,12 @@ const page = 500
 
 // Stream calls fn for each row of a query of relational's. It reads through a
 // cursor, so that fn may use the transaction, and that a listing of any length
-// holds few rows at a time.
+// holds few rows at a time. The cursor is named after the query: a connection
+// remembers of a FETCH what columns it had.
 func (s *session) Stream(ctx context.Context, query string, args []any, fn func(scanner) error) error {
 	query, args = bind(query, args)
 	s.cursors++
-	cursor := "stream_" + strconv.Itoa(s.cursors)
+	cursor := fmt.Sprintf("stream_%d_%x", s.cursors, sha256.Sum256([]byte(query)))[:40]
 	if _, err := s.exec(ctx, `DECLARE `+cursor+` NO SCROLL CURSOR FOR `+query, args...); err != nil {
 		return err
 	}
