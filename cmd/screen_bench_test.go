@@ -145,8 +145,11 @@ func (m *million) fill(devices int) {
 				printf('00:14:22:%02x:%02x:%02x', i / 65536, (i / 256) % 256, i % 256) AS mac,
 				printf('%s-%s-a%06d', substr('srvwebfwlwapmacrtrscndbswks', 1 + 3 * (i % 9), 3), substr('tordubmadpraoslhelchi', 1 + 3 * ((i / 9) % 7), 3), i) AS host
 			FROM n`,
-		`INSERT INTO assertion (id, source, partition, device, run_started, chunk, last_seen, device_last_seen, home, hash, key, run_id)
-			SELECT i, 2, 1, i, 1, 1, 1, 1, unhex(substr(id, 4), '-'), zeroblob(32), 'k' || i, 'run' FROM thing`,
+		`INSERT INTO assertion (id, source, partition, device, home, hash, key)
+			SELECT i, 2, 1, i, unhex(substr(id, 4), '-'), zeroblob(32), 'k' || i FROM thing`,
+		// 16 assertions a row, all seen at once by the first chunk of a run.
+		`INSERT INTO sighting (block, body)
+			SELECT DISTINCT i >> 4, unhex(replace(hex(zeroblob(16)), '00', printf('%016x%016x01', 1, 1)) || printf('%016x%016x%016x%08x', 2, 1, 1, 3) || hex('run')) FROM thing`,
 		`INSERT INTO fact (assertion, first_seen, changed, identifiers, facts) SELECT i, 1, 1, '', '{}' FROM thing`,
 		`INSERT INTO device (id, partition, retracted, ip, mac, hostname, ips, macs, serial_number, manufacturer, model, os, device_type, site, tags, available, sources, first_seen)
 			SELECT i, 1, 0, ip, mac, host, json_array(ip), json_array(mac), '', 'Dell', 'R650', 'Linux', 'Server', 'Toronto', '[]', 1, '["source"]', 1 FROM thing`,

@@ -1,11 +1,6 @@
 package postgres
 
-import (
-	"context"
-
-	"edgesync/dire"
-	"edgesync/store/relational"
-)
+import "edgesync/store/relational"
 
 var dialect = relational.Dialect{
 	Walk:  walk,
@@ -15,7 +10,6 @@ var dialect = relational.Dialect{
 	},
 	Search:  search,
 	InPlace: ` ORDER BY x.place`,
-	Touch:   touch,
 	Wide:    `SET LOCAL enable_hashjoin = on`,
 }
 
@@ -169,40 +163,3 @@ near (device) AS MATERIALIZED (
 	UNION
 	SELECT highest FROM outside
 )`
-
-// touch is relational.Dialect's, in one statement that answers with three lists:
-// the rows it wrote, and of those that do not head their device the rows again
-// and the devices.
-func touch(ctx context.Context, s relational.Session, run dire.Run, b *relational.Touching) error {
-	places := relational.NewInts("place", b.Rows.Len())
-	for i := range b.Rows.Len() {
-		places.Add(int64(i))
-	}
-	rows := relational.NewRows(append([]relational.Column{places}, b.Rows.Columns...)...)
-	started := run.Started.UnixMicro()
-	var written, members, devices []int64
-	err := s.Each(ctx, `
-		WITH seen AS (
-			UPDATE assertion a SET run_started = ?, run_id = ?, chunk = ?, last_seen = greatest(a.last_seen, b.at),
-				device_last_seen = CASE WHEN a.device = a.id THEN greatest(a.device_last_seen, b.at) ELSE a.device_last_seen END
-			FROM rows(?) b
-			WHERE a.source = b.source AND a.key = b.key AND a.hash = b.hash
-				AND a.retracted_at IS NULL AND a.run_started <= ?
-				AND NOT (a.run_started = ? AND a.run_id = ? AND a.last_seen >= b.at)
-			RETURNING b.place, CASE WHEN a.device <> a.id THEN a.device END AS device
-		)
-		SELECT coalesce(array_agg(place) FILTER (WHERE device IS NULL), '{}'), coalesce(array_agg(place) FILTER (WHERE device IS NOT NULL), '{}'),
-			coalesce(array_agg(device) FILTER (WHERE device IS NOT NULL), '{}') FROM seen`,
-		[]any{started, run.ID, run.Chunk, rows, started, started, run.ID},
-		func(row scanner) error { return row.Scan(&written, &members, &devices) })
-	if err != nil {
-		return err
-	}
-	for _, row := range written {
-		b.Add(int(row), 0, true)
-	}
-	for i, row := range members {
-		b.Add(int(row), devices[i], false)
-	}
-	return nil
-}

@@ -247,6 +247,11 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 				found = append(found, strconv.FormatInt(n, 10)+" "+rule.Name)
 			}
 		}
+		sightings, err := relational.CheckSightings(ctx, w)
+		if err != nil {
+			return err
+		}
+		found = append(found, sightings...)
 		return nil
 	})
 	return found, err

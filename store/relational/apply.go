@@ -20,7 +20,7 @@ func (t Tenant) Apply(ctx context.Context, plan dire.Plan) error {
 		return nil
 	}
 	for _, step := range []func(context.Context) error{
-		w.number, w.numberDevices, w.putIdentifiers, w.putFacts, w.putAssertions, w.refresh, w.dropDevices, w.putDevices,
+		w.number, w.numberDevices, w.putIdentifiers, w.putFacts, w.putAssertions, w.putSightings, w.dropDevices, w.putDevices,
 		w.putLinks, w.putDecisions, w.checkDevices,
 	} {
 		if err := step(ctx); err != nil {
@@ -43,10 +43,6 @@ type writer struct {
 	seenDevice []int64
 	// homes are the numbers of assertions by home id.
 	homes map[string]int64
-	// lastSeen are the devices the plan puts, by number, and when each was seen.
-	lastSeen map[int64]int64
-	// written are the assertions of which that is stored already.
-	written map[int64]bool
 }
 
 func (w *writer) isEmpty() bool {

@@ -9,33 +9,24 @@ import (
 
 // assertionRows are rows of assertion.
 type assertionRows struct {
-	id, source, partition, device, runStarted, chunk, lastSeen, deviceLastSeen, retractedAt *Ints
+	id, source, partition, device, retractedAt *Ints
 
 	home, hash *Blobs
-	key, runID *Texts
+	key        *Texts
 }
 
 func newAssertionRows(n int) *assertionRows {
 	return &assertionRows{
 		id: NewInts("id", n), source: NewInts("source", n), partition: NewInts("partition", n), device: NewInts("device", n),
-		runStarted: NewInts("run_started", n), chunk: NewInts("chunk", n), lastSeen: NewInts("last_seen", n),
-		deviceLastSeen: NewInts("device_last_seen", n), retractedAt: NewInts("retracted_at", n),
-		home: NewBlobs("home", n), hash: NewBlobs("hash", n), key: NewTexts("key", n), runID: NewTexts("run_id", n),
+		retractedAt: NewInts("retracted_at", n), home: NewBlobs("home", n), hash: NewBlobs("hash", n), key: NewTexts("key", n),
 	}
 }
 
 func (r *assertionRows) rows() *Rows {
-	return NewRows(r.id, r.source, r.partition, r.device, r.runStarted, r.chunk, r.lastSeen, r.deviceLastSeen, r.retractedAt,
-		r.home, r.hash, r.key, r.runID)
+	return NewRows(r.id, r.source, r.partition, r.device, r.retractedAt, r.home, r.hash, r.key)
 }
 
-// putAssertions also says when the devices that the plan puts were last seen,
-// where the row is written anyway.
 func (w *writer) putAssertions(ctx context.Context) error {
-	w.lastSeen, w.written = make(map[int64]int64, len(w.plan.Devices)), make(map[int64]bool, len(w.plan.Put))
-	for i := range w.plan.Devices {
-		w.lastSeen[w.homes[w.plan.Devices[i].ID]] = w.plan.Devices[i].LastSeen.UnixMicro()
-	}
 	fresh, stored := newAssertionRows(len(w.plan.Put)), newAssertionRows(0)
 	for i := range w.plan.Put {
 		a, number := &w.plan.Put[i], w.put[i]
@@ -47,36 +38,53 @@ func (w *writer) putAssertions(ctx context.Context) error {
 		to.source.Add(w.names.number[a.Source])
 		to.partition.Add(w.names.number[a.Partition])
 		to.device.Add(w.homes[a.DeviceID])
-		to.runStarted.addMicros(a.Run.Started)
-		to.chunk.Add(int64(a.Run.Chunk))
-		to.lastSeen.addMicros(a.LastSeen)
-		if at, heads := w.lastSeen[number]; heads {
-			to.deviceLastSeen.Add(at)
-			w.written[number] = true
-		} else {
-			to.deviceLastSeen.AddNull()
-		}
 		to.retractedAt.addMicros(a.RetractedAt)
 		if err := to.home.addHome(a.HomeID); err != nil {
 			return fmt.Errorf("put assertion %q: %w", a.Key, err)
 		}
 		to.hash.Add(a.Hash[:])
 		to.key.Add(a.Key)
-		to.runID.Add(a.Run.ID)
 	}
 	err := w.s.Insert(ctx, "assertion", fresh.rows())
 	if err == nil && stored.id.Len() > 0 {
 		// What an assertion is known by stays, so none of its indexes are touched.
 		_, err = w.s.Exec(ctx, `
-			UPDATE assertion SET partition = b.partition, device = b.device, run_started = b.run_started, run_id = b.run_id,
-				chunk = b.chunk, last_seen = b.last_seen, retracted_at = b.retracted_at, hash = b.hash,
-				device_last_seen = coalesce(b.device_last_seen, assertion.device_last_seen)
+			UPDATE assertion SET partition = b.partition, device = b.device, retracted_at = b.retracted_at, hash = b.hash
 			FROM rows(?) b WHERE assertion.id = b.id`, stored.rows())
 	}
 	if err != nil {
 		return fmt.Errorf("put assertions: %w", err)
 	}
 	return nil
+}
+
+// putSightings writes when what the plan puts, and what it only saw again, was
+// seen, and the devices. What is seen again moves its device's time forward only,
+// unless the plan says that itself.
+func (w *writer) putSightings(ctx context.Context) error {
+	devices := make([]int64, len(w.plan.Devices))
+	for i := range w.plan.Devices {
+		devices[i] = w.homes[w.plan.Devices[i].ID]
+	}
+	sightings, err := Tenant{w.s}.sightings(ctx, w.put, w.seen, w.seenDevice, devices)
+	if err != nil {
+		return err
+	}
+	for i := range w.plan.Put {
+		a, s := &w.plan.Put[i], sightings.change(w.put[i])
+		s.see(sightedByRun(w.names.number[a.Source], a.Run), microsOf(a.LastSeen))
+		s.retracted = a.Retracted()
+	}
+	for i := range w.plan.Seen {
+		seen, at := &w.plan.Seen[i], microsOf(w.plan.Seen[i].LastSeen)
+		sightings.change(w.seen[i]).see(sightedByRun(w.names.number[seen.Source], seen.Run), at)
+		d := sightings.change(w.seenDevice[i])
+		d.device = max(d.device, at)
+	}
+	for i := range w.plan.Devices {
+		sightings.change(devices[i]).device = microsOf(w.plan.Devices[i].LastSeen)
+	}
+	return sightings.write(ctx, w.s)
 }
 
 // putFacts writes what is asserted.
@@ -114,53 +122,6 @@ func (w *writer) putFacts(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("put facts: %w", err)
-	}
-	return nil
-}
-
-// refresh carries out plan.Seen. A row is written once where it can be: most
-// assertions head the device they are part of.
-func (w *writer) refresh(ctx context.Context) error {
-	n := len(w.plan.Seen)
-	if n == 0 {
-		return nil
-	}
-	latest := map[int64]int64{}
-	for i := range w.plan.Seen {
-		device, at := w.seenDevice[i], w.plan.Seen[i].LastSeen.UnixMicro()
-		if _, put := w.lastSeen[device]; put {
-			continue
-		}
-		if earlier, ok := latest[device]; !ok || earlier < at {
-			latest[device] = at
-		}
-	}
-	ids, seen, started, chunk, device, run := NewInts("id", n), NewInts("last_seen", n), NewInts("run_started", n), NewInts("chunk", n),
-		NewInts("device_last_seen", n), NewTexts("run_id", n)
-	for i := range w.plan.Seen {
-		s := &w.plan.Seen[i]
-		ids.Add(w.seen[i])
-		seen.addMicros(s.LastSeen)
-		started.addMicros(s.Run.Started)
-		chunk.Add(int64(s.Run.Chunk))
-		run.Add(s.Run.ID)
-		if at, ok := latest[w.seen[i]]; ok {
-			device.Add(at)
-			delete(latest, w.seen[i])
-		} else {
-			device.AddNull()
-		}
-	}
-	_, err := w.s.Exec(ctx, `
-		UPDATE assertion SET last_seen = b.last_seen, run_started = b.run_started, run_id = b.run_id, chunk = b.chunk,
-			device_last_seen = CASE WHEN coalesce(b.device_last_seen > assertion.device_last_seen, assertion.device_last_seen IS NULL)
-				THEN b.device_last_seen ELSE assertion.device_last_seen END
-		FROM rows(?) b WHERE assertion.id = b.id`, NewRows(ids, seen, started, chunk, device, run))
-	if err != nil {
-		return fmt.Errorf("refresh assertions: %w", err)
-	}
-	if err := touchDevices(ctx, w.s, latest); err != nil {
-		return fmt.Errorf("refresh devices: %w", err)
 	}
 	return nil
 }

@@ -66,21 +66,38 @@ func (t Tenant) Decisions(ctx context.Context, homes []string, limit int) ([]dir
 	return found, nil
 }
 
+// assertionsAtOnce is how many assertions are held while all are gone through.
+const assertionsAtOnce = 500
+
 // Assertions are all of them, in order of source and key.
 func (t Tenant) Assertions(ctx context.Context, yield func(dire.Assertion) error) error {
 	names, err := namesOf(ctx, t.s)
 	if err == nil {
+		var page []numbered
+		hand := func() error {
+			assertions, err := sighted(ctx, t.s, sightings{}, page)
+			page = page[:0]
+			for i := range assertions {
+				if err == nil {
+					err = yield(assertions[i])
+				}
+			}
+			return err
+		}
 		err = t.s.Stream(ctx, selectAssertion+`
 			FROM name so
 			STRAIGHT_JOIN assertion a ON a.source = so.id
 			STRAIGHT_JOIN fact f ON f.assertion = a.id
 			ORDER BY so.value, a.key`, nil, func(row Row) error {
 			a, err := names.scanAssertion(row)
-			if err != nil {
-				return err
+			if page = append(page, a); err == nil && len(page) == assertionsAtOnce {
+				err = hand()
 			}
-			return yield(a)
+			return err
 		})
+		if err == nil {
+			err = hand()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("list assertions: %w", err)

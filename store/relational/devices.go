@@ -84,7 +84,6 @@ func (w *writer) putDevices(ctx context.Context) error {
 	n := len(w.plan.Devices)
 	fresh, stored := newDeviceRows(n), newDeviceRows(0)
 	freshText, storedText := newTextRows(n), newTextRows(0)
-	seen, at := NewInts("id", 0), NewInts("at", 0)
 	for i := range w.plan.Devices {
 		d := &w.plan.Devices[i]
 		id := w.homes[d.ID]
@@ -95,10 +94,6 @@ func (w *writer) putDevices(ctx context.Context) error {
 		records.add(id, w.names.number[d.Partition], d)
 		texts.id.Add(id)
 		texts.text.Add(searchText(d))
-		if !w.written[id] {
-			seen.Add(id)
-			at.addMicros(d.LastSeen)
-		}
 	}
 	err := w.s.Insert(ctx, "device", fresh.rows())
 	if err == nil {
@@ -106,11 +101,6 @@ func (w *writer) putDevices(ctx context.Context) error {
 	}
 	if err == nil && stored.id.Len() > 0 {
 		err = w.replaceDevices(ctx, stored.rows(), storedText.rows())
-	}
-	if err == nil && seen.Len() > 0 {
-		_, err = w.s.Exec(ctx, `
-			UPDATE assertion SET device_last_seen = b.at FROM rows(?) b
-			WHERE assertion.id = b.id AND assertion.device_last_seen IS DISTINCT FROM b.at`, NewRows(seen, at))
 	}
 	if err != nil {
 		return fmt.Errorf("put devices: %w", err)

@@ -10,9 +10,9 @@ import (
 	"edgesync/dire"
 )
 
-const deviceColumns = `h.home, d.partition, d.retracted, d.ip, d.mac, d.hostname, d.ips, d.macs,
+var deviceColumns = `h.home, d.partition, d.retracted, d.ip, d.mac, d.hostname, d.ips, d.macs,
 	d.serial_number, d.manufacturer, d.model, d.os, d.device_type, d.site, d.tags, d.available,
-	d.sources, d.first_seen, h.device_last_seen`
+	d.sources, d.first_seen, ` + deviceSeen("d.id")
 
 // heads adds to a device d the assertion whose number and home it has.
 const heads = ` STRAIGHT_JOIN assertion h ON h.id = d.id`
@@ -22,7 +22,7 @@ func (n *names) scanDevice(row Row) (dire.Device, error) {
 	var d dire.Device
 	err := row.Scan(homeColumn{&d.ID}, n.column(&d.Partition), &d.Retracted, &d.IP, &d.MAC, &d.Hostname, asJSON(&d.IPs), asJSON(&d.MACs),
 		&d.SerialNumber, &d.Manufacturer, &d.Model, &d.OS, &d.DeviceType, &d.Site, asJSON(&d.Tags), &d.Available,
-		asJSON(&d.Sources), timeColumn{&d.FirstSeen}, timeColumn{&d.LastSeen})
+		asJSON(&d.Sources), timeColumn{&d.FirstSeen}, seenColumn{&d.LastSeen})
 	return d, err
 }
 
@@ -221,7 +221,7 @@ func (t Tenant) Device(ctx context.Context, id string) (dire.Device, []dire.Asse
 // members are the assertions of the device of a number, in order of source and
 // key, with their identifiers.
 func (t Tenant) members(ctx context.Context, names *names, device int64) ([]dire.Assertion, error) {
-	scan := func(row Row) (dire.Assertion, error) {
+	scan := func(row Row) (numbered, error) {
 		var text string
 		a, err := names.scanAssertion(scanFurther{row, []any{&text}})
 		if err == nil {
@@ -236,7 +236,11 @@ func (t Tenant) members(ctx context.Context, names *names, device int64) ([]dire
 		STRAIGHT_JOIN fact f ON f.assertion = a.id
 		STRAIGHT_JOIN name so ON so.id = a.source
 		ORDER BY so.value, a.key`
-	return All(ctx, t.s, scan, selectAssertion+more, device, device)
+	found, err := All(ctx, t.s, scan, selectAssertion+more, device, device)
+	if err != nil {
+		return nil, err
+	}
+	return sighted(ctx, t.s, sightings{}, found)
 }
 
 // scanFurther is a row with further columns at its end.

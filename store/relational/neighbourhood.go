@@ -59,6 +59,14 @@ func sooner(column string) string {
 	return `coalesce(` + column + `, ` + strconv.FormatInt(never, 10) + `)`
 }
 
+// microsOf is a time as sooner reads it.
+func microsOf(t time.Time) int64 {
+	if t.IsZero() {
+		return never
+	}
+	return t.UnixMicro()
+}
+
 // timeOf is the time that sooner reads.
 func timeOf(micros int64) time.Time {
 	if micros == never {
@@ -71,8 +79,7 @@ func timeOf(micros int64) time.Time {
 const deviceHome = `CASE WHEN a.device = a.id THEN a.home ELSE (SELECT h.home FROM assertion h WHERE h.id = a.device) END`
 
 var selectKnown = `
-	SELECT b.place, a.id, a.device, a.partition, a.hash, a.run_id, ` + sooner("a.run_started") + `, a.chunk, ` + deviceHome + `,
-		` + sooner("a.last_seen") + `, ` + sooner("a.retracted_at") + `
+	SELECT b.place, a.id, a.device, a.partition, a.hash, ` + deviceHome + `, ` + sooner("a.retracted_at") + `
 	FROM rows(?) b LOOKUP assertion a ON a.source = ? AND a.key = b.key`
 
 // known reads what is stored of a probe's keys.
@@ -89,11 +96,12 @@ func (t Tenant) known(ctx context.Context, names *names, probe *dire.Probe) ([]d
 	}
 	var found []dire.Known
 	var at place
-	var partition, row, started, chunk, seen, retracted int64
+	var partition, row, retracted int64
 	var hash, home []byte
+	var numbers []int64
 	err := t.s.Each(ctx, selectKnown, []any{placed(probe.Keys), source}, func(r Row) error {
 		var k dire.Known
-		err := r.Scan(&row, &at.assertion, &at.device, &partition, &hash, &k.Run.ID, &started, &chunk, &home, &seen, &retracted)
+		err := r.Scan(&row, &at.assertion, &at.device, &partition, &hash, &home, &retracted)
 		if err != nil {
 			return err
 		}
@@ -104,11 +112,21 @@ func (t Tenant) known(ctx context.Context, names *names, probe *dire.Probe) ([]d
 			return err
 		}
 		k.Key, k.DeviceID = probe.Keys[row], formatHome(home)
-		k.Run.Started, k.Run.Chunk, k.LastSeen, k.RetractedAt = timeOf(started), int(chunk), timeOf(seen), timeOf(retracted)
+		k.RetractedAt = timeOf(retracted)
 		asked.keys[k.Key] = at
-		found = append(found, k)
+		found, numbers = append(found, k), append(numbers, at.assertion)
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	sightings, err := t.sightings(ctx, numbers)
+	for i := range found {
+		if err == nil {
+			s := sightings.of(numbers[i])
+			found[i].Run, found[i].LastSeen = s.chunk(), timeOf(s.last)
+		}
+	}
 	return found, err
 }
 
@@ -132,16 +150,21 @@ func (t Tenant) homes(ctx context.Context, ids []string) ([]string, error) {
 
 // selectAssertion reads an assertion a and its fact f.
 var selectAssertion = `
-	SELECT a.source, a.key, a.partition, f.facts, a.hash, a.run_id, ` + sooner("a.run_started") + `, a.chunk, a.home, ` + deviceHome + `,
-		` + sooner("f.first_seen") + `, ` + sooner("a.last_seen") + `, ` + sooner("f.changed") + `, ` + sooner("a.retracted_at")
+	SELECT a.id, a.source, a.key, a.partition, f.facts, a.hash, a.home, ` + deviceHome + `,
+		` + sooner("f.first_seen") + `, ` + sooner("f.changed") + `, ` + sooner("a.retracted_at")
+
+// numbered is an assertion with its number. Its sighting is read afterwards.
+type numbered struct {
+	dire.Assertion
+	number int64
+}
 
 // scanAssertion scans what selectAssertion reads.
-func (n *names) scanAssertion(row Row) (dire.Assertion, error) {
-	var a dire.Assertion
-	var source, partition, started, chunk, first, last, changed, retracted int64
+func (n *names) scanAssertion(row Row) (numbered, error) {
+	var a numbered
+	var source, partition, first, changed, retracted int64
 	var facts, hash, home, device []byte
-	err := row.Scan(&source, &a.Key, &partition, &facts, &hash, &a.Run.ID, &started, &chunk, &home, &device,
-		&first, &last, &changed, &retracted)
+	err := row.Scan(&a.number, &source, &a.Key, &partition, &facts, &hash, &home, &device, &first, &changed, &retracted)
 	if err != nil {
 		return a, err
 	}
@@ -158,9 +181,26 @@ func (n *names) scanAssertion(row Row) (dire.Assertion, error) {
 		return a, err
 	}
 	a.HomeID, a.DeviceID = formatHome(home), formatHome(device)
-	a.Run.Started, a.Run.Chunk = timeOf(started), int(chunk)
-	a.FirstSeen, a.LastSeen, a.Changed, a.RetractedAt = timeOf(first), timeOf(last), timeOf(changed), timeOf(retracted)
+	a.FirstSeen, a.Changed, a.RetractedAt = timeOf(first), timeOf(changed), timeOf(retracted)
 	return a, nil
+}
+
+// sighted are assertions with when they were seen, and by whom.
+func sighted(ctx context.Context, s Session, seen sightings, found []numbered) ([]dire.Assertion, error) {
+	numbers := make([]int64, len(found))
+	for i := range found {
+		numbers[i] = found[i].number
+	}
+	if err := seen.read(ctx, s, numbers); err != nil || len(found) == 0 {
+		return nil, err
+	}
+	assertions := make([]dire.Assertion, len(found))
+	for i, number := range numbers {
+		s := seen.of(number)
+		found[i].Run, found[i].LastSeen = s.chunk(), timeOf(s.last)
+		assertions[i] = found[i].Assertion
+	}
+	return assertions, nil
 }
 
 // hashOf is a stored hash: what somebody else wrote there is an error.
@@ -197,10 +237,18 @@ func (t Tenant) near(ctx context.Context, names *names, reach *dire.Reach) ([]di
 	}
 	// A source or a partition without a number has no rows, and no row has 0.
 	source, partition := names.number[reach.Source], names.number[reach.Partition]
-	return All(ctx, t.s, names.scanAssertion, t.s.Dialect().Walk+nearMembers+selectAssertion+`
+	found, err := All(ctx, t.s, names.scanAssertion, t.s.Dialect().Walk+nearMembers+selectAssertion+`
 		FROM member m
 		LOOKUP assertion a ON a.id = m.id
 		LOOKUP fact f ON f.assertion = a.id`,
 		source, NewRows(&Texts{name: "key", Cells: reach.Keys}), homeRows(reach.Members),
 		partition, NewRows(hardware[0], hardware[1]), partition, NewRows(addresses[0], addresses[1]))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	seen, err := t.sightings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return sighted(ctx, t.s, seen, found)
 }

@@ -11,15 +11,15 @@ import (
 	"edgesync/dire"
 )
 
-// sourceNumber is what rows name a source by; none has 0.
-const sourceNumber = `coalesce((SELECT id FROM name WHERE value = ?), 0)`
-
 // CountRun counts what a run was the latest to assert.
 func (t Tenant) CountRun(ctx context.Context, source string, run dire.Run) (int64, error) {
 	var n int64
-	err := One(ctx, t.s, `
-		SELECT count(*) FROM assertion WHERE source = `+sourceNumber+` AND run_id = ? AND run_started IS NOT DISTINCT FROM ?`,
-		[]any{source, run.ID, micros(run.Started)}, &n)
+	started := microsOf(run.Started)
+	err := t.eachSighting(ctx, source, func(_ int64, s *sighting) {
+		if s.by.started == started && s.by.run == run.ID {
+			n++
+		}
+	})
 	if err != nil {
 		return 0, fmt.Errorf("count assertions of run %q of %s: %w", run.ID, source, err)
 	}
@@ -28,10 +28,16 @@ func (t Tenant) CountRun(ctx context.Context, source string, run dire.Run) (int6
 
 // CountLiving counts the living assertions of a source.
 func (t Tenant) CountLiving(ctx context.Context, source string, before time.Time) (living, absent int64, err error) {
-	err = One(ctx, t.s, `
-		SELECT count(*), count(*) FILTER (WHERE coalesce(run_started < ?, true)) FROM assertion
-		WHERE source = `+sourceNumber+` AND retracted_at IS NULL`,
-		[]any{before.UnixMicro(), source}, &living, &absent)
+	limit := before.UnixMicro()
+	err = t.eachSighting(ctx, source, func(_ int64, s *sighting) {
+		if s.retracted {
+			return
+		}
+		living++
+		if s.by.started < limit {
+			absent++
+		}
+	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("count living assertions of %s: %w", source, err)
 	}
@@ -40,13 +46,17 @@ func (t Tenant) CountLiving(ctx context.Context, source string, before time.Time
 
 // Absent are the keys of what lives and was last asserted before a time.
 func (t Tenant) Absent(ctx context.Context, source string, before time.Time) ([]string, error) {
-	keys, err := All(ctx, t.s, func(row Row) (key string, err error) {
-		err = row.Scan(&key)
-		return key, err
-	}, `
-		SELECT key FROM assertion
-		WHERE source = `+sourceNumber+` AND retracted_at IS NULL AND coalesce(run_started < ?, true)
-		ORDER BY key`, source, before.UnixMicro())
+	numbers, limit := NewInts("id", 0), before.UnixMicro()
+	err := t.eachSighting(ctx, source, func(number int64, s *sighting) {
+		if !s.retracted && s.by.started < limit {
+			numbers.Add(number)
+		}
+	})
+	var keys []string
+	if err == nil && numbers.Len() > 0 {
+		keys, err = All(ctx, t.s, func(row Row) (key string, err error) { return key, row.Scan(&key) },
+			`SELECT a.key FROM rows(?) b LOOKUP assertion a ON a.id = b.id ORDER BY a.key`, NewRows(numbers))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list absent assertions of %s: %w", source, err)
 	}

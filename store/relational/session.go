@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"edgesync/core"
-	"edgesync/dire"
 )
 
 // ErrHomeTaken is what Insert fails with when another assertion has the home of
@@ -59,10 +58,6 @@ type Dialect struct {
 	// InPlace orders a join by the column place of its first table x, where the
 	// database does not keep to that by itself.
 	InPlace string
-	// Touch finds the rows of a batch of a run that are stored, writes
-	// what dire.Repeat says is new of each, and adds it. What the run said already
-	// of what was not seen later it may pass over.
-	Touch func(ctx context.Context, s Session, run dire.Run, b *Touching) error
 	// Wide is said before a statement that reads whole tables, or is empty.
 	Wide string
 }
@@ -74,6 +69,8 @@ type State struct {
 	// probed is what the last Neighbourhood found out of the tenant's assertions,
 	// until something is written.
 	probed *probed
+	// sightings are those that were read, as they stand.
+	sightings sightings
 	// Careful has new homes looked for before they are taken.
 	Careful bool
 }

@@ -36,17 +36,14 @@ func (t Tenant) Touch(ctx context.Context, probe dire.Probe) (dire.Probe, error)
 	} else if !known {
 		return probe, nil
 	}
-	b := newTouching(source, repeats)
-	if err := t.s.Dialect().Touch(ctx, t.s, probe.Run(), b); err != nil {
+	places, err := t.see(ctx, sightedByRun(source, probe.Run()), repeats)
+	if err != nil {
 		return fail(err)
 	}
-	if err := touchDevices(ctx, t.s, b.others); err != nil {
-		return fail(err)
-	}
-	if len(b.places) == 0 {
+	if len(places) == 0 {
 		return probe, nil
 	}
-	return probe.Without(b.places), nil
+	return probe.Without(places), nil
 }
 
 // isKnown tells whether any of a few of a batch's keys is stored.
@@ -61,52 +58,45 @@ func (t Tenant) isKnown(ctx context.Context, source int64, repeats []dire.Repeat
 	return known, err
 }
 
-// Touching is what of a batch may be stored already.
-type Touching struct {
-	// Rows are (source, key, hash, at): at is when the thing was seen.
-	Rows *Rows
-	// place and at are those of Rows in the probe, and when they were seen.
-	place []int
-	at    []int64
-	// places are those of the rows that were stored.
-	places []int
-	// others are the devices they are part of and do not head, and when each was
-	// seen.
-	others map[int64]int64
-}
-
-func newTouching(source int64, repeats []dire.Repeat) *Touching {
+// see finds the repeats that are stored, notes that they were seen again, and
+// returns their places in the probe. Of what the run said already of what was not
+// seen later there is nothing to note.
+func (t Tenant) see(ctx context.Context, by sightedBy, repeats []dire.Repeat) (places []int, err error) {
 	n := len(repeats)
-	sources, keys, hashes, at, places := NewInts("source", n), NewTexts("key", n), NewBlobs("hash", n), NewInts("at", n), make([]int, n)
+	sources, keys, hashes, at := NewInts("source", n), NewTexts("key", n), NewBlobs("hash", n), NewInts("place", n)
 	for i := range repeats {
-		r := &repeats[i]
-		sources.Add(source)
-		keys.Add(r.Key)
-		hashes.Add(r.Hash[:])
-		at.Add(r.LastSeen.UnixMicro())
-		places[i] = r.Place
+		sources.Add(by.source)
+		keys.Add(repeats[i].Key)
+		hashes.Add(repeats[i].Hash[:])
+		at.Add(int64(i))
 	}
-	return &Touching{Rows: NewRows(sources, keys, hashes, at), place: places, at: at.Cells, others: map[int64]int64{}}
-}
-
-// ByKey are the indexes of Rows by their keys.
-func (b *Touching) ByKey() map[string]int {
-	keys := b.Rows.Columns[1].(*Texts).Cells
-	byKey := make(map[string]int, len(keys))
-	for i, key := range keys {
-		byKey[key] = i
+	var row, number, device int64
+	rows, numbers, devices := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
+	err = t.s.Each(ctx, `
+		SELECT b.place, a.id, a.device
+		FROM rows(?) b LOOKUP assertion a ON a.source = b.source AND a.key = b.key AND a.hash = b.hash`,
+		[]any{NewRows(sources, keys, hashes, at)}, func(r Row) error {
+			err := r.Scan(&row, &number, &device)
+			rows, numbers, devices = append(rows, row), append(numbers, number), append(devices, device)
+			return err
+		})
+	if err != nil {
+		return nil, err
 	}
-	return byKey
-}
-
-// Add notes that the row of an index was stored and is written: the device it is
-// part of, and whether it heads that.
-func (b *Touching) Add(row int, device int64, heads bool) {
-	b.places = append(b.places, b.place[row])
-	if heads {
-		return
+	sightings, err := t.sightings(ctx, numbers, devices)
+	if err != nil {
+		return nil, err
 	}
-	if earlier, ok := b.others[device]; !ok || earlier < b.at[row] {
-		b.others[device] = b.at[row]
+	for i, row := range rows {
+		seen, s := repeats[row].LastSeen.UnixMicro(), sightings.of(numbers[i])
+		again := s.by.started == by.started && s.by.run == by.run && s.last >= seen
+		if s.retracted || s.by.started == never || s.by.started > by.started || again {
+			continue
+		}
+		sightings.change(numbers[i]).see(by, max(s.last, seen))
+		d := sightings.change(devices[i])
+		d.device = max(d.device, seen)
+		places = append(places, repeats[row].Place)
 	}
+	return places, sightings.write(ctx, t.s)
 }

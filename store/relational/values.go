@@ -2,7 +2,9 @@ package relational
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,6 +32,22 @@ func (c timeColumn) Scan(value any) error {
 	if n.Valid {
 		*c.into = time.UnixMicro(n.Int64).UTC()
 	}
+	return nil
+}
+
+// seenColumn scans what deviceSeen reads.
+type seenColumn struct{ into *time.Time }
+
+func (c seenColumn) Scan(value any) error {
+	*c.into = time.Time{}
+	if value == nil {
+		return nil // There is no sighting.
+	}
+	b, ok := value.([]byte)
+	if !ok || len(b) != 8 {
+		return errors.New("read when a device was seen: it is not stored as eight bytes: check the store")
+	}
+	*c.into = timeOf(int64(binary.BigEndian.Uint64(b)))
 	return nil
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 // BenchmarkIngest reports what 50,000 updates cost in batches of 5,000, from the
-// updates to the commit: new ones, the same again, and with other addresses. Its
-// measure is raw: the rows the new ones became, inserted with prepared statements
+// updates to the commit: new ones, the same again, the same in another order among
+// all that is stored, and with other addresses. Its measure is raw: the rows the new ones became, inserted with prepared statements
 // in transactions as large and nothing looked up, into a copy of the file with the
 // same indexes but for that of searches, which is written a batch at a time and
 // takes a statement for a row ill.
@@ -41,7 +41,8 @@ func BenchmarkIngest(b *testing.B) {
 				costs.Fresh += storetest.TimeIngest(b, tenant, 1, from, to, 0)
 				costs.Raw += timeRaw(b, path, twin, from, to)
 				costs.Unchanged += storetest.TimeIngest(b, tenant, 2, from, to, 0)
-				costs.Changed += storetest.TimeIngest(b, tenant, 3, from, to, 1)
+				costs.Shuffled += storetest.TimeShuffled(b, tenant, 3, to, to-from)
+				costs.Changed += storetest.TimeIngest(b, tenant, 4, from, to, 1)
 			}
 			costs.Report(b, b.N*batches)
 		})
@@ -74,7 +75,7 @@ func copyFile(b *testing.B, path string) string {
 
 // bulk are the tables a batch fills, each with what its rows are numbered by.
 var bulk = [][2]string{
-	{"assertion", "id"}, {"device", "id"}, {"device_text", "id"}, {"fact", "assertion"}, {"identifier", "assertion"},
+	{"assertion", "id"}, {"device", "id"}, {"device_text", "id"}, {"fact", "assertion"}, {"identifier", "assertion"}, {"sighting", "block << 4"},
 }
 
 // timeRaw inserts into twin the rows from one number to another, in batches.

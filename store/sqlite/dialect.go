@@ -1,18 +1,12 @@
 package sqlite
 
-import (
-	"context"
-
-	"edgesync/dire"
-	"edgesync/store/relational"
-)
+import "edgesync/store/relational"
 
 var dialect = relational.Dialect{
 	Walk:   walk,
 	Limit:  limitOr,
 	Holds:  func(list string) string { return `EXISTS (SELECT 1 FROM json_each(` + list + `) WHERE value = ?)` },
 	Search: texts,
-	Touch:  touch,
 }
 
 // limitOr is a limit as SQLite takes it: -1 for none.
@@ -124,29 +118,3 @@ near (device) AS MATERIALIZED (
 	UNION
 	SELECT highest FROM outside
 )`
-
-// touch is relational.Dialect's. It names the rows it wrote by their keys: SQLite
-// returns columns of what it changed only.
-func touch(ctx context.Context, s relational.Session, run dire.Run, b *relational.Touching) error {
-	started := run.Started.UnixMicro()
-	places := b.ByKey()
-	return s.Each(ctx, `
-		UPDATE assertion SET run_started = ?, run_id = ?, chunk = ?, last_seen = max(coalesce(last_seen, b.at), b.at),
-			device_last_seen = CASE WHEN device = id THEN max(coalesce(device_last_seen, b.at), b.at) ELSE device_last_seen END
-		FROM rows(?) b
-		WHERE assertion.source = b.source AND assertion.key = b.key AND assertion.hash = b.hash
-			AND assertion.retracted_at IS NULL AND assertion.run_started <= ?
-			AND NOT (assertion.run_started = ? AND assertion.run_id = ? AND assertion.last_seen >= b.at)
-		RETURNING key, device, device = id`,
-		[]any{started, run.ID, run.Chunk, b.Rows, started, started, run.ID},
-		func(row scanner) error {
-			var key string
-			var device int64
-			var heads bool
-			if err := row.Scan(&key, &device, &heads); err != nil {
-				return err
-			}
-			b.Add(places[key], device, heads)
-			return nil
-		})
-}

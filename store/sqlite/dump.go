@@ -124,6 +124,11 @@ func (s *Store) Check(ctx context.Context, tenant uuid.UUID) (found []string, er
 				found = append(found, fmt.Sprintf("%d %s", n, rule.Name))
 			}
 		}
+		sightings, err := relational.CheckSightings(ctx, tx)
+		if err != nil {
+			return err
+		}
+		found = append(found, sightings...)
 		return nil
 	})
 	return found, err

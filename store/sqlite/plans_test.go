@@ -13,7 +13,7 @@ import (
 
 // whole is a step that goes through a table of devices, or through all of a source:
 // the names are those of the tables and what the queries call them.
-var whole = regexp.MustCompile(`^SCAN (assertion|fact|identifier|device|device_text|a|f|i|o|s)( |$)|assertion_key \(source=\?\)`)
+var whole = regexp.MustCompile(`^SCAN (assertion|fact|identifier|device|device_text|sighting|g|a|f|i|o|s)( |$)|assertion_key \(source=\?\)`)
 
 func TestABatchReadsNoTableWhole(t *testing.T) {
 	var sent storetest.Statements

@@ -46,6 +46,7 @@ func RunBackup(t *testing.T, place func(t testing.TB) Kept) {
 	t.Run("Elsewhere", func(t *testing.T) { RestoreElsewhere(t, place(t), place(t)) })
 	t.Run("WholeOrNothing", func(t *testing.T) { testWholeOrNothing(t, place(t), place(t)) })
 	t.Run("OlderVersion", func(t *testing.T) { testOlderVersion(t, place(t)) })
+	t.Run("OlderSightings", func(t *testing.T) { testOlderSightings(t, place(t)) })
 }
 
 // kept fills a place with a platform of some tenants.
@@ -340,15 +341,28 @@ func testRestorations(t *testing.T, place Place) {
 
 // oneRow is a source of tables with one row each, by their columns.
 func oneRow(tables map[string]map[string]any) dump.Source {
+	rows := make(map[string][]map[string]any, len(tables))
+	for name, row := range tables {
+		rows[name] = []map[string]any{row}
+	}
+	return rowsOf(rows)
+}
+
+// rowsOf is a source of tables with some rows each, which have the same columns.
+func rowsOf(tables map[string][]map[string]any) dump.Source {
 	return func(visit func(dump.Table) error) error {
 		for _, name := range slices.Sorted(maps.Keys(tables)) {
-			columns := slices.Sorted(maps.Keys(tables[name]))
-			row := make([]any, len(columns))
-			for i, column := range columns {
-				row[i] = tables[name][column]
-			}
-			err := visit(dump.Table{Name: name, Columns: columns, Next: func() (next []any, err error) {
-				next, row = row, nil
+			rows := tables[name]
+			columns := slices.Sorted(maps.Keys(rows[0]))
+			err := visit(dump.Table{Name: name, Columns: columns, Next: func() ([]any, error) {
+				if len(rows) == 0 {
+					return nil, nil
+				}
+				next := make([]any, len(columns))
+				for i, column := range columns {
+					next[i] = rows[0][column]
+				}
+				rows = rows[1:]
 				return next, nil
 			}})
 			if err != nil {
@@ -356,6 +370,15 @@ func oneRow(tables map[string]map[string]any) dump.Source {
 			}
 		}
 		return nil
+	}
+}
+
+// olderPlatform is the platform's part in the first version there was, of one tenant.
+func olderPlatform(tenant uuid.UUID) map[string]map[string]any {
+	return map[string]map[string]any{
+		"platform":  {"id": int64(1), "tenant_id": tenant.String(), "slug": "platform", "trust_domain": "x", "gateway_addr": "", "ca_addr": "", "created_at": nil},
+		"tenant":    {"id": tenant.String(), "slug": "platform", "name": "", "is_platform": int64(1), "state": "active", "platform_sync": int64(0), "created_at": nil},
+		"authority": {"key_id": "00", "kind": "root", "tenant_id": "", "certificate": []byte{1, 2}, "sealed_key": []byte{}, "state": "active", "created_at": nil},
 	}
 }
 
@@ -380,11 +403,7 @@ func testOlderVersion(t *testing.T, place Kept) {
 		"cert_serial": "77", "cert_expires_at": at(100).UnixMicro(), "first_hello_at": nil, "last_heartbeat_at": nil, "created_at": at(1).UnixMicro(),
 	}
 	load(dump.Part{Tenant: id, Slug: "platform", Version: 1}, tables)
-	load(dump.Part{Version: 1}, map[string]map[string]any{
-		"platform":  {"id": int64(1), "tenant_id": id.String(), "slug": "platform", "trust_domain": "x", "gateway_addr": "", "ca_addr": "", "created_at": nil},
-		"tenant":    {"id": id.String(), "slug": "platform", "name": "", "is_platform": int64(1), "state": "active", "platform_sync": int64(0), "created_at": nil},
-		"authority": {"key_id": "00", "kind": "root", "tenant_id": "", "certificate": []byte{1, 2}, "sealed_key": []byte{}, "state": "active", "created_at": nil},
-	})
+	load(dump.Part{Version: 1}, olderPlatform(id))
 	// What is not of the version is refused.
 	_, err = blank.Load(t.Context(), dump.Part{Tenant: uuid.New(), Slug: "x", Version: 1}, oneRow(map[string]map[string]any{"certificate": {"serial": "1"}}))
 	if err == nil {

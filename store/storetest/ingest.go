@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -113,6 +114,22 @@ func TimeIngest(b *testing.B, tenant core.TenantStore, run, from, to, epoch int)
 	return took
 }
 
+// TimeShuffled stores some of the first updates of an Inventory in batches as a run
+// of Armis, in another order than they ever came in: a batch meets things from all
+// over the store.
+func TimeShuffled(b *testing.B, tenant core.TenantStore, run, upTo, some int) time.Duration {
+	b.Helper()
+	var batches [][]dire.Update
+	for batch := range slices.Chunk(rand.New(rand.NewPCG(1, 1)).Perm(upTo)[:some], BatchSize) {
+		updates := make([]dire.Update, 0, len(batch))
+		for _, i := range batch {
+			updates = append(updates, Inventory(i, i+1, 0)...)
+		}
+		batches = append(batches, updates)
+	}
+	return timeStream(b, tenant, run, batches)
+}
+
 // streamLength bounds how many updates are made up at once.
 const streamLength = 20 * BatchSize
 
@@ -142,11 +159,13 @@ func timeStream(b *testing.B, tenant core.TenantStore, run int, batches [][]dire
 // Costs are the times of as many batches of each kind: of what is new, the same
 // again, and with other addresses; and of the rows that the new became, loaded
 // without a question asked.
-type Costs struct{ Fresh, Unchanged, Changed, Raw time.Duration }
+type Costs struct{ Fresh, Unchanged, Shuffled, Changed, Raw time.Duration }
 
 // Report reports what a batch cost, and the shares that are promised.
 func (c Costs) Report(b *testing.B, batches int) {
-	for name, total := range map[string]time.Duration{"fresh": c.Fresh, "unchanged": c.Unchanged, "changed": c.Changed, "raw": c.Raw} {
+	for name, total := range map[string]time.Duration{
+		"fresh": c.Fresh, "unchanged": c.Unchanged, "shuffled": c.Shuffled, "changed": c.Changed, "raw": c.Raw,
+	} {
 		b.ReportMetric(total.Seconds()*1000/float64(batches), name+"-ms")
 	}
 	b.ReportMetric(c.Raw.Seconds()/c.Fresh.Seconds(), "raw/fresh")
