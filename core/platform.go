@@ -45,6 +45,15 @@ func (c *Core) PlatformInfo(context.Context) (PlatformInfo, error) {
 	return p.info(), nil
 }
 
+// Ping returns an error while the store does not answer: of what has to be read,
+// nothing can be.
+func (c *Core) Ping(ctx context.Context) error {
+	return c.store.Platform().View(ctx, func(tx PlatformTx) error {
+		_, err := tx.Platform(ctx)
+		return err
+	})
+}
+
 func (p *platform) info() PlatformInfo {
 	sum := sha256.Sum256(p.roots[0].Raw)
 	return PlatformInfo{

@@ -141,7 +141,7 @@ func (p *Platform) start(ctx context.Context) error {
 		})
 	}
 	if listeners.metrics != nil {
-		handler := metricsHandler(p.state.Core.Collector(), server.Collector(), p.guards.refused, cmdutil.CertificateExpiry(
+		handler := metricsHandler(&readiness{ping: p.state.Core.Ping}, p.state.Core.Collector(), server.Collector(), p.guards.refused, cmdutil.CertificateExpiry(
 			"edgesync_gateway_certificate_expiry_timestamp_seconds", "When the gateway's certificate ends, in unix time.", p.certificate.Load))
 		p.group.Go(func() error { p.state.Core.KeepCensus(ctx); return nil })
 		p.group.Go(func() error { return cmdutil.ServeHTTP(ctx, listeners.metrics, handler) })

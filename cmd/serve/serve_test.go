@@ -14,12 +14,16 @@ import (
 	"edgesync/cmd/serve"
 	"edgesync/cmd/state"
 	adminv1 "edgesync/proto/admin/v1"
+	"edgesync/store/postgres/pgtest"
 )
 
-func bootstrapped(t *testing.T) string {
+func bootstrapped(t *testing.T) string { return bootstrappedIn(t, "") }
+
+// bootstrappedIn is a state directory whose platform is in a database.
+func bootstrappedIn(t *testing.T, database string) string {
 	t.Helper()
 	dir := t.TempDir()
-	connection, err := state.Connect(t.Context(), state.Options{Dir: dir, Create: true, Now: time.Now})
+	connection, err := state.Connect(t.Context(), state.Options{Dir: dir, Database: database, Create: true, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +95,49 @@ func TestPlatformInProcess(t *testing.T) {
 	if err := again.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestReadyWhileTheDatabaseAnswers has the database start anew, and then takes it
+// away: the process lives all the while.
+func TestReadyWhileTheDatabaseAnswers(t *testing.T) {
+	cluster := pgtest.Start(t)
+	platform, err := serve.Start(t.Context(), config(bootstrappedIn(t, cluster.Database(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		platform.Stop()
+		if err := platform.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	await := func(want int) {
+		t.Helper()
+		for until := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			begin := time.Now()
+			answer, err := http.Get("http://" + platform.MetricsAddr.String() + "/readyz")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := answer.Body.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if answer.StatusCode == want {
+				break
+			}
+			if time.Now().After(until) {
+				t.Fatalf("/readyz answers %s after %s, want %d", answer.Status, time.Since(begin), want)
+			}
+		}
+		get(t, platform.MetricsAddr, "/healthz")
+	}
+	await(http.StatusOK)
+	if err := cluster.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	await(http.StatusOK)
+	cluster.Stop(t)
+	await(http.StatusServiceUnavailable)
 }
 
 func TestEndOfContextEndsTheTailOfEvents(t *testing.T) {
