@@ -42,7 +42,7 @@ func bind(query string, args []any) (bound string, values []any) {
 		return text.(string), values
 	}
 	n := 0
-	text := relational.Rewrite(join(query), args, func(_ int, rows *relational.Rows) string {
+	text := relational.Rewrite(join(query), args, func(rows *relational.Rows, among bool) string {
 		if rows == nil {
 			n++
 			return "$" + strconv.Itoa(n)
@@ -51,6 +51,9 @@ func bind(query string, args []any) (bound string, values []any) {
 		for i, c := range rows.Columns {
 			n++
 			arrays[i], names[i] = "$"+strconv.Itoa(n)+"::"+typeOf(c)+"[]", c.Name()
+		}
+		if among {
+			return `= ANY (` + arrays[0] + `)`
 		}
 		return `(SELECT * FROM unnest(` + strings.Join(arrays, ", ") + `) r (` + strings.Join(names, ", ") + `))`
 	})

@@ -72,7 +72,7 @@ func TestPlansOfTablesCountedWhileSmallAreNotKept(t *testing.T) {
 	kept := func(devices int) (plans int) { // by two more runs
 		count := func() (n int) {
 			err := store.AsTenant(t.Context(), id, func(tx pgx.Tx) error {
-				return tx.QueryRow(t.Context(), `SELECT coalesce(sum(generic_plans), 0) FROM pg_prepared_statements WHERE statement ~ 'unnest'`,
+				return tx.QueryRow(t.Context(), `SELECT coalesce(sum(generic_plans), 0) FROM pg_prepared_statements WHERE statement ~ 'unnest|= ANY'`,
 					pgx.QueryExecModeSimpleProtocol).Scan(&n)
 			})
 			if err != nil {
@@ -121,7 +121,7 @@ func explain(t *testing.T, tx pgx.Tx, plans map[string]string) error {
 		Parameters      int
 	}
 	rows, err := tx.Query(t.Context(), `
-		SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements WHERE statement ~ 'unnest'`, pgx.QueryExecModeSimpleProtocol)
+		SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements WHERE statement ~ 'unnest|= ANY'`, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return err
 	}

@@ -79,8 +79,8 @@ func timeOf(micros int64) time.Time {
 const deviceHome = `CASE WHEN a.device = a.id THEN a.home ELSE (SELECT h.home FROM assertion h WHERE h.id = a.device) END`
 
 var selectKnown = `
-	SELECT b.place, a.id, a.device, a.partition, a.hash, ` + deviceHome + `, ` + sooner("a.retracted_at") + `
-	FROM rows(?) b LOOKUP assertion a ON a.source = ? AND a.key = b.key`
+	SELECT a.key, a.id, a.device, a.partition, a.hash, ` + deviceHome + `, ` + sooner("a.retracted_at") + `
+	FROM assertion a WHERE a.source = ? AND a.key AMONG rows(?)`
 
 // known reads what is stored of a probe's keys.
 func (t Tenant) known(ctx context.Context, names *names, probe *dire.Probe) ([]dire.Known, error) {
@@ -96,12 +96,12 @@ func (t Tenant) known(ctx context.Context, names *names, probe *dire.Probe) ([]d
 	}
 	var found []dire.Known
 	var at place
-	var partition, row, retracted int64
+	var partition, retracted int64
 	var hash, home []byte
 	var numbers []int64
-	err := t.s.Each(ctx, selectKnown, []any{placed(probe.Keys), source}, func(r Row) error {
+	err := t.s.Each(ctx, selectKnown, []any{source, NewRows(&Texts{name: "key", Cells: probe.Keys})}, func(r Row) error {
 		var k dire.Known
-		err := r.Scan(&row, &at.assertion, &at.device, &partition, &hash, &home, &retracted)
+		err := r.Scan(&k.Key, &at.assertion, &at.device, &partition, &hash, &home, &retracted)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (t Tenant) known(ctx context.Context, names *names, probe *dire.Probe) ([]d
 		if k.Hash, err = hashOf(hash); err != nil {
 			return err
 		}
-		k.Key, k.DeviceID = probe.Keys[row], formatHome(home)
+		k.DeviceID = formatHome(home)
 		k.RetractedAt = timeOf(retracted)
 		asked.keys[k.Key] = at
 		found, numbers = append(found, k), append(numbers, at.assertion)
@@ -128,15 +128,6 @@ func (t Tenant) known(ctx context.Context, names *names, probe *dire.Probe) ([]d
 		}
 	}
 	return found, err
-}
-
-// placed are keys as the rows (key, place), where place is the index of key.
-func placed(keys []string) *Rows {
-	places := NewInts("place", len(keys))
-	for i := range keys {
-		places.Add(int64(i))
-	}
-	return NewRows(&Texts{name: "key", Cells: keys}, places)
 }
 
 // homes are those of ids that some assertion has as its home id.

@@ -17,7 +17,8 @@ var ErrHomeTaken = fmt.Errorf("home is taken: %w", core.ErrConflict)
 // stands in "rows(?) name", where name is required. STRAIGHT_JOIN is a join that
 // is carried out from the left to the right. "LOOKUP table name ON a = b AND …"
 // is one that looks up the rows of a table for each of those before it, however
-// large the database takes the table to be.
+// large the database takes the table to be. "x AMONG rows(?)" is that x is in the
+// one column of these.
 type Session interface {
 	// Exec carries a statement out and returns how many rows it changed.
 	Exec(ctx context.Context, query string, args ...any) (int64, error)
@@ -119,8 +120,9 @@ func All[T any](ctx context.Context, s Session, scan func(Row) (T, error), query
 }
 
 // Rewrite puts a query, whose joins are the database's already, into its words:
-// parameter gives those of a parameter's number, and of the rows it is, if any.
-func Rewrite(query string, args []any, parameter func(i int, rows *Rows) string) string {
+// parameter gives those of a parameter, of the rows it is, if any, and of being
+// AMONG them.
+func Rewrite(query string, args []any, parameter func(rows *Rows, among bool) string) string {
 	var out strings.Builder
 	out.Grow(len(query) + 64)
 	for i := 0; ; i++ {
@@ -135,13 +137,14 @@ func Rewrite(query string, args []any, parameter func(i int, rows *Rows) string)
 		}
 		if rows == nil {
 			out.WriteString(query[:at])
-			out.WriteString(parameter(i, nil))
+			out.WriteString(parameter(nil, false))
 			query = query[at+1:]
 			continue
 		}
 		// "rows(?) name": the database says what is before the name.
-		out.WriteString(strings.TrimSuffix(query[:at], "rows("))
-		out.WriteString(parameter(i, rows))
+		before, among := strings.CutSuffix(strings.TrimSuffix(query[:at], "rows("), "AMONG ")
+		out.WriteString(before)
+		out.WriteString(parameter(rows, among))
 		query = strings.TrimPrefix(query[at+1:], ")")
 	}
 }

@@ -185,7 +185,7 @@ func (g sightings) read(ctx context.Context, s Session, numbers ...[]int64) erro
 	}
 	var at int64
 	var body []byte
-	err := s.Each(ctx, `SELECT g.block, g.body FROM rows(?) b LOOKUP sighting g ON g.block = b.block`, []any{NewRows(missing)},
+	err := s.Each(ctx, `SELECT block, body FROM sighting WHERE block AMONG rows(?)`, []any{NewRows(missing)},
 		func(row Row) (err error) {
 			if err = row.Scan(&at, &body); err == nil {
 				g[at], err = decodeBlock(body)

@@ -53,8 +53,8 @@ func (t Tenant) isKnown(ctx context.Context, source int64, repeats []dire.Repeat
 	for i := range some {
 		sample.Add(repeats[i*len(repeats)/some].Key)
 	}
-	err = One(ctx, t.s, `SELECT EXISTS (SELECT 1 FROM rows(?) b LOOKUP assertion a ON a.source = ? AND a.key = b.key)`,
-		[]any{NewRows(sample), source}, &known)
+	err = One(ctx, t.s, `SELECT EXISTS (SELECT 1 FROM assertion WHERE source = ? AND key AMONG rows(?))`,
+		[]any{source, NewRows(sample)}, &known)
 	return known, err
 }
 
@@ -62,23 +62,25 @@ func (t Tenant) isKnown(ctx context.Context, source int64, repeats []dire.Repeat
 // returns their places in the probe. Of what the run said already of what was not
 // seen later there is nothing to note.
 func (t Tenant) see(ctx context.Context, by sightedBy, repeats []dire.Repeat) (places []int, err error) {
-	n := len(repeats)
-	sources, keys, hashes, at := NewInts("source", n), NewTexts("key", n), NewBlobs("hash", n), NewInts("place", n)
+	keys, byKey := NewTexts("key", len(repeats)), make(map[string]*dire.Repeat, len(repeats))
 	for i := range repeats {
-		sources.Add(by.source)
 		keys.Add(repeats[i].Key)
-		hashes.Add(repeats[i].Hash[:])
-		at.Add(int64(i))
+		byKey[repeats[i].Key] = &repeats[i]
 	}
-	var row, number, device int64
-	rows, numbers, devices := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
-	err = t.s.Each(ctx, `
-		SELECT b.place, a.id, a.device
-		FROM rows(?) b LOOKUP assertion a ON a.source = b.source AND a.key = b.key AND a.hash = b.hash`,
-		[]any{NewRows(sources, keys, hashes, at)}, func(r Row) error {
-			err := r.Scan(&row, &number, &device)
-			rows, numbers, devices = append(rows, row), append(numbers, number), append(devices, device)
-			return err
+	var key string
+	var hash []byte
+	var number, device int64
+	var found []*dire.Repeat
+	var numbers, devices []int64
+	err = t.s.Each(ctx, `SELECT key, hash, id, device FROM assertion WHERE source = ? AND key AMONG rows(?)`,
+		[]any{by.source, NewRows(keys)}, func(r Row) error {
+			if err := r.Scan(&key, &hash, &number, &device); err != nil {
+				return err
+			}
+			if repeat := byKey[key]; string(hash) == string(repeat.Hash[:]) {
+				found, numbers, devices = append(found, repeat), append(numbers, number), append(devices, device)
+			}
+			return nil
 		})
 	if err != nil {
 		return nil, err
@@ -87,8 +89,8 @@ func (t Tenant) see(ctx context.Context, by sightedBy, repeats []dire.Repeat) (p
 	if err != nil {
 		return nil, err
 	}
-	for i, row := range rows {
-		seen, s := repeats[row].LastSeen.UnixMicro(), sightings.of(numbers[i])
+	for i, repeat := range found {
+		seen, s := repeat.LastSeen.UnixMicro(), sightings.of(numbers[i])
 		again := s.by.started == by.started && s.by.run == by.run && s.last >= seen
 		if s.retracted || s.by.started == never || s.by.started > by.started || again {
 			continue
@@ -96,7 +98,7 @@ func (t Tenant) see(ctx context.Context, by sightedBy, repeats []dire.Repeat) (p
 		sightings.change(numbers[i]).see(by, max(s.last, seen))
 		d := sightings.change(devices[i])
 		d.device = max(d.device, seen)
-		places = append(places, repeats[row].Place)
+		places = append(places, repeat.Place)
 	}
 	return places, sightings.write(ctx, t.s)
 }

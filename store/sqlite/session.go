@@ -134,7 +134,7 @@ type rewritten struct{ query, columns string }
 var joins = strings.NewReplacer("STRAIGHT_JOIN", "CROSS JOIN", "LOOKUP", "CROSS JOIN")
 
 // parameter is one, or the rows it stands for.
-func parameter(_ int, rows *relational.Rows) string {
+func parameter(rows *relational.Rows, among bool) string {
 	if rows == nil {
 		return "?"
 	}
@@ -142,5 +142,9 @@ func parameter(_ int, rows *relational.Rows) string {
 	for i, c := range rows.Columns {
 		cells[i] = "c" + strconv.Itoa(i) + " AS " + c.Name()
 	}
-	return "(SELECT " + strings.Join(cells, ", ") + " FROM batch(?))"
+	text := "(SELECT " + strings.Join(cells, ", ") + " FROM batch(?))"
+	if among {
+		text = "IN " + text
+	}
+	return text
 }
