@@ -154,7 +154,7 @@ func (c *Core) unanswered(service Service, heard bool, doing string) error {
 	case c.lines.connected(service.ID):
 		return offline("%s: sync service %q is connected but does not answer: look at its log", doing, service.Name)
 	}
-	return offline("%s: sync service %q keeps no control stream: it is offline or can only be polled by; try again, or wait for its next poll", doing, service.Name)
+	return offline("%s: sync service %q keeps no control stream: it is offline, or one that only polls: try again, or wait for its next poll", doing, service.Name)
 }
 
 // refusedBy is a result without success and without anything more to tell.
